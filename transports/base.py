@@ -1,0 +1,152 @@
+"""What every transport offers: whole frames, in order, between two addresses."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NewType, Protocol
+
+Address = NewType("Address", str)
+"""`scheme://host:port`, such as `tcp://192.168.1.4:52414` or `memory://a:1`; IPv6 hosts in brackets."""
+
+
+class Buffer(Protocol):
+    """Memory that a payload was received into. Whoever holds it gives it back once."""
+
+    @property
+    def view(self) -> memoryview:
+        """The payload's bytes: flat, writable, exactly as long as the payload."""
+        ...
+
+    def release(self) -> None:
+        """Give the memory back to where it came from; `view` must not be used afterwards."""
+        ...
+
+
+class Buffers(Protocol):
+    """Where payloads land. The stage lends memory of mlx arrays here; the default lends bytearrays."""
+
+    def take(self, size_bytes: int) -> Buffer:
+        """Lend memory for a payload of `size_bytes` (already checked against the limit). Never blocks."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Bytes on the wire: a head that says what this is, and a payload of raw tensor bytes.
+
+    head: opaque to transports (msgpack, made and read by `meshinfer.wire`).
+    payload: flat byte views, sent one after the other; lent until `Link.send` returns. A received
+        frame has at most one, which is `buffer.view`.
+    buffer: the memory a received payload lies in; None when sent or without a payload.
+    """
+
+    head: bytes
+    payload: Sequence[memoryview] = ()
+    buffer: Buffer | None = field(default=None, compare=False)
+
+    @property
+    def payload_bytes(self) -> int:
+        """The payload's length in bytes."""
+        return sum(view.nbytes for view in self.payload)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkLimits:
+    """What a link allows, and how long it waits.
+
+    max_head_bytes, max_payload_bytes: a frame that announces more ends the link with FrameTooLarge.
+    max_unsent_bytes: `send` waits while more than this is buffered towards the peer.
+    dial_timeout_s: a dial that takes longer fails with DialFailed.
+    send_timeout_s: a peer that takes no byte for this long breaks the link.
+    close_timeout_s: a close that the peer does not follow is cut off after this.
+    keepalive_idle_s: silence on TCP after which the kernel probes the peer.
+    """
+
+    max_head_bytes: int = 8 << 20
+    max_payload_bytes: int = 1 << 30
+    max_unsent_bytes: int = 1 << 20
+    dial_timeout_s: float = 5.0
+    send_timeout_s: float = 30.0
+    close_timeout_s: float = 1.0
+    keepalive_idle_s: float = 10.0
+
+
+class Link(Protocol):
+    """A connection to one peer: whole frames, in order. One sender, one receiver."""
+
+    @property
+    def local(self) -> Address:
+        """This end's address."""
+        ...
+
+    @property
+    def remote(self) -> Address:
+        """The other end's address."""
+        ...
+
+    async def send(self, frame: Frame) -> None:
+        """Send one frame; return once the link can take another.
+
+        Buffers are lent: leave them unchanged until this returns.
+        Cancelled halfway, the link closes, since part of the frame may be out.
+
+        Raises:
+            LinkClosed: this side closed the link.
+            LinkBroken: the peer or the network did; see __cause__.
+            FrameTooLarge: the frame exceeds this link's own limits; the link stays usable.
+        """
+        ...
+
+    async def receive(self) -> Frame:
+        """Wait for the next frame; its payload lies in memory from the link's `Buffers`.
+
+        Raises:
+            LinkClosed: this side closed the link.
+            LinkBroken: the peer or the network did; a frame that had not arrived whole is lost.
+            ProtocolError: the peer sent what no frame begins with; the link is closed.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close the link after what was sent; calling it again does nothing. Never raises."""
+        ...
+
+
+class Listener(Protocol):
+    """An address at which peers are awaited."""
+
+    @property
+    def address(self) -> Address:
+        """The address that others dial, with the port that was really bound."""
+        ...
+
+    async def accept(self) -> Link:
+        """Wait for the next link.
+
+        Raises:
+            LinkClosed: the listener was closed.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Stop listening; accepted links stay. Calling it again does nothing. Never raises."""
+        ...
+
+
+class Transport(Protocol):
+    """A way to reach peers, by addresses of one scheme."""
+
+    async def listen(self, address: Address) -> Listener:
+        """Await peers at `address`; port 0 means any free one.
+
+        Raises:
+            ListenFailed: the address is taken or not ours; the text says which and what to do.
+        """
+        ...
+
+    async def dial(self, address: Address) -> Link:
+        """Make one attempt to reach `address`, within `LinkLimits.dial_timeout_s`.
+
+        Raises:
+            DialFailed: nobody answered; the text says why.
+        """
+        ...

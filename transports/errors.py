@@ -1,0 +1,61 @@
+"""What can go wrong between two peers.
+
+TransportError
+├── LinkError
+│   ├── LinkClosed       this side closed the link
+│   ├── LinkBroken       the peer or the network did; see __cause__
+│   └── DialFailed       nobody answered at that address
+├── ListenFailed         the address cannot be listened on (port taken, not ours)
+└── ProtocolError        the other side broke the rules of the wire; ends the link, never the peer
+    ├── FrameTooLarge    announced more bytes than the limit allows
+    └── VersionMismatch  speaks another version of the wire protocol
+"""
+
+
+class TransportError(Exception):
+    """Root of all that leaves `meshinfer.transports`."""
+
+
+class LinkError(TransportError):
+    """A link cannot be used."""
+
+
+class LinkClosed(LinkError):
+    """This side closed the link."""
+
+
+class LinkBroken(LinkError):
+    """The peer or the network ended the link."""
+
+
+class DialFailed(LinkError):
+    """No link could be made to an address. `address` says which, the text says why."""
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(f"cannot reach {address}: {reason}")
+        self.address = address
+        self.reason = reason
+
+
+class ListenFailed(TransportError):
+    """An address cannot be listened on."""
+
+
+class ProtocolError(TransportError):
+    """The other side broke the rules of the wire."""
+
+
+class FrameTooLarge(ProtocolError):
+    """A frame announced more bytes than the limit allows."""
+
+
+class VersionMismatch(ProtocolError):
+    """The other side speaks another version of the wire protocol."""
+
+    def __init__(self, ours: int, theirs: int) -> None:
+        super().__init__(
+            f"the other peer speaks wire protocol {theirs}, this one speaks {ours}: "
+            "run the same release of meshinfer on both machines"
+        )
+        self.ours = ours
+        self.theirs = theirs

@@ -1,0 +1,182 @@
+"""The safetensors format: reading headers without the weights, and writing files that are equal everywhere.
+
+A file is 8 bytes of header length, little endian, a JSON header, and the tensors' bytes end to end.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from meshinfer.errors import BrokenModel
+
+# The reference implementation refuses longer headers too; the longest in use are some 10 MB.
+_MAX_HEADER_BYTES = 100_000_000
+_MAX_DIMENSIONS = 16
+
+DTYPE_BITS = {
+    "BOOL": 8, "U8": 8, "I8": 8, "I16": 16, "U16": 16, "F16": 16, "BF16": 16,
+    "I32": 32, "U32": 32, "F32": 32, "I64": 64, "U64": 64, "F64": 64, "C64": 64,
+    "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTensor:
+    """Where a tensor lies on disk.
+
+    dtype: safetensors' own name for it. offset: from the file's start, in bytes.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    file: Path
+    offset: int
+    size_bytes: int
+
+
+def read_tensors(directory: Path) -> dict[str, StoredTensor]:
+    """List every tensor of a model by name, from the headers of its `model*.safetensors`.
+
+    Raises:
+        BrokenModel: no file, a torn header, a truncated file, a name in two files, or an index that names
+            a file or a tensor which is not there.
+    """
+    tensors: dict[str, StoredTensor] = {}
+    for file in weight_files(directory):
+        for tensor in read_header(file):
+            if tensor.name in tensors:
+                first = tensors[tensor.name].file.name
+                raise BrokenModel(f"{directory}: tensor {tensor.name} is both in {first} and in {file.name}")
+            tensors[tensor.name] = tensor
+    for name, file_name in _index(directory).items():
+        if name not in tensors:
+            raise BrokenModel(
+                f"{directory}: the index says that {file_name} holds {name}, but no file does; "
+                "fetch the model again"
+            )
+    return tensors
+
+
+def weight_files(directory: Path) -> tuple[Path, ...]:
+    """The files that mlx-lm would load, by name, after checking that the index agrees.
+
+    Raises:
+        BrokenModel: there is none, or the index names one that is missing.
+    """
+    files = tuple(sorted(directory.glob("model*.safetensors")))
+    present = {file.name for file in files}
+    for file_name in sorted(set(_index(directory).values())):
+        if file_name not in present:
+            raise BrokenModel(f"{directory}: {file_name} is missing, though the index names it")
+    if not files:
+        raise BrokenModel(f"{directory}: no model*.safetensors there; mlx-lm's format is needed")
+    for file in files:
+        _check_numbering(directory, file.name, present)
+    return files
+
+
+def read_header(file: Path) -> tuple[StoredTensor, ...]:
+    """Read one file's header; the tensors come in the order of their bytes.
+
+    Raises:
+        BrokenModel: the header is torn or absurd, or the file ends before its tensors do.
+    """
+    file_bytes = file.stat().st_size
+    with file.open("rb") as stream:
+        header_bytes = int.from_bytes(stream.read(8), "little")
+        if file_bytes < 8 or header_bytes > min(file_bytes - 8, _MAX_HEADER_BYTES):
+            raise BrokenModel(
+                f"{file}: torn header: {header_bytes} bytes announced in a file of {file_bytes} bytes"
+            )
+        text = stream.read(header_bytes)
+    header = _parse(file, text)
+    start = 8 + header_bytes
+    tensors = [_entry(file, name, entry, start) for name, entry in header.items() if name != "__metadata__"]
+    for tensor in tensors:
+        if tensor.offset + tensor.size_bytes > file_bytes:
+            raise BrokenModel(
+                f"{file}: truncated: {tensor.name} ends at byte {tensor.offset + tensor.size_bytes}, "
+                f"the file at {file_bytes}; fetch the model again"
+            )
+    return tuple(sorted(tensors, key=lambda tensor: (tensor.offset, tensor.name)))
+
+
+def write_file(
+    file: Path, tensors: Iterable[tuple[str, str, tuple[int, ...]]], contents: Iterator[memoryview]
+) -> None:
+    """Write tensors of (name, dtype, shape), with one buffer each from `contents`, in the same order.
+
+    The same tensors give the same bytes on every machine.
+    """
+    header: dict[str, object] = {"__metadata__": {"format": "mlx"}}
+    position = 0
+    for name, dtype, shape in tensors:
+        end = position + math.prod(shape) * DTYPE_BITS[dtype] // 8
+        header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [position, end]}
+        position = end
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with file.open("wb") as stream:
+        stream.write(len(text).to_bytes(8, "little"))
+        stream.write(text)
+        written_bytes = sum(stream.write(content) for content in contents)
+    if written_bytes != position:
+        raise ValueError(f"{file}: the header announces {position} bytes, {written_bytes} were written")
+
+
+def _index(directory: Path) -> dict[str, str]:
+    """The index's map from tensor to file name; empty where there is no index."""
+    file = directory / "model.safetensors.index.json"
+    try:
+        text = file.read_bytes()
+    except FileNotFoundError:
+        return {}
+    weight_map = _parse(file, text).get("weight_map")
+    if not isinstance(weight_map, dict) or not all(isinstance(value, str) for value in weight_map.values()):
+        raise BrokenModel(f"{file}: weight_map must map tensor names to file names")
+    return weight_map
+
+
+def _check_numbering(directory: Path, file_name: str, present: set[str]) -> None:
+    """`model-00002-of-00003.safetensors` promises two others."""
+    numbered = re.fullmatch(r"(model.*-)(\d{1,6})(-of-)(\d{1,6})\.safetensors", file_name)
+    if numbered is None:
+        return
+    prefix, own, middle, count = numbered.groups()
+    for number in range(1, min(int(count), 100_000) + 1):
+        sibling = f"{prefix}{number:0{len(own)}d}{middle}{count}.safetensors"
+        if sibling not in present:
+            raise BrokenModel(f"{directory}: {sibling} is missing, though {file_name} counts it")
+
+
+def _parse(file: Path, text: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BrokenModel(f"{file}: torn header, not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise BrokenModel(f"{file}: torn header: a JSON object is expected")
+    return value
+
+
+def _entry(file: Path, name: str, entry: Any, start: int) -> StoredTensor:
+    match entry:
+        case {"dtype": str(dtype), "shape": list(shape), "data_offsets": [int(begin), int(end)]}:
+            pass
+        case _:
+            raise BrokenModel(f"{file}: torn header: {name} lacks dtype, shape or data_offsets")
+    if dtype not in DTYPE_BITS:
+        raise BrokenModel(f"{file}: {name} has the unknown type {dtype}")
+    if len(shape) > _MAX_DIMENSIONS or not all(type(size) is int and 0 <= size < 2**48 for size in shape):
+        raise BrokenModel(f"{file}: {name} has an impossible shape")
+    size_bytes = (math.prod(shape) * DTYPE_BITS[dtype] + 7) // 8
+    if not 0 <= begin <= end or end - begin != size_bytes:
+        raise BrokenModel(
+            f"{file}: {name}, {dtype} of shape {shape}, needs {size_bytes} bytes; its place has {end - begin}"
+        )
+    return StoredTensor(name, dtype, tuple(shape), file, start + begin, size_bytes)

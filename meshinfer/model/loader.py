@@ -1,0 +1,230 @@
+"""Loading one range of a model's layers: lazily built whole, evaluated and checked where it is local."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+from mlx.utils import tree_flatten
+from mlx_lm.utils import _get_classes, load_config, load_model
+
+from meshinfer.errors import BrokenModel, UnsupportedModel
+
+from .base import ModelCard, ModelFiles, Progress
+from .families import Family, check_cuts
+from .slicing import Anatomy, owned_modules, survey
+
+# What mlx and mlx-lm raise for files and settings that do not fit together.
+_MISFITS = (
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    AssertionError,
+    RuntimeError,
+    OSError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A whole mlx-lm model of which only the local weights are in memory.
+
+    anatomy: None when all layers are local.
+    weights: the local weights by name, evaluated.
+    """
+
+    model: Any
+    family: Family
+    anatomy: Anatomy | None
+    weights: dict[str, Any]
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of the local weights."""
+        return sum(weight.nbytes for weight in self.weights.values())
+
+
+def load_shard_model(
+    files: ModelFiles,
+    card: ModelCard,
+    layers: range,
+    *,
+    kept: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> LoadedModel:
+    """Load a model's layers `layers`, and what the head or the tail needs besides if they are the ends.
+
+    Files that hold other layers only may be absent. Call it on the compute thread.
+    kept: weights of the same model that are in memory already; they are taken over, not loaded again.
+
+    Raises:
+        BrokenModel: a local tensor is missing, torn, of another shape, or not part of the model.
+        UnsupportedModel: mlx-lm does not know the architecture, it wants to run code of its own, or it
+            cannot be cut like this.
+    """
+    _check_layers(files, card, layers)
+    config = _read_config(files.path)
+    model, stored = _build(files.path, config)
+    architecture = type(model).__module__.rpartition(".")[2]
+    family = check_cuts(architecture, config, layers, card.layer_count)
+    if len(model.layers) != card.layer_count:
+        raise BrokenModel(f"{files.path}: {len(model.layers)} layers are built, {card.layer_count} announced")
+    is_whole = len(layers) == card.layer_count
+    anatomy = None if is_whole else survey(model, family)
+    if anatomy is not None:
+        _check_borders(architecture, anatomy, layers)
+    wanted = _Wanted(anatomy, layers)
+    expected = dict(tree_flatten(model.parameters()))
+    _check_stored(files.path, wanted, expected, stored)
+    weights = {name: stored[name] for name in expected if wanted.is_local(name)}
+    weights |= {name: array for name, array in (kept or {}).items() if name in weights}
+    model.load_weights([*_elsewhere(wanted, expected, stored), *weights.items()], strict=False)
+    _evaluate(files.path, wanted, weights, progress)
+    return LoadedModel(model, family, anatomy, weights)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Which weights are local, by name; without an anatomy all are."""
+
+    anatomy: Anatomy | None
+    layers: range
+
+    def layer_of(self, name: str) -> int | None:
+        """The layer a weight belongs to; None outside the layers."""
+        for index, path in enumerate(self.anatomy.layer_paths if self.anatomy else ()):
+            if name.startswith(path + "."):
+                return index
+        return None
+
+    def is_local(self, name: str) -> bool:
+        """Whether this shard needs the weight."""
+        if self.anatomy is None:
+            return True
+        layer = self.layer_of(name)
+        if layer is not None:
+            return layer in self.layers
+        return name.rpartition(".")[0] in owned_modules(self.anatomy, self.layers)
+
+    def group_of(self, name: str) -> str:
+        """What to show while the weight is loaded."""
+        parts = name.split(".")
+        number = next((part for part in parts if part.isdecimal()), None)
+        return "embeddings and head" if number is None else f"layer {number}"
+
+
+def _check_layers(files: ModelFiles, card: ModelCard, layers: range) -> None:
+    if layers.step != 1 or not 0 <= layers.start < layers.stop <= card.layer_count:
+        raise ValueError(f"{files.name}: layers {layers} of a model of {card.layer_count} layers")
+
+
+def _check_borders(architecture: str, anatomy: Anatomy, layers: range) -> None:
+    for cut in (layers.start, layers.stop):
+        if cut not in anatomy.cuts and cut not in (0, len(anatomy.layer_paths)):
+            raise UnsupportedModel(
+                f"a {architecture} model cannot be cut before layer {cut}: more than the hidden state "
+                f"crosses there; possible are {sorted(anatomy.cuts)[:100]}"
+            )
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        config: dict[str, Any] = load_config(path)
+        model_type = config["model_type"]
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise BrokenModel(
+            f"{path / 'config.json'}: no readable config with a model_type: {error!r}"
+        ) from error
+    if config.get("model_file") is not None:
+        raise UnsupportedModel(
+            f"{path}: the model wants to run code of its own, {config['model_file']!r}; that is not executed"
+        )
+    try:
+        _get_classes(config)
+    except ValueError as error:
+        raise UnsupportedModel(f"{path}: mlx-lm does not know the model type {model_type!r}") from error
+    return config
+
+
+def _build(path: Path, config: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Build the model without weights; return it and what its files hold, lazily, under the model's names."""
+    model_class, args_class = _get_classes(config)
+    stored: dict[str, Any] = {}
+
+    class Listening(model_class):  # type: ignore[misc]
+        """The model, which notes the weights that mlx-lm would load instead of taking them."""
+
+        def load_weights(self, file_or_weights: Any, strict: bool = True) -> Any:
+            stored.update(file_or_weights)
+            return self
+
+    try:
+        model, _ = load_model(
+            path, lazy=True, strict=False, get_model_classes=lambda config: (Listening, args_class)
+        )
+    except _MISFITS as error:
+        raise BrokenModel(f"{path}: mlx-lm cannot build the model: {error!r}") from error
+    model.__class__ = model_class
+    return model, stored
+
+
+def _check_stored(
+    path: Path, wanted: _Wanted, expected: Mapping[str, Any], stored: Mapping[str, Any]
+) -> None:
+    """Check that every local weight comes from the files; mlx-lm would leave random numbers."""
+    for name, weight in expected.items():
+        if not wanted.is_local(name):
+            continue
+        if name not in stored:
+            raise BrokenModel(
+                f"{path}: tensor {name} is missing from model*.safetensors; fetch the model again"
+            )
+        if stored[name].shape != weight.shape:
+            raise BrokenModel(
+                f"{path}: tensor {name} has shape {tuple(stored[name].shape)}, expected {tuple(weight.shape)}"
+            )
+    for name in stored:
+        if name not in expected and wanted.layer_of(name) in (None, *wanted.layers):
+            raise BrokenModel(f"{path}: tensor {name} is not part of the model that config.json describes")
+
+
+def _elsewhere(
+    wanted: _Wanted, expected: Mapping[str, Any], stored: Mapping[str, Any]
+) -> list[tuple[str, Any]]:
+    """What stands for weights outside the layers that only other peers need. They are never evaluated.
+
+    Should a model use one here all the same, it is loaded, or poisons the result if its file is absent:
+    mlx-lm's random numbers would look like an answer.
+    """
+    return [
+        (name, stored.get(name, _poison(weight)))
+        for name, weight in expected.items()
+        if not wanted.is_local(name) and wanted.layer_of(name) is None
+    ]
+
+
+def _poison(weight: Any) -> Any:
+    if not mx.issubdtype(weight.dtype, mx.floating):
+        return weight
+    return mx.full(weight.shape, float("nan"), weight.dtype)
+
+
+def _evaluate(path: Path, wanted: _Wanted, weights: dict[str, Any], progress: Progress | None) -> None:
+    """Load the weights into memory, layer by layer, so that the peak stays near the sum."""
+    groups: dict[str, list[Any]] = {}
+    for name, weight in weights.items():
+        groups.setdefault(wanted.group_of(name), []).append(weight)
+    total_bytes = sum(weight.nbytes for weight in weights.values())
+    done_bytes = 0
+    for group, arrays in groups.items():
+        try:
+            mx.eval(arrays)
+        except RuntimeError as error:
+            raise BrokenModel(f"{path}: {group} cannot be read: {error}") from error
+        mx.clear_cache()
+        done_bytes += sum(array.nbytes for array in arrays)
+        if progress is not None:
+            progress(group, done_bytes, total_bytes)

@@ -1,0 +1,223 @@
+"""A stage's compute: one shard of a model and the KV caches of its sessions."""
+
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import mlx.core as mx
+
+from meshinfer.errors import StageFailed
+from meshinfer.messages import Opening, SessionId
+
+from .base import ModelCard, ModelFiles, Progress, Step, StepResult
+from .cache import SessionCaches, make_caches
+from .loader import LoadedModel, load_shard_model
+from .sampling import check_health, sample
+from .slicing import Cut, slice_model
+from .tensor import DTYPES, lend, take_hidden
+
+# What mlx and mlx-lm raise in the midst of a computation.
+_MLX_ERRORS = (ValueError, TypeError, IndexError, KeyError, AttributeError, RuntimeError, MemoryError)
+
+# mlx keeps freed memory for reuse; as often as mlx-lm's own generation it is handed back.
+_CLEAR_EVERY_TOKENS = 256
+
+
+@dataclass(slots=True)
+class _Session:
+    """What a shard keeps of a session; `history` (all token ids) at the tail only."""
+
+    opening: Opening
+    caches: SessionCaches
+    history: list[int] = field(default_factory=list)
+
+
+class Shard:
+    """Some layers of a model, ready to compute. Implements `StageCompute`; used on one thread only."""
+
+    def __init__(self, loaded: LoadedModel, card: ModelCard, layers: range) -> None:
+        """Take over a loaded model and slice it; use `Shard.load`."""
+        self._card = card
+        self._layers = layers
+        self._is_head = layers.start == 0
+        self._is_tail = layers.stop == card.layer_count
+        self._model = loaded.model
+        self._weights = loaded.weights
+        self._weight_bytes = loaded.weight_bytes
+        self._cut = slice_model(loaded.model, layers, loaded.family)
+        self._local_caches: frozenset[int] | None = None
+        self._hidden_dtypes: frozenset[str] = frozenset()
+        if loaded.anatomy is not None:
+            self._local_caches = frozenset().union(*(loaded.anatomy.layer_caches[layer] for layer in layers))
+            self._hidden_dtypes = self._find_hidden_dtypes(loaded)
+        self._sessions: dict[SessionId, _Session] = {}
+
+    @classmethod
+    def load(
+        cls,
+        files: ModelFiles,
+        card: ModelCard,
+        layers: range,
+        *,
+        reuse: Self | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Load layers `layers` of a model; files that hold other layers only may be absent.
+
+        reuse: an earlier shard of the same model, still open: weights that both hold are taken over
+            without reading or doubling them. Close it afterwards.
+
+        Raises:
+            BrokenModel: a local tensor is missing, torn or of another shape.
+            UnsupportedModel: the architecture is unknown, runs its own code, or cannot be cut like this.
+        """
+        is_same = reuse is not None and reuse._card.fingerprint == card.fingerprint
+        kept = reuse._weights if reuse is not None and is_same else None
+        loaded = load_shard_model(files, card, layers, kept=kept, progress=progress)
+        return cls(loaded, card, layers)
+
+    @property
+    def layers(self) -> range:
+        """The layers this shard computes."""
+        return self._layers
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of the weights that are loaded."""
+        return self._weight_bytes
+
+    def forward(self, step: Step) -> StepResult:
+        """Run this shard's layers over a step and append to the session's KV cache.
+
+        Raises:
+            StageFailed: the step does not fit the session (position, opening, tensors), the logits are
+                not finite, or mlx failed; the session's caches are dropped.
+        """
+        try:
+            session = self._session_of(step)
+            result = self._compute(session, step)
+        except StageFailed:
+            self.release(step.session)
+            raise
+        except _MLX_ERRORS as error:
+            self.release(step.session)
+            raise StageFailed(
+                f"session {step.session}: mlx failed at position {step.position}: {error}"
+            ) from error
+        self._tidy(session, len(step.tokens))
+        return result
+
+    def release(self, session: SessionId) -> None:
+        """Drop a session's caches and give their memory back; unknown sessions are fine."""
+        if self._sessions.pop(session, None) is not None:
+            mx.clear_cache()
+
+    def close(self) -> None:
+        """Drop all sessions and weights. Calling it again does nothing."""
+        self._sessions.clear()
+        self._weights = {}
+        self._weight_bytes = 0
+        self._cut = Cut()
+        self._model = None
+        mx.clear_cache()
+
+    def _session_of(self, step: Step) -> _Session:
+        """The session of a step that fits it; opened now if it is the first.
+
+        Raises:
+            StageFailed: it does not fit.
+        """
+        if self._model is None:
+            raise StageFailed(f"session {step.session}: the shard is closed")
+        session = self._sessions.get(step.session)
+        length = 0 if session is None else session.caches.length
+        if step.position != length:
+            raise StageFailed(
+                f"session {step.session}: a step at position {step.position}, the KV cache ends at {length}"
+            )
+        if (step.opening is None) != (session is not None):
+            found = "with" if step.opening is not None else "without"
+            raise StageFailed(
+                f"session {step.session}: a step {found} an opening at position {step.position}"
+            )
+        self._check_tokens(step)
+        if session is None:
+            assert step.opening is not None
+            session = _Session(step.opening, make_caches(self._model, self._local_caches))
+            self._sessions[step.session] = session
+        return session
+
+    def _check_tokens(self, step: Step) -> None:
+        """Refuse ids that would read memory outside the embedding table."""
+        if not step.tokens:
+            raise StageFailed(f"session {step.session}: a step without tokens at position {step.position}")
+        if min(step.tokens) < 0 or max(step.tokens) >= self._card.vocab_size:
+            raise StageFailed(
+                f"session {step.session}: token ids from {min(step.tokens)} to {max(step.tokens)}, "
+                f"the vocabulary has {self._card.vocab_size}"
+            )
+        if self._is_head and step.tensors:
+            raise StageFailed(f"session {step.session}: {len(step.tensors)} tensors came to the head")
+
+    def _compute(self, session: _Session, step: Step) -> StepResult:
+        """One pass and one evaluation: what goes on, together with the caches."""
+        logits = self._run(session, step)
+        session.caches.advance(len(step.tokens))
+        if not self._is_tail:
+            outgoing = self._cut.outgoing
+            mx.eval(outgoing, session.caches.state)
+            return StepResult((lend("hidden", outgoing),), None)
+        session.history.extend(step.tokens)
+        if not step.is_sampled:
+            # Norm and head were built, and are never evaluated.
+            mx.eval(session.caches.state)
+            return StepResult((), None)
+        return StepResult((), self._sampled(session, logits[:, -1, :]))
+
+    def _run(self, session: _Session, step: Step) -> Any:
+        """Build the step's graph and return the logits, lazily; at other stages they mean nothing."""
+        cut = self._cut
+        cut.outgoing = None
+        cut.is_trimmed = len(step.tokens) > 1
+        cut.incoming = None if self._is_head else take_hidden(step.tensors, self._hidden_dtypes)
+        try:
+            return self._model(mx.array(step.tokens, mx.int32)[None], cache=session.caches.entries)
+        finally:
+            cut.incoming = None
+
+    def _sampled(self, session: _Session, logits: Any) -> int:
+        opening = session.opening
+        answer_start = opening.prompt_tokens - opening.answered_tokens
+        token, health = sample(logits, opening.sampling, session.history, answer_start, len(session.history))
+        mx.eval(token, health, session.caches.state)
+        check_health(health.item())
+        return int(token.item())
+
+    def _tidy(self, session: _Session, tokens: int) -> None:
+        self._cut.outgoing = None
+        if tokens > 1 or session.caches.length % _CLEAR_EVERY_TOKENS == 0:
+            mx.clear_cache()
+
+    def _find_hidden_dtypes(self, loaded: LoadedModel) -> frozenset[str]:
+        """The types a hidden state may have here: those of local weights, and what comes of them.
+
+        The residual stream of some models is wider than their weights from some layer on.
+        """
+        assert loaded.anatomy is not None
+        prefixes = tuple(f"{loaded.anatomy.layer_paths[layer]}." for layer in self._layers)
+        floating = {
+            weight.dtype
+            for name, weight in loaded.weights.items()
+            if name.startswith(prefixes) and mx.issubdtype(weight.dtype, mx.floating)
+        }
+        made = {dtype: self._made_of(dtype) for dtype in floating}
+        return frozenset(name for name, dtype in DTYPES.items() if dtype in floating | set(made.values()))
+
+    def _made_of(self, dtype: Any) -> Any:
+        """The type that the layers make of a hidden state of type `dtype`; nothing is evaluated."""
+        caches = make_caches(self._model, self._local_caches)
+        if not self._is_head:
+            self._cut.incoming = mx.zeros((1, 1, self._card.hidden_size), dtype)
+        self._model(mx.zeros((1, 1), mx.int32), cache=caches.entries)
+        made = self._cut.outgoing.dtype
+        self._cut.incoming = self._cut.outgoing = None
+        return made

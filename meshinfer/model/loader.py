@@ -151,6 +151,7 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 def _build(path: Path, config: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """Build the model without weights; return it and what its files hold, lazily, under the model's names."""
+    model_class: Any
     model_class, args_class = _get_classes(config)
     stored: dict[str, Any] = {}
 

@@ -40,7 +40,7 @@ class Shard:
         self._layers = layers
         self._is_head = layers.start == 0
         self._is_tail = layers.stop == card.layer_count
-        self._model = loaded.model
+        self._model: Any = loaded.model
         self._weights = loaded.weights
         self._weight_bytes = loaded.weight_bytes
         self._cut = slice_model(loaded.model, layers, loaded.family)

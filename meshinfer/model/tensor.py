@@ -58,7 +58,8 @@ def adopt(tensor: Tensor) -> Any:
     owner = tensor.data.obj
     flat = _slice_of(owner, tensor.data, dtype.size) if isinstance(owner, mx.array) else None
     if flat is None:
-        flat = mx.array(tensor.data)
+        lent: Any = tensor.data
+        flat = mx.array(lent)
     return flat.view(dtype).reshape(tensor.shape)
 
 

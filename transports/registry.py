@@ -1,0 +1,25 @@
+"""Which transport speaks which scheme. A new transport is one file and one row here."""
+
+from collections.abc import Callable
+
+from .address import parse_address
+from .base import Address, Buffers, LinkLimits, Transport
+from .errors import BadAddress
+from .tcp import TcpTransport
+
+# memory:// has no row: a MemoryNetwork makes its own transports, and there is no network without one.
+TRANSPORTS: dict[str, Callable[[LinkLimits, Buffers], Transport]] = {
+    "tcp": TcpTransport,
+}
+
+
+def transport_for(address: Address, limits: LinkLimits, buffers: Buffers) -> Transport:
+    """Make the transport that speaks the scheme of `address`.
+
+    Raises:
+        BadAddress: it is no address, or nobody speaks its scheme.
+    """
+    scheme = parse_address(address).scheme
+    if scheme not in TRANSPORTS:
+        raise BadAddress(f"{address!r}: unknown scheme {scheme!r}, known are {', '.join(sorted(TRANSPORTS))}")
+    return TRANSPORTS[scheme](limits, buffers)

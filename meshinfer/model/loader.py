@@ -13,6 +13,7 @@ from meshinfer.errors import BrokenModel, UnsupportedModel
 
 from .base import ModelCard, ModelFiles, Progress
 from .families import Family, check_cuts
+from .safetensors import read_header
 from .slicing import Anatomy, owned_modules, survey
 
 # What mlx and mlx-lm raise for files and settings that do not fit together.
@@ -67,6 +68,9 @@ def load_shard_model(
     """
     _check_layers(files, card, layers)
     config = _read_config(files.path)
+    for file in sorted(files.path.glob("model*.safetensors")):
+        # mlx would say that a file is torn, and not which one.
+        read_header(file)
     model, stored = _build(files.path, config)
     architecture = type(model).__module__.rpartition(".")[2]
     family = check_cuts(architecture, config, layers, card.layer_count)

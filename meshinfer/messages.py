@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NewType
 
-from meshinfer.topology.member import PeerId, Target
+from meshinfer.topology.ring import PeerId
+from meshinfer.topology.target import Target
 
 SessionId = NewType("SessionId", str)
 """`<origin>-<run>-<count>`: unique over the life of the mesh."""
@@ -205,9 +206,14 @@ class WrongEpoch:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A stage's answer to a frame that it could not compute: to origin and head, with the cause."""
+    """A stage's answer to a frame that it could not compute: to origin and head, with the cause.
+
+    is_retryable: the ring broke, so the same request may succeed in the next epoch; otherwise it would fail
+    again in the same way.
+    """
 
     session: SessionId
     target: Target
     peer: PeerId
     reason: str
+    is_retryable: bool

@@ -1,0 +1,1 @@
+"""The HTTP API of a peer: bytes of HTTP in, calls of the peer out."""

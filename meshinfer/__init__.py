@@ -1,0 +1,66 @@
+"""One large language model, run over several machines, with no coordinator.
+
+    async with meshinfer.Peer(meshinfer.PeerConfig(model="smollm2")) as peer:
+        await peer.until_live()
+        async for piece in peer.generate("The capital of France is"):
+            print(piece.text, end="")
+
+Importing this imports no mlx, opens nothing, and touches neither signals nor logging.
+"""
+
+from meshinfer.topology.planner import Planner
+from meshinfer.transports.base import Transport
+
+from .config import ApiConfig, PeerConfig
+from .errors import (
+    BrokenModel,
+    ConfigError,
+    DiskFull,
+    MeshError,
+    ModelError,
+    ModelMismatch,
+    NoRing,
+    Overloaded,
+    PromptTooLong,
+    RequestError,
+    RingBroken,
+    StageFailed,
+    UnknownModel,
+    UnsupportedModel,
+    WrongModel,
+)
+from .generation import Piece, Prompt
+from .messages import Finish, Sampling
+from .peer import Peer
+from .release import RELEASE as __version__
+from .snapshot import Activity, Snapshot
+
+__all__ = [
+    "Activity",
+    "ApiConfig",
+    "BrokenModel",
+    "ConfigError",
+    "DiskFull",
+    "Finish",
+    "MeshError",
+    "ModelError",
+    "ModelMismatch",
+    "NoRing",
+    "Overloaded",
+    "Peer",
+    "PeerConfig",
+    "Piece",
+    "Planner",
+    "Prompt",
+    "PromptTooLong",
+    "RequestError",
+    "RingBroken",
+    "Sampling",
+    "Snapshot",
+    "StageFailed",
+    "Transport",
+    "UnknownModel",
+    "UnsupportedModel",
+    "WrongModel",
+    "__version__",
+]

@@ -1,0 +1,136 @@
+"""What an actor is: one task, one bounded mailbox, one owner of its state."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+M = TypeVar("M")
+M_contra = TypeVar("M_contra", contravariant=True)
+R = TypeVar("R")
+
+
+class Tells(Protocol[M_contra]):
+    """A mailbox, as those see it who may only write to it."""
+
+    async def tell(self, message: M_contra, /) -> None:
+        """Leave a message; wait while the mailbox is full."""
+        ...
+
+    def offer(self, message: M_contra, /) -> bool:
+        """Leave a message if there is room; return whether there was."""
+        ...
+
+
+class Mailbox(Generic[M]):
+    """Where an actor's messages wait, in order. Outlives the actor when a supervisor restarts it."""
+
+    def __init__(self, name: str, capacity: int) -> None:
+        self.name = name
+        self._queue: asyncio.Queue[M] = asyncio.Queue(capacity)
+
+    async def tell(self, message: M) -> None:
+        """Leave a message; wait while the mailbox is full."""
+        await self._queue.put(message)
+
+    def offer(self, message: M) -> bool:
+        """Leave a message if there is room; return whether there was."""
+        try:
+            self._queue.put_nowait(message)
+        except asyncio.QueueFull:
+            return False
+        return True
+
+    async def take(self) -> M:
+        """Wait for the next message. Only the owner calls this."""
+        return await self._queue.get()
+
+    def __len__(self) -> int:
+        return self._queue.qsize()
+
+
+class Reply(Generic[R]):
+    """Rides in a message that asks; answered once."""
+
+    def __init__(self) -> None:
+        self._future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+
+    def answer(self, value: R) -> None:
+        """Answer; nothing happens when nobody waits any more."""
+        if not self._future.done():
+            self._future.set_result(value)
+
+    def refuse(self, error: Exception) -> None:
+        """Answer with an error, raised where it was asked."""
+        if not self._future.done():
+            self._future.set_exception(error)
+
+    async def wait(self, timeout_s: float) -> R:
+        """Wait for the answer.
+
+        Raises:
+            TimeoutError: none came within `timeout_s`.
+        """
+        async with asyncio.timeout(timeout_s):
+            return await self._future
+
+
+async def ask(mailbox: Mailbox[M], message: Callable[[Reply[R]], M], timeout_s: float) -> R:
+    """Tell `mailbox` the message that `message` makes of a fresh reply, and wait for the answer.
+
+    Raises:
+        TimeoutError: no answer within `timeout_s`.
+    """
+    reply: Reply[R] = Reply()
+    async with asyncio.timeout(timeout_s):
+        await mailbox.tell(message(reply))
+        return await reply.wait(timeout_s)
+
+
+class Actor(Generic[M]):
+    """Takes messages from its mailbox, one at a time, until it is cancelled.
+
+    tick_s: when set, `tick` is called about this often between messages. Subclasses start child tasks in
+    `self.tasks` only: they end with the actor, and their failure is its failure.
+    """
+
+    tick_s: float | None = None
+
+    def __init__(self, mailbox: Mailbox[M]) -> None:
+        self.mailbox = mailbox
+        self.tasks = asyncio.TaskGroup()
+
+    async def run(self) -> None:
+        """Live until cancelled or until something unexpected is raised."""
+        try:
+            async with self.tasks:
+                await self.begin()
+                await self._serve()
+        finally:
+            await self.end()
+
+    async def _serve(self) -> None:
+        loop = asyncio.get_running_loop()
+        due_s = loop.time()
+        while True:
+            if self.tick_s is not None and loop.time() >= due_s:
+                await self.tick()
+                due_s = loop.time() + self.tick_s
+            try:
+                async with asyncio.timeout_at(due_s if self.tick_s is not None else None):
+                    message = await self.mailbox.take()
+            except TimeoutError:
+                continue
+            await self.handle(message)
+
+    async def begin(self) -> None:
+        """Called once before the first message."""
+
+    async def handle(self, message: M) -> None:
+        """Do what a message asks."""
+        raise NotImplementedError
+
+    async def tick(self) -> None:
+        """Do what time asks."""
+
+    async def end(self) -> None:
+        """Give back what the actor holds; its child tasks have ended."""

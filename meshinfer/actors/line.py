@@ -1,0 +1,116 @@
+"""A line: a link whose two ends have greeted each other. Frames out through a queue, messages in."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from meshinfer import wire
+from meshinfer.messages import Farewell, Hello
+from meshinfer.transports.base import Frame, Link
+from meshinfer.transports.errors import LinkBroken, LinkClosed, ProtocolError, TransportError
+
+from .mail import Envelope
+
+logger = logging.getLogger(__name__)
+
+
+Deliver = Callable[[Envelope], Awaitable[None]]
+
+
+async def greet(link: Link, hello: Hello, timeout_s: float) -> Hello:
+    """Exchange greetings on a fresh link; return the other side's.
+
+    Raises:
+        TransportError: it broke, it took too long, or what came was no greeting. The link is closed.
+    """
+    try:
+        async with asyncio.timeout(timeout_s):
+            await link.send(wire.encode(hello))
+            decoded = wire.decode(await link.receive())
+    except TimeoutError as error:
+        await link.close()
+        raise LinkBroken(f"{link.remote} did not introduce itself within {timeout_s:.0f} s") from error
+    except TransportError:
+        await link.close()
+        raise
+    match decoded.message:
+        case Hello() as theirs:
+            return theirs
+        case Farewell(reason):
+            await link.close()
+            raise LinkBroken(f"{link.remote} refused the link: {reason}")
+        case other:
+            await link.close()
+            raise ProtocolError(f"{link.remote} began with {type(other).__name__}, not with a greeting")
+
+
+class Line:
+    """Carries messages to and from one peer until either side ends it. `run` is its one task.
+
+    is_ours: whether this side dialled. ended: set once nothing more goes in or out.
+    """
+
+    def __init__(self, link: Link, peer: Hello, is_ours: bool, capacity: int) -> None:
+        self.link = link
+        self.peer = peer
+        self.is_ours = is_ours
+        self.ended = asyncio.Event()
+        self.farewell: Farewell | None = None
+        self._queue: asyncio.Queue[Frame | None] = asyncio.Queue(capacity)
+
+    def send(self, message: wire.Message) -> bool:
+        """Queue a message; return False when the queue is full: the peer takes nothing any more."""
+        try:
+            self._queue.put_nowait(wire.encode(message))
+        except asyncio.QueueFull:
+            return False
+        return True
+
+    def finish(self, farewell: Farewell) -> None:
+        """Say goodbye behind all that is queued, then end."""
+        self.send(farewell)
+        try:
+            self._queue.put_nowait(None)
+        except asyncio.QueueFull:
+            self.ended.set()
+
+    async def run(self, deliver: Deliver) -> str:
+        """Carry messages until the line ends; return why, for people."""
+        reason = "closed"
+        try:
+            async with asyncio.TaskGroup() as group:
+                reader = group.create_task(self._read(deliver))
+                writer = group.create_task(self._write())
+                stopper = group.create_task(self.ended.wait())
+                done, _ = await asyncio.wait((reader, writer, stopper), return_when=asyncio.FIRST_COMPLETED)
+                reason = next((task.result() for task in (reader, writer) if task in done), reason)
+                for task in (reader, writer, stopper):
+                    task.cancel()
+        finally:
+            self.ended.set()
+            await self.link.close()
+        return reason
+
+    async def _write(self) -> str:
+        try:
+            while (frame := await self._queue.get()) is not None:
+                await self.link.send(frame)
+        except TransportError as error:
+            return str(error)
+        return "said goodbye"
+
+    async def _read(self, deliver: Deliver) -> str:
+        try:
+            while True:
+                decoded = wire.decode(await self.link.receive())
+                if isinstance(decoded.message, Farewell):
+                    self.farewell = decoded.message
+                    return decoded.message.reason
+                await deliver(Envelope(self.peer, decoded.message, decoded.buffer))
+        except LinkClosed:
+            return "closed"
+        except ProtocolError as error:
+            logger.warning("%s broke the rules of the wire, its link is closed: %s", self.peer.name, error)
+            return str(error)
+        except TransportError as error:
+            return str(error)

@@ -1,0 +1,249 @@
+"""Owns the links to all other peers: listens, dials, greets, carries messages both ways."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import assert_never
+
+from meshinfer import wire
+from meshinfer.config import ActorLimits
+from meshinfer.messages import Farewell, Hello
+from meshinfer.topology.ring import PeerId
+from meshinfer.transports.base import Address, Link, Listener, Transport
+from meshinfer.transports.dialing import Backoff
+from meshinfer.transports.errors import DialFailed, LinkClosed, LinkError, ProtocolError, TransportError
+
+from .actor import Actor, Mailbox, Reply, Tells
+from .line import Deliver, Line, greet
+from .mail import Leave, LinkDown, LinkEvent, LinkUp, Reach, Refusing, Send
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Greeted:
+    link: Link
+    hello: Hello
+    is_ours: bool
+    settled: "asyncio.Future[Line | None]"
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    line: Line
+    reason: str
+
+
+LinksMessage = Send | Reach | Leave | _Greeted | _Ended
+
+
+class Links(Actor[LinksMessage]):
+    """One line a peer. Where both sides dialled at once, the one that the smaller id dialled stays."""
+
+    def __init__(
+        self,
+        mailbox: Mailbox[LinksMessage],
+        *,
+        hello: Hello,
+        transport: Transport,
+        listener: Listener,
+        seeds: tuple[Address, ...],
+        limits: ActorLimits,
+        events: Tells[LinkEvent],
+        deliver: Deliver,
+        backoff: Callable[[], Backoff],
+    ) -> None:
+        super().__init__(mailbox)
+        self._hello = hello
+        self._transport = transport
+        self._listener = listener
+        self._seeds = seeds
+        self._limits = limits
+        self._events = events
+        self._deliver = deliver
+        self._backoff = backoff
+        self._lines: dict[PeerId, Line] = {}
+        self._dialling: set[PeerId | Address] = set()
+        self._complaints: dict[Address, str] = {}
+        self._leaving: Reply[None] | None = None
+
+    async def begin(self) -> None:
+        """Await peers, and seek the seeds for as long as this actor lives."""
+        self.tasks.create_task(self._accept(), name="accept")
+        for seed in self._seeds:
+            self.tasks.create_task(self._seek(seed), name=f"seek {seed}")
+
+    async def handle(self, message: LinksMessage) -> None:
+        """Carry out one message."""
+        match message:
+            case Send(peer, inner):
+                self._send(peer, inner)
+            case Reach():
+                self._reach(message)
+            case Leave(reason, done):
+                self._leaving = done
+                for line in self._lines.values():
+                    line.finish(Farewell(reason, leaving=True))
+                self._answer_leave()
+            case _Greeted():
+                await self._settle(message)
+            case _Ended(line, reason):
+                await self._forget(line, reason)
+            case _:
+                assert_never(message)
+
+    def _send(self, peer: PeerId, message: wire.Message) -> None:
+        line = self._lines.get(peer)
+        if line is None:
+            logger.debug("no link to %s for %s", peer[:8], type(message).__name__)
+        elif not line.send(message):
+            logger.warning("%s takes nothing any more, its link is closed", line.peer.name)
+            line.ended.set()
+
+    # --- how links come to be
+
+    async def _accept(self) -> None:
+        while True:
+            try:
+                link = await self._listener.accept()
+            except LinkClosed:
+                return
+            self.tasks.create_task(self._welcome(link), name=f"welcome {link.remote}")
+
+    async def _welcome(self, link: Link) -> None:
+        try:
+            await self._introduce(link, is_ours=False)
+        except TransportError as error:
+            self._complain(link.remote, str(error))
+
+    async def _seek(self, seed: Address) -> None:
+        """Keep a link to a seed: dial with back-off, and again when it ends, for ever."""
+        backoff = self._backoff()
+        while True:
+            try:
+                line = await self._introduce(await self._transport.dial(seed), is_ours=True)
+            except TransportError as error:
+                self._complain(seed, f"{error}; trying again")
+            else:
+                if line is None:
+                    return
+                self._complaints.pop(seed, None)
+                backoff = self._backoff()
+                await line.ended.wait()
+            await asyncio.sleep(backoff.next_delay_s())
+
+    def _reach(self, wanted: Reach) -> None:
+        key = wanted.peer or (wanted.addresses[0] if wanted.addresses else None)
+        if key is None or key in self._dialling or wanted.peer in self._lines:
+            return
+        self._dialling.add(key)
+        self.tasks.create_task(self._try(wanted, key), name=f"dial {key}")
+
+    async def _try(self, wanted: Reach, key: PeerId | Address) -> None:
+        refusals = 0
+        try:
+            for address in wanted.addresses:
+                try:
+                    await self._introduce(await self._transport.dial(address), is_ours=True)
+                except DialFailed as error:
+                    refusals += isinstance(error.__cause__, ConnectionRefusedError)
+                    logger.debug("%s", error)
+                except TransportError as error:
+                    self._complain(address, str(error))
+                else:
+                    return
+            if wanted.peer is not None and refusals == len(wanted.addresses) > 0:
+                await self._events.tell(Refusing(wanted.peer))
+            await asyncio.sleep(self._backoff().next_delay_s())
+        finally:
+            self._dialling.discard(key)
+
+    async def _introduce(self, link: Link, *, is_ours: bool) -> Line | None:
+        """Greet, and hand the link to this actor; return the line with that peer, None if it is ourselves.
+
+        Raises:
+            TransportError: it could not be greeted, or is not of our mesh.
+        """
+        theirs = await greet(link, self._hello, self._limits.hello_timeout_s)
+        if theirs.peer == self._hello.peer and theirs.run == self._hello.run:
+            await link.close()
+            return None
+        if reason := self._objection(theirs):
+            await _refuse(link, reason)
+            raise ProtocolError(f"{link.remote}: {reason}")
+        settled: asyncio.Future[Line | None] = asyncio.get_running_loop().create_future()
+        await self.mailbox.tell(_Greeted(link, theirs, is_ours, settled))
+        return await settled
+
+    def _objection(self, theirs: Hello) -> str:
+        ours = self._hello
+        if theirs.mesh != ours.mesh:
+            return f"{theirs.name} belongs to the mesh {theirs.mesh!r}, {ours.name} to {ours.mesh!r}"
+        if theirs.peer == ours.peer:
+            return f"{theirs.name} and {ours.name} have the same peer id: give each its own --cache-dir"
+        return ""
+
+    # --- one line a peer
+
+    async def _settle(self, greeted: _Greeted) -> None:
+        """Keep the new link or the present one; both sides come to the same answer."""
+        peer, present = greeted.hello.peer, self._lines.get(greeted.hello.peer)
+        if present is not None and self._prefers(present, greeted):
+            greeted.settled.set_result(present)
+            # The other side decides alike and closes; we merely don't use it.
+            await greeted.link.close()
+            return
+        if present is not None:
+            # What was queued on it may be lost: whoever waits for an answer over it must know.
+            present.ended.set()
+            await self._events.tell(LinkDown(peer, "replaced by a new link", None))
+        line = Line(greeted.link, greeted.hello, greeted.is_ours, self._limits.link_queue)
+        self._lines[peer] = line
+        self.tasks.create_task(self._carry(line), name=f"line {greeted.hello.name}")
+        if not greeted.settled.done():
+            greeted.settled.set_result(line)
+        await self._events.tell(LinkUp(greeted.hello, greeted.link.remote))
+
+    def _prefers(self, present: Line, new: _Greeted) -> bool:
+        if present.ended.is_set() or new.hello.run != present.peer.run:
+            return new.hello.run < present.peer.run
+        if present.is_ours == new.is_ours:
+            # Dialled anew from the same side: the old one is gone there.
+            return False
+        is_smaller = self._hello.peer < new.hello.peer
+        return present.is_ours == is_smaller
+
+    async def _carry(self, line: Line) -> None:
+        reason = await line.run(self._deliver)
+        await self.mailbox.tell(_Ended(line, reason))
+
+    async def _forget(self, line: Line, reason: str) -> None:
+        peer = line.peer.peer
+        if self._lines.get(peer) is not line:
+            return
+        del self._lines[peer]
+        logger.info("link to %s ended: %s", line.peer.name, reason)
+        await self._events.tell(LinkDown(peer, reason, line.farewell))
+        self._answer_leave()
+
+    def _answer_leave(self) -> None:
+        if self._leaving is not None and not self._lines:
+            self._leaving.answer(None)
+
+    def _complain(self, address: Address, text: str) -> None:
+        """Warn once for each new reason, so that retries don't flood the log."""
+        if self._complaints.get(address) == text:
+            return
+        if len(self._complaints) > 256:
+            self._complaints.clear()
+        self._complaints[address] = text
+        logger.warning("%s", text)
+
+
+async def _refuse(link: Link, reason: str) -> None:
+    try:
+        await link.send(wire.encode(Farewell(reason)))
+    except LinkError:
+        logger.debug("%s is gone before it could be refused", link.remote)
+    await link.close()

@@ -1,0 +1,269 @@
+"""What the actors of one peer say to each other. What peers say to peers is in `meshinfer.messages`."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from meshinfer import wire
+from meshinfer.errors import MeshError
+from meshinfer.messages import Farewell, Finish, Hello, Opening, SessionId
+from meshinfer.model.base import ModelCard, ModelFiles, Tokenizer
+from meshinfer.topology.desire import DesiredModel
+from meshinfer.topology.member import Member, PeerRecord
+from meshinfer.topology.plan import Plan
+from meshinfer.topology.ring import PeerId
+from meshinfer.topology.target import Target
+from meshinfer.transports.base import Address, Buffer
+
+from .actor import Reply
+
+# --- between peers and actors
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A message from another peer. Whoever handles it releases `buffer`, where its tensors lie."""
+
+    sender: Hello
+    message: wire.Message
+    buffer: Buffer | None = None
+
+    def release(self) -> None:
+        """Give back the memory of the message's tensors."""
+        if self.buffer is not None:
+            self.buffer.release()
+
+
+@dataclass(frozen=True, slots=True)
+class LinkLost:
+    """The link to a peer broke: what was under way over it may be lost."""
+
+    peer: PeerId
+
+
+# --- to links
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Carry a message to a peer; without a link it is dropped, and membership tells why."""
+
+    peer: PeerId
+    message: wire.Message
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Try once to link with a peer that is known or was sighted, at any of its addresses."""
+
+    addresses: tuple[Address, ...]
+    peer: PeerId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Say goodbye on every link; answered when all are closed."""
+
+    reason: str
+    done: Reply[None]
+
+
+# --- from links to membership
+
+
+@dataclass(frozen=True, slots=True)
+class LinkUp:
+    """A peer is linked."""
+
+    hello: Hello
+    remote: Address
+
+
+@dataclass(frozen=True, slots=True)
+class LinkDown:
+    """A peer is linked no longer. farewell: set when it said goodbye."""
+
+    peer: PeerId
+    reason: str
+    farewell: Farewell | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusing:
+    """Nobody listens at any address of a known peer: its process is gone."""
+
+    peer: PeerId
+
+
+# --- to membership
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Change this peer's own record; run and version are kept by membership."""
+
+    change: Callable[[PeerRecord], PeerRecord]
+
+
+@dataclass(frozen=True, slots=True)
+class Desire:
+    """Tell the mesh what it should run, if it does not know yet."""
+
+    model: DesiredModel
+
+
+# --- from membership to placement
+
+
+@dataclass(frozen=True, slots=True)
+class ViewChanged:
+    """The mesh as seen from here, for placement."""
+
+    members: tuple[Member, ...]
+    desired: DesiredModel | None
+
+
+# --- from weights to placement, and back
+
+
+@dataclass(frozen=True, slots=True)
+class LocalModel:
+    """The model's files on this machine, and what was read of them."""
+
+    files: ModelFiles
+    card: ModelCard
+    tokenizer: Tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class ModelHere:
+    """Which files this peer has; fault: why it cannot hold layers of what the mesh runs, for people."""
+
+    model: LocalModel | None
+    fault: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """The files cannot be loaded after all."""
+
+    reason: str
+
+
+# --- from placement to the stage
+
+
+@dataclass(frozen=True, slots=True)
+class Install:
+    """Load the layers that `plan` gives this peer; what the last plan left in memory is used again."""
+
+    plan: Plan
+    files: ModelFiles
+    card: ModelCard
+
+
+@dataclass(frozen=True, slots=True)
+class Engage:
+    """All stages are ready: compute frames of `target`."""
+
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
+class Retire:
+    """The plan is no longer valid: compute nothing more under it. is_final: drop the weights as well."""
+
+    target: Target
+    is_final: bool = False
+
+
+# --- from the stage to placement
+
+
+@dataclass(frozen=True, slots=True)
+class Began:
+    """The stage lives, and holds nothing: said once at its start, and after each restart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The layers of `target` are in memory; kv_tokens is the room for KV cache beside them."""
+
+    target: Target
+    kv_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoadFailed:
+    """The layers of `target` cannot be loaded here."""
+
+    target: Target
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """A frame of `target` came from the ring predecessor before we knew that all stages are ready."""
+
+    target: Target
+
+
+# --- from placement to the head
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """This peer is the head of a live ring; kv_tokens is the room of its tightest stage."""
+
+    target: Target
+    kv_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """It is so no longer: forget all sessions, their origins bring them back."""
+
+
+# --- to requests
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """The plan that sessions go to: live, or None with the reason why there is none."""
+
+    plan: Plan | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """One token of an answer. finish: set on the last; a token that ends by STOP is not part of the text."""
+
+    token: int
+    finish: Finish | None
+
+
+Sink = asyncio.Queue[Sampled | MeshError]
+"""Where a reader takes its tokens; large enough for the whole answer, so a slow reader stops nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Start a session for a reader."""
+
+    session: SessionId
+    prompt: tuple[int, ...]
+    opening: Opening
+    sink: Sink
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """The reader went away, or has what it wanted."""
+
+    session: SessionId
+
+
+LinkEvent = LinkUp | LinkDown | Refusing
+StageEvent = Began | Loaded | LoadFailed | Confirmed
+StageOrder = Install | Engage | Retire

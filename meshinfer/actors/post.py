@@ -1,0 +1,36 @@
+"""Hands messages to whoever they are for: this peer's own actors by mailbox, other peers by link."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from meshinfer import wire
+from meshinfer.messages import Hello
+from meshinfer.topology.ring import PeerId
+
+from .actor import Tells
+from .mail import Envelope, Send
+
+
+class Post:
+    """Routes by message type. Actors hold it instead of each other."""
+
+    def __init__(self, own: Hello, links: Tells[Send]) -> None:
+        self.own = own
+        self._links = links
+        self._routes: Mapping[type[wire.Message], tuple[Tells[Any], ...]] = {}
+
+    def route(self, routes: Mapping[type[wire.Message], tuple[Tells[Any], ...]]) -> None:
+        """Say which mailboxes take which messages; called once, before any message comes."""
+        self._routes = routes
+
+    async def send(self, peer: PeerId, message: wire.Message) -> None:
+        """Get a message to `peer`, which may be this one; wait while the way is full."""
+        if peer == self.own.peer:
+            await self.deliver(Envelope(self.own, message))
+        else:
+            await self._links.tell(Send(peer, message))
+
+    async def deliver(self, envelope: Envelope) -> None:
+        """Hand a message that came in to the actors that it is for."""
+        for mailbox in self._routes.get(type(envelope.message), ()):
+            await mailbox.tell(envelope)

@@ -1,0 +1,242 @@
+"""The origin's side of sessions: holds prompt, answer and parameters, and brings tokens to readers.
+
+What a session needs to go on elsewhere is here: when a ring breaks, the origin submits prompt and answer so
+far to the next live plan. Sampling depends on position and seed alone, so the answer does not change.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import assert_never
+
+from meshinfer.config import RequestLimits
+from meshinfer.errors import MeshError, NoRing, Overloaded, PromptTooLong, RingBroken, StageFailed
+from meshinfer.messages import (
+    Admitted,
+    Cancel,
+    Failed,
+    Refused,
+    SessionId,
+    Submit,
+    Token,
+    WrongEpoch,
+)
+from meshinfer.topology.ring import PeerId
+from meshinfer.topology.target import Target
+
+from .actor import Actor, Mailbox
+from .mail import Abandon, Begin, Envelope, LinkLost, Sampled, Serving, Sink
+from .post import Post
+
+logger = logging.getLogger(__name__)
+
+
+def sink_for(max_tokens: int) -> Sink:
+    """A reader's queue: room for every token of the answer and for an error, so that nobody waits on it."""
+    return asyncio.Queue(max_tokens + 2)
+
+
+RequestsMessage = Begin | Abandon | Serving | Envelope | LinkLost
+
+
+@dataclass(slots=True)
+class _Session:
+    """since_s: when it last made progress. broken_s: when it first left a plan since its last token.
+
+    attempt: counts submissions; it is part of the id on the wire, so that what an earlier attempt left
+    under way is told from this one.
+    """
+
+    begin: Begin
+    since_s: float
+    broken_s: float
+    target: Target | None = None
+    attempt: int = 0
+    answer: list[int] = field(default_factory=list)
+
+    @property
+    def wire_id(self) -> SessionId:
+        return SessionId(f"{self.begin.session}.{self.attempt}")
+
+
+class Requests(Actor[RequestsMessage]):
+    """Every session belongs to one plan at a time; between plans it waits, for a bounded time."""
+
+    tick_s = 0.5
+
+    def __init__(
+        self,
+        mailbox: Mailbox[RequestsMessage],
+        *,
+        post: Post,
+        limits: RequestLimits,
+        now_s: Callable[[], float],
+    ) -> None:
+        super().__init__(mailbox)
+        self._post = post
+        self._limits = limits
+        self._now_s = now_s
+        self._serving = Serving(None, "this peer has just started")
+        self._had_ring = False
+        self._sessions: dict[SessionId, _Session] = {}
+
+    async def handle(self, message: RequestsMessage) -> None:
+        """Carry out one message."""
+        match message:
+            case Begin():
+                await self._begin(message)
+            case Abandon(session):
+                await self._abandon(session)
+            case Serving():
+                await self._serve_by(message)
+            case LinkLost(peer):
+                await self._link_lost(peer)
+            case Envelope(_, Token() as token):
+                self._token(token)
+            case Envelope(_, Admitted(session, target)):
+                self._progress(session, target)
+            case Envelope(_, Refused() as refused):
+                self._refused(refused)
+            case Envelope(_, WrongEpoch(session, target, _)):
+                await self._retry(session, target)
+            case Envelope(_, Failed() as failed):
+                await self._failed(failed)
+            case Envelope():
+                message.release()
+            case _:
+                assert_never(message)
+
+    async def _begin(self, begin: Begin) -> None:
+        if self._serving.plan is None and not self._had_ring:
+            begin.sink.put_nowait(NoRing(self._serving.reason))
+            return
+        now_s = self._now_s()
+        session = self._sessions[begin.session] = _Session(begin, now_s, now_s)
+        await self._submit(session)
+
+    async def _submit(self, session: _Session) -> None:
+        """Send a session to the head of the live ring, or leave it waiting for one."""
+        plan, begin = self._serving.plan, session.begin
+        if plan is None:
+            return
+        session.target, session.since_s = plan.target, self._now_s()
+        session.attempt += 1
+        answered = len(session.answer)
+        opening = replace(
+            begin.opening,
+            prompt_tokens=len(begin.prompt) + answered,
+            max_tokens=begin.opening.max_tokens - answered,
+            answered_tokens=answered,
+        )
+        prompt = (*begin.prompt, *session.answer)
+        submit = Submit(session.wire_id, plan.target, self._post.own.peer, prompt, opening)
+        await self._post.send(plan.ring.head.peer, submit)
+
+    async def _serve_by(self, serving: Serving) -> None:
+        """Follow the mesh to another plan: what ran under the old one begins anew from its tokens."""
+        self._serving = serving
+        self._had_ring = self._had_ring or serving.plan is not None
+        target = serving.plan.target if serving.plan else None
+        for session in list(self._sessions.values()):
+            if session.target != target:
+                self._unsubmit(session)
+                await self._submit(session)
+
+    def _unsubmit(self, session: _Session) -> None:
+        if session.target is not None:
+            session.target = None
+            session.broken_s = max(session.broken_s, session.since_s)
+
+    async def _abandon(self, session_id: SessionId) -> None:
+        session = self._sessions.pop(session_id, None)
+        plan = self._serving.plan
+        if session is None or plan is None or session.target != plan.target:
+            return
+        await self._post.send(plan.ring.head.peer, Cancel(session.wire_id, plan.target))
+
+    # --- what the ring answers
+
+    def _current(self, wire_id: SessionId, target: Target) -> _Session | None:
+        session = self._sessions.get(SessionId(wire_id.rpartition(".")[0]))
+        is_current = session is not None and session.target == target and session.wire_id == wire_id
+        return session if is_current else None
+
+    def _progress(self, session_id: SessionId, target: Target) -> None:
+        if session := self._current(session_id, target):
+            session.since_s = self._now_s()
+
+    def _token(self, token: Token) -> None:
+        session = self._current(token.session, token.target)
+        if session is None:
+            return
+        expected = len(session.begin.prompt) + len(session.answer)
+        if token.position != expected:
+            reason = f"the ring sent token {token.position} of a session that is at {expected}"
+            self._end(session, StageFailed(reason))
+            return
+        session.since_s = session.broken_s = self._now_s()
+        session.answer.append(token.token)
+        session.begin.sink.put_nowait(Sampled(token.token, token.finish))
+        if token.finish is not None:
+            del self._sessions[session.begin.session]
+
+    def _refused(self, refused: Refused) -> None:
+        if session := self._current(refused.session, refused.target):
+            error = (
+                Overloaded(refused.reason) if refused.is_full else PromptTooLong(refused.reason, "messages")
+            )
+            self._end(session, error)
+
+    async def _failed(self, failed: Failed) -> None:
+        if failed.is_retryable:
+            await self._retry(failed.session, failed.target)
+        elif session := self._current(failed.session, failed.target):
+            self._end(session, StageFailed(failed.reason))
+
+    async def _retry(self, session_id: SessionId, target: Target) -> None:
+        """The ring did not compute this: try again with the next plan, or with this one after a pause."""
+        if session := self._current(session_id, target):
+            logger.info("session %s left %s after %d tokens", session_id, target, len(session.answer))
+            self._unsubmit(session)
+
+    async def _link_lost(self, peer: PeerId) -> None:
+        plan = self._serving.plan
+        if plan is None or peer not in plan.ring.peers:
+            return
+        for session in self._sessions.values():
+            self._unsubmit(session)
+
+    def _end(self, session: _Session, error: MeshError) -> None:
+        del self._sessions[session.begin.session]
+        session.begin.sink.put_nowait(error)
+
+    async def end(self) -> None:
+        """Leave no reader waiting for ever."""
+        for session in list(self._sessions.values()):
+            self._end(session, RingBroken("this peer stopped in the middle of the answer"))
+
+    # --- time
+
+    async def tick(self) -> None:
+        """Bring back sessions that left a plan, and end those that wait too long."""
+        now_s = self._now_s()
+        for session in list(self._sessions.values()):
+            if session.target is None:
+                await self._submit_or_give_up(session, now_s)
+            elif now_s - session.since_s > self._limits.progress_timeout_s:
+                await self._post.send(self._head_or_self(), Cancel(session.wire_id, session.target))
+                reason = f"the ring made no progress for {self._limits.progress_timeout_s:.0f} s"
+                self._end(session, RingBroken(reason))
+
+    async def _submit_or_give_up(self, session: _Session, now_s: float) -> None:
+        if now_s - session.broken_s > self._limits.ring_wait_s:
+            reason = self._serving.reason or "its stages do not agree"
+            waited = f"no ring took over within {self._limits.ring_wait_s:.0f} s: {reason}"
+            self._end(session, RingBroken(waited) if session.answer else NoRing(waited))
+        else:
+            await self._submit(session)
+
+    def _head_or_self(self) -> PeerId:
+        plan = self._serving.plan
+        return plan.ring.head.peer if plan else self._post.own.peer

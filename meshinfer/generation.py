@@ -1,0 +1,108 @@
+"""From a prompt to pieces of text: what `Peer.generate` checks and does around a session."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from .actors.mail import LocalModel, Sampled
+from .errors import MeshError, PromptTooLong, RequestError
+from .messages import Finish, Opening, Sampling
+from .model.stops import StopStrings
+
+Prompt = str | Sequence[int] | Sequence[Mapping[str, object]]
+"""A bare text, token ids, or the messages of a chat (`{"role": …, "content": …}`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of an answer. finish: set on the last piece, whose text may be empty.
+
+    prompt_tokens, answer_tokens: how many went in, and came out so far.
+    """
+
+    text: str
+    finish: Finish | None
+    prompt_tokens: int
+    answer_tokens: int
+
+
+def encode(model: LocalModel, prompt: Prompt) -> tuple[int, ...]:
+    """Token ids of a prompt. Blocking: a long one takes a while.
+
+    Raises:
+        RequestError: the prompt is empty, or the model's chat template refuses it.
+    """
+    if isinstance(prompt, str):
+        tokens = model.tokenizer.encode(prompt) if prompt else ()
+        field = "prompt"
+    elif all(isinstance(part, int) for part in prompt):
+        tokens = tuple(part for part in prompt if isinstance(part, int))
+        field = "prompt"
+        _check_ids(tokens, model.card.vocab_size)
+    else:
+        tokens = model.tokenizer.encode_chat([dict(part) for part in prompt if isinstance(part, Mapping)])
+        field = "messages"
+    if not tokens:
+        raise RequestError(f"the {field} is empty: give at least one token", field)
+    return tokens
+
+
+def _check_ids(tokens: tuple[int, ...], vocab_size: int) -> None:
+    wrong = next((token for token in tokens if not 0 <= token < vocab_size), None)
+    if wrong is not None:
+        raise RequestError(f"token id {wrong} is outside the model's vocabulary of {vocab_size}", "prompt")
+
+
+def opening_for(
+    model: LocalModel,
+    prompt: tuple[int, ...],
+    sampling: Sampling,
+    max_tokens: int | None,
+    default_tokens: int,
+) -> Opening:
+    """What the ring must know of a session; the answer is cut to the model's context.
+
+    Raises:
+        RequestError: max_tokens is below 1. PromptTooLong: no token of context is left for an answer.
+    """
+    card = model.card
+    if max_tokens is not None and max_tokens < 1:
+        raise RequestError(f"max_tokens is {max_tokens}: an answer takes at least 1", "max_tokens")
+    room = card.context_tokens - len(prompt)
+    if room < 1:
+        raise PromptTooLong(
+            f"the prompt has {len(prompt)} tokens, {card.name} takes {card.context_tokens} with the answer: "
+            "shorten the prompt or begin a new chat",
+            "messages",
+        )
+    wanted = max_tokens if max_tokens is not None else default_tokens
+    return Opening(sampling, len(prompt), min(wanted, room), card.stop_tokens)
+
+
+async def pieces(
+    model: LocalModel, prompt_tokens: int, stop: tuple[str, ...], sink: "asyncio.Queue[Sampled | MeshError]"
+) -> AsyncIterator[Piece]:
+    """Turn the tokens that come through `sink` into text, up to a stop string or the answer's end.
+
+    Raises:
+        MeshError: the session failed; what was yielded before stands.
+    """
+    detokenizer, stops = model.tokenizer.detokenizer(), StopStrings(stop)
+    answer_tokens = 0
+    while True:
+        item = await sink.get()
+        if isinstance(item, MeshError):
+            raise item
+        answer_tokens += 1
+        text = "" if item.finish is Finish.STOP else detokenizer.add(item.token)
+        text, is_stopped = stops.feed(text)
+        finish = item.finish
+        if finish is not None and not is_stopped:
+            last, is_stopped = stops.feed(detokenizer.finish())
+            text += last + ("" if is_stopped else stops.flush())
+        if is_stopped:
+            finish = Finish.STOP
+        if text or finish is not None:
+            yield Piece(text, finish, prompt_tokens, answer_tokens)
+        if finish is not None:
+            return

@@ -1,0 +1,250 @@
+"""A peer: composes transports, topology, model and actors. This is the embedding API."""
+
+import asyncio
+import itertools
+import logging
+import time
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from meshinfer.topology.member import Phase
+from meshinfer.topology.snapshot import picture
+from meshinfer.transports.address import format_address
+from meshinfer.transports.base import Address, Listener, Transport
+from meshinfer.transports.errors import TransportError
+from meshinfer.transports.registry import transport_for
+
+from .actors.actor import ask
+from .actors.mail import Abandon, Begin, Leave, LocalModel
+from .actors.placement import Picture
+from .actors.requests import sink_for
+from .actors.watch import Bell, Watch
+from .composition import Ground, compose
+from .config import PeerConfig, parse_host_port
+from .errors import ConfigError, NoRing, WrongModel
+from .generation import Piece, Prompt, encode, opening_for, pieces
+from .machine.identity import claim_identity
+from .machine.interfaces import reachable_addresses
+from .machine.memory import memory_budget_bytes
+from .messages import Sampling, SessionId
+from .model.arraypool import ArrayPool
+from .model.compute import ComputeThread
+from .snapshot import Activity, Snapshot
+
+if TYPE_CHECKING:
+    from .api.server import ApiServer
+
+logger = logging.getLogger(__name__)
+
+
+class Peer:
+    """One peer of a mesh. `async with Peer(config) as peer:` joins, and leaves at the end.
+
+    It owns no loop, no signals and no logging setup; any number may live in one process.
+
+    Raises (on entering):
+        ConfigError: an address is taken, the name is in use on this machine, a directory is not writable.
+    """
+
+    def __init__(self, config: PeerConfig) -> None:
+        self._config = config
+        self._bell = Bell()
+        nothing = picture(config.mesh, None, None, (), "this peer has just started")
+        self._board = Watch(Picture(nothing, None, Phase.IDLE, ""), self._bell)
+        self._activity: Watch[Activity | None] = Watch(None, self._bell)
+        self._counter = itertools.count(1)
+        self._stack = AsyncExitStack()
+        self._texts = ThreadPoolExecutor(1, "meshinfer-text")
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            await self._start(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._stack.aclose()
+
+    # --- what it shows
+
+    @property
+    def name(self) -> str:
+        """What people call this peer."""
+        return self._identity.name
+
+    @property
+    def address(self) -> Address:
+        """Where this peer takes links, with the port that was really bound."""
+        return self._listener.address
+
+    @property
+    def api_url(self) -> str:
+        """Base URL of the HTTP API, such as `http://127.0.0.1:52415`; empty without one."""
+        return self._api.url if self._api else ""
+
+    @property
+    def config(self) -> PeerConfig:
+        """What this peer was made with."""
+        return self._config
+
+    def snapshot(self) -> Snapshot:
+        """The mesh and this peer, as they are now."""
+        shown = self._board.value
+        return Snapshot(
+            mesh=shown.mesh,
+            peer=self._identity.peer,
+            name=self.name,
+            address=self.address,
+            api=self.api_url,
+            phase=shown.phase,
+            fault=shown.fault,
+            activity=self._activity.value,
+        )
+
+    async def watch(self) -> AsyncIterator[Snapshot]:
+        """The present snapshot, and a new one whenever something changed; a slow reader skips some."""
+        while True:
+            changed = self._bell.next
+            yield self.snapshot()
+            await changed.wait()
+
+    async def until_live(self) -> Snapshot:
+        """Wait until a live ring serves the model; there is no timeout here, use `asyncio.timeout`."""
+        async for snapshot in self.watch():
+            if snapshot.mesh.is_live:
+                return snapshot
+        raise AssertionError("watching never ends by itself")
+
+    async def wait(self) -> None:
+        """Wait until this peer fails.
+
+        Raises:
+            ExceptionGroup: one of its actors failed too often.
+        """
+        await asyncio.shield(self._running)
+
+    # --- what it does
+
+    async def generate(
+        self,
+        prompt: Prompt,
+        *,
+        max_tokens: int | None = None,
+        sampling: Sampling | None = None,
+        stop: tuple[str, ...] = (),
+        model: str | None = None,
+    ) -> AsyncIterator[Piece]:
+        """Answer a prompt on whichever peers hold the model, piece by piece. Closing it cancels the answer.
+
+        max_tokens: None takes the configured default; never more than the model's context has room for.
+        sampling: greedy by default. stop: the answer ends before the first of these texts.
+        model: must be what the mesh runs, if given.
+
+        Raises:
+            RequestError: the prompt or a parameter cannot be used. NoRing: no ring serves a model now.
+            Overloaded: too many requests wait. RingBroken, StageFailed: the answer could not be finished.
+        """
+        local = self.served_model(model)
+        loop = asyncio.get_running_loop()
+        tokens = await loop.run_in_executor(self._texts, encode, local, prompt)
+        limits = self._config.requests
+        opening = opening_for(local, tokens, sampling or Sampling(), max_tokens, limits.default_max_tokens)
+        session = SessionId(f"{self._identity.peer}-{self._identity.run}-{next(self._counter)}")
+        sink = sink_for(opening.max_tokens)
+        await self._parts.requests.tell(Begin(session, tokens, opening, sink))
+        try:
+            async for piece in pieces(local, len(tokens), stop, sink):
+                yield piece
+        finally:
+            await self._parts.requests.tell(Abandon(session))
+
+    def served_model(self, name: str | None = None) -> LocalModel:
+        """This peer's files of the model that the mesh runs.
+
+        Raises:
+            WrongModel: `name` is another one. NoRing: this peer has no files of it (yet).
+        """
+        shown = self._board.value
+        if name is not None and shown.mesh.model and name != shown.mesh.model:
+            raise WrongModel(
+                f"the mesh runs {shown.mesh.model}, not {name}: ask for model {shown.mesh.model}", "model"
+            )
+        if shown.model is None or shown.model.card.fingerprint != shown.mesh.fingerprint:
+            raise NoRing(shown.fault or shown.mesh.reason or "this peer does not have the model's files yet")
+        return shown.model
+
+    # --- how it starts and stops
+
+    async def _start(self, stack: AsyncExitStack) -> None:
+        config = self._config
+        stack.callback(self._texts.shutdown, wait=False, cancel_futures=True)
+        self._identity = await asyncio.to_thread(claim_identity, config.cache_dir, config.name)
+        stack.callback(self._identity.release)
+        compute = ComputeThread(f"meshinfer-compute {self.name}")
+        stack.push_async_callback(compute.close, config.actors.stop_timeout_s)
+        pool = ArrayPool(compute.post)
+        stack.callback(pool.close)
+        self._listener, transport = await self._listen(pool)
+        stack.push_async_callback(self._listener.close)
+        self._api = await self._bind_api(stack)
+        measured_bytes = await asyncio.to_thread(memory_budget_bytes)
+        ground = Ground(
+            config=config,
+            identity=self._identity,
+            addresses=reachable_addresses(self.address),
+            api_url=self.api_url,
+            memory_bytes=config.memory_bytes or measured_bytes,
+            compute=compute,
+            transport=transport,
+            listener=self._listener,
+            board=self._board,
+            activity=self._activity,
+            now_s=time.monotonic,
+        )
+        self._parts = compose(ground)
+        # Awaited in `_stop`, and by whoever calls `wait`.
+        self._running = asyncio.create_task(self._parts.supervisor.run(), name=f"peer {self.name}")
+        stack.push_async_callback(self._stop)
+        if self._api is not None:
+            await self._api.start(stack)
+
+    async def _listen(self, pool: ArrayPool) -> tuple[Listener, Transport]:
+        host, port = parse_host_port(self._config.listen, "--listen", is_any_port_allowed=True)
+        address = format_address("tcp", host, port)
+        transport = transport_for(address, self._config.link, pool)
+        try:
+            return await transport.listen(address), transport
+        except TransportError as error:
+            raise ConfigError(str(error)) from error
+
+    async def _bind_api(self, stack: AsyncExitStack) -> "ApiServer | None":
+        if self._config.api is None:
+            return None
+        # Here, not at the top: an embedded peer without an API needs none of it.
+        from .api.server import ApiServer
+
+        server = ApiServer(self, self._config.api)
+        stack.callback(server.close)
+        return server
+
+    async def _stop(self) -> None:
+        """Tell the others, then end all actors."""
+        timeout_s = self._config.actors.stop_timeout_s
+        await self._listener.close()
+        if not self._running.done():
+            try:
+                await ask(self._parts.links, lambda reply: Leave("it was stopped", reply), timeout_s)
+            except TimeoutError:
+                logger.warning("not every peer could be told goodbye within %.0f s", timeout_s)
+        self._running.cancel()
+        await asyncio.wait([self._running])
+        if not self._running.cancelled() and (error := self._running.exception()) is not None:
+            logger.error("the peer had failed", exc_info=error)

@@ -1,0 +1,170 @@
+"""Messages as frames: a msgpack head `[tag, fields, tensor descriptors]`, then the tensors' own bytes.
+
+Tags are never reused. What does not fit its dataclass is a ProtocolError that names the field.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import msgpack
+import msgspec
+
+from meshinfer.topology.membership import Gossip
+from meshinfer.transports.base import Buffer, Frame
+from meshinfer.transports.errors import ProtocolError
+
+from . import messages as m
+
+Message = (
+    m.Hello
+    | m.Farewell
+    | Gossip
+    | m.Submit
+    | m.Activation
+    | m.StepDone
+    | m.Token
+    | m.Admitted
+    | m.Refused
+    | m.Cancel
+    | m.Release
+    | m.WrongEpoch
+    | m.Failed
+)
+
+TAGS: dict[int, type[Message]] = {
+    1: m.Hello,
+    2: m.Farewell,
+    3: Gossip,
+    4: m.Submit,
+    5: m.Activation,
+    6: m.StepDone,
+    7: m.Token,
+    8: m.Admitted,
+    9: m.Refused,
+    10: m.Cancel,
+    11: m.Release,
+    12: m.WrongEpoch,
+    13: m.Failed,
+}
+_TAG_OF = {kind: tag for tag, kind in TAGS.items()}
+
+DTYPE_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "int32": 4, "uint32": 4, "uint8": 1, "bool": 1}
+"""What a tensor between stages may be made of, and the size of one element."""
+
+MAX_TENSORS = 16
+MAX_DIMENSIONS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Descriptor:
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A message and the memory its tensors lie in; whoever is done with them releases it."""
+
+    message: Message
+    buffer: Buffer | None
+
+
+def encode(message: Message) -> Frame:
+    """Make a frame of a message; tensors are lent, not copied."""
+    tensors = message.tensors if isinstance(message, m.Activation) else ()
+    fields = msgspec.to_builtins(_without_tensors(message), builtin_types=(bytes,))
+    descriptors = [[t.name, t.dtype, t.shape] for t in tensors]
+    head = msgpack.packb([_TAG_OF[type(message)], fields, descriptors])
+    return Frame(head, tuple(t.data for t in tensors))
+
+
+def decode(frame: Frame) -> Decoded:
+    """Read a message; its tensors are views into the frame's buffer.
+
+    Raises:
+        ProtocolError: the head is no message that this release knows, or tensors and payload disagree.
+            The frame's buffer is released.
+    """
+    try:
+        return Decoded(_decode(frame), frame.buffer)
+    except ProtocolError:
+        if frame.buffer is not None:
+            frame.buffer.release()
+        raise
+
+
+def _decode(frame: Frame) -> Message:
+    try:
+        parts = msgpack.unpackb(frame.head, strict_map_key=True)
+    except (ValueError, msgpack.exceptions.UnpackException, RecursionError) as error:
+        raise ProtocolError(f"a frame's head of {len(frame.head)} bytes is no msgpack: {error}") from error
+    if not isinstance(parts, list) or len(parts) != 3 or not isinstance(parts[1], dict):
+        raise ProtocolError("a frame's head is not [tag, fields, tensors]")
+    tag, fields, descriptors = parts
+    kind = TAGS.get(tag) if isinstance(tag, int) else None
+    if kind is None:
+        raise ProtocolError(
+            f"a frame carries the unknown message tag {tag!r}: run the same release everywhere"
+        )
+    tensors = _tensors(descriptors, frame)
+    if kind is m.Activation:
+        fields["tensors"] = ()
+    elif tensors or frame.payload_bytes:
+        raise ProtocolError(f"{kind.__name__} carries {frame.payload_bytes} bytes of payload, it takes none")
+    message = _build(kind, fields)
+    return _with_tensors(message, tensors) if isinstance(message, m.Activation) else message
+
+
+def _build(kind: type[Message], fields: dict[str, Any]) -> Message:
+    try:
+        message: Message = msgspec.convert(fields, kind)
+    except (msgspec.ValidationError, ValueError, TypeError, OverflowError) as error:
+        # ValueError: a dataclass's own check, such as a ring that leaves a layer out.
+        raise ProtocolError(f"{kind.__name__} from a peer is not valid: {error}") from error
+    return message
+
+
+def _tensors(descriptors: object, frame: Frame) -> tuple[m.Tensor, ...]:
+    try:
+        table = msgspec.convert(descriptors, tuple[tuple[str, str, tuple[int, ...]], ...])
+    except msgspec.ValidationError as error:
+        raise ProtocolError(f"tensor descriptors are not valid: {error}") from error
+    if len(table) > MAX_TENSORS:
+        raise ProtocolError(f"a frame carries {len(table)} tensors, limit {MAX_TENSORS}")
+    payload = frame.payload[0] if frame.payload else memoryview(b"")
+    tensors, offset = [], 0
+    for name, dtype, shape in table:
+        size = _size_bytes(name, dtype, shape)
+        tensors.append(m.Tensor(name, dtype, shape, payload[offset : offset + size]))
+        offset += size
+    if offset != frame.payload_bytes:
+        raise ProtocolError(f"tensors of {offset} bytes are announced, {frame.payload_bytes} came")
+    return tuple(tensors)
+
+
+def _size_bytes(name: str, dtype: str, shape: tuple[int, ...]) -> int:
+    if dtype not in DTYPE_BYTES:
+        raise ProtocolError(f"tensor {name[:64]!r} has the unknown dtype {dtype[:32]!r}")
+    if len(shape) > MAX_DIMENSIONS or any(not 0 <= size < 1 << 40 for size in shape):
+        raise ProtocolError(f"tensor {name[:64]!r} has the impossible shape {shape[:MAX_DIMENSIONS]}")
+    return math.prod(shape) * DTYPE_BYTES[dtype]
+
+
+def _without_tensors(message: Message) -> Message:
+    return _with_tensors(message, ()) if isinstance(message, m.Activation) and message.tensors else message
+
+
+def _with_tensors(message: m.Activation, tensors: tuple[m.Tensor, ...]) -> m.Activation:
+    return m.Activation(
+        message.session,
+        message.target,
+        message.origin,
+        message.position,
+        message.tokens,
+        message.first_layer,
+        message.opening,
+        message.is_sampled,
+        tensors,
+    )

@@ -1,0 +1,81 @@
+"""A picture of the mesh at one moment: what every peer shows alike once they agree."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .agreement import is_live
+from .desire import DesiredModel, spread_text
+from .member import Member, Phase, Status
+from .plan import Plan
+from .ring import PeerId
+
+
+@dataclass(frozen=True, slots=True)
+class MemberView:
+    """A member: who, where, how much memory it offers, and which layers it holds (first, end)."""
+
+    peer: PeerId
+    name: str
+    status: Status
+    phase: Phase
+    release: str
+    addresses: tuple[str, ...]
+    api: str
+    memory_bytes: int
+    layers: tuple[int, int] | None
+    fault: str
+
+
+@dataclass(frozen=True, slots=True)
+class MeshSnapshot:
+    """The mesh: what it runs, under which plan, who is in it.
+
+    is_live: every stage of the plan is loaded. reason: why not, empty when it is.
+    """
+
+    mesh: str
+    model: str
+    fingerprint: str
+    stages: str
+    is_live: bool
+    reason: str
+    plan: Plan | None
+    members: tuple[MemberView, ...]
+
+
+def picture(
+    mesh: str,
+    desired: DesiredModel | None,
+    plan: Plan | None,
+    members: Sequence[Member],
+    reason: str,
+) -> MeshSnapshot:
+    """Draw what the members' records say. `reason` counts only while no ring is live."""
+    live = plan is not None and is_live(plan, members)
+    return MeshSnapshot(
+        mesh=mesh,
+        model=desired.name if desired else "",
+        fingerprint=desired.fingerprint if desired else "",
+        stages=spread_text(desired.spread) if desired else "auto",
+        is_live=live,
+        reason="" if live else reason,
+        plan=plan,
+        members=tuple(_view(member, plan) for member in members),
+    )
+
+
+def _view(member: Member, plan: Plan | None) -> MemberView:
+    record = member.record
+    stage = plan.ring.stage_of(record.peer) if plan else None
+    return MemberView(
+        peer=record.peer,
+        name=record.name,
+        status=member.status,
+        phase=record.phase,
+        release=record.release,
+        addresses=record.addresses,
+        api=record.api,
+        memory_bytes=record.memory_bytes,
+        layers=(stage.first_layer, stage.end_layer) if stage else None,
+        fault=record.fault,
+    )

@@ -1,0 +1,94 @@
+"""How large a layer's KV cache grows with each token, from its tensors' names and shapes."""
+
+import re
+from collections.abc import Mapping
+
+from .safetensors import DTYPE_BITS, StoredTensor
+from .settings import Settings
+
+_KEYS = re.compile(r"(^|\.)(k_proj|wk|k|key|key_proj)\.weight$")
+_VALUES = re.compile(r"(^|\.)(v_proj|wv|v|value|value_proj)\.weight$")
+_FUSED = re.compile(
+    r"(^|\.)(qkv_proj|query_key_value|c_attn|[Ww]qkv|qkv|in_proj_qkv|kv_proj|att_proj|attn_qkv|w_pack)\.weight$",
+    re.IGNORECASE,
+)
+_LATENT = re.compile(r"(^|\.)kv_a_proj_with_mqa\.weight$")
+_INDEXER = re.compile(r"(^|\.)indexer\.wk\.weight$")
+# A module with one of these keeps a state of fixed size instead of keys and values.
+_RECURRENT = re.compile(
+    r"(^|\.)(A_log|dt_bias|[a-z_]*conv(1d)?|x_proj|linear_attn|mamba|ssm|time_decay|rg_lru|g_lora|w_lora|x_w)(\.|$)"
+)
+
+# These keep full keys and values where others of DeepSeek's kind keep the latent vector.
+_EXPANDED = frozenset({"deepseek_v2", "minicpm3", "youtu_llm"})
+
+_FLOATS = ("F32", "BF16", "F16")
+
+
+def kv_bytes_per_token(
+    settings: Settings, layers: list[dict[str, StoredTensor]], embedding: Mapping[str, StoredTensor]
+) -> tuple[int, ...]:
+    """KV cache of one token in each layer; 0 where a layer keeps a state of fixed size or none.
+
+    layers: each layer's tensors by their name within the layer. Sliding windows count as if they were
+    the full context. A layer whose names say nothing counts as full attention unless others say more.
+    """
+    widths = [_cached_numbers(settings, layer) for layer in layers]
+    if not any(widths):
+        everywhere = 0 if any(_is_recurrent(layer) for layer in layers) else _by_config(settings)
+        widths = [everywhere] * len(layers)
+    return tuple(width * _item_bytes(layer, embedding) for width, layer in zip(widths, layers, strict=True))
+
+
+def _cached_numbers(settings: Settings, layer: Mapping[str, StoredTensor]) -> int:
+    """How many numbers of each token a layer keeps, over all its attention modules."""
+    modules: dict[str, dict[str, StoredTensor]] = {}
+    for name, tensor in layer.items():
+        modules.setdefault(name.partition(".")[0], {})[name] = tensor
+    return sum(_module_numbers(settings, module) for module in modules.values() if not _is_recurrent(module))
+
+
+def _module_numbers(settings: Settings, module: Mapping[str, StoredTensor]) -> int:
+    latent, indexer = _rows(module, _LATENT), _rows(module, _INDEXER)
+    if latent:
+        # DeepSeek 3.2's indexer hands its keys to the cache as values too.
+        return (_expanded(settings) if settings.model_type in _EXPANDED else latent) + 2 * indexer
+    keys = _rows(module, _KEYS)
+    if keys:
+        # Where a model has no projection for values, keys serve as values and are kept twice.
+        return keys + (_rows(module, _VALUES) or keys)
+    return _by_config(settings) if _rows(module, _FUSED) else 0
+
+
+def _by_config(settings: Settings) -> int:
+    return 2 * (settings.kv_heads or 0) * (settings.head_dim or 0)
+
+
+def _expanded(settings: Settings) -> int:
+    number = settings.number
+    key_width = (number("qk_nope_head_dim") or 0) + (number("qk_rope_head_dim") or 0)
+    return (settings.heads or 0) * (key_width + (number("v_head_dim") or key_width))
+
+
+def _rows(module: Mapping[str, StoredTensor], pattern: re.Pattern[str]) -> int:
+    """The output width of the projection that matches: packing shortens a row, never their number."""
+    return next(
+        (tensor.shape[0] for name, tensor in module.items() if pattern.search(name) and tensor.shape), 0
+    )
+
+
+def _is_recurrent(module: Mapping[str, StoredTensor]) -> bool:
+    return any(_RECURRENT.search(name) for name in module)
+
+
+def _item_bytes(layer: Mapping[str, StoredTensor], embedding: Mapping[str, StoredTensor]) -> int:
+    """Bytes of a cached number: as wide as the widest of embeddings, norms and projections."""
+    telling = [tensor.dtype for name, tensor in layer.items() if _tells_precision(name)]
+    telling += [tensor.dtype for tensor in embedding.values()]
+    widths = [DTYPE_BITS[dtype] // 8 for dtype in telling if dtype in _FLOATS]
+    return max(widths, default=2)
+
+
+def _tells_precision(name: str) -> bool:
+    is_key = any(pattern.search(name) for pattern in (_KEYS, _FUSED, _LATENT))
+    return is_key or name.endswith(("k_proj.scales", "kv_a_proj_with_mqa.scales", "norm.weight"))

@@ -1,0 +1,145 @@
+"""A model's config.json, read with the many names that families have for the same thing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from meshinfer.errors import BrokenModel, UnsupportedModel
+
+from .directory import read_json
+
+_LAYERS = ("num_hidden_layers", "n_layers", "n_layer", "num_layers", "num_transformer_layers")
+_HIDDEN = ("hidden_size", "n_embd", "d_model", "model_dim", "dim")
+_VOCABULARY = ("vocab_size", "padded_vocab_size", "n_vocab")
+_HEADS = ("num_attention_heads", "n_heads", "n_head", "num_heads")
+_KV_HEADS = ("num_key_value_heads", "num_kv_heads", "n_kv_heads", "multi_query_group_num")
+_CONTEXT = (
+    "max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "max_sequence_length", "n_ctx",
+    "model_max_length", "max_context_length",
+)  # fmt: skip
+
+# Recurrent models name no limit; it only decides when a prompt is refused as too long.
+DEFAULT_CONTEXT_TOKENS = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What config.json says. head_dim, heads, kv_heads: None where it says nothing (recurrent models)."""
+
+    path: Path
+    config: dict[str, Any]
+    model_type: str
+    layer_count: int
+    extra_layers: int
+    hidden_size: int
+    vocab_size: int | None
+    context_tokens: int
+    is_tied: bool
+    heads: int | None
+    kv_heads: int | None
+    head_dim: int | None
+
+    def number(self, *names: str) -> int | None:
+        """The first of some whole-number settings that is there and positive."""
+        return _number(self.path, self.config, names)
+
+
+def read_settings(path: Path) -> Settings:
+    """Read a model's config.json; of a model with images, the part about text.
+
+    Raises:
+        BrokenModel: it is missing, no JSON, or lacks what every model has.
+        UnsupportedModel: the model needs Python code out of its repository.
+    """
+    raw = read_json(path / "config.json")
+    if raw.get("model_file") is not None:
+        raise UnsupportedModel(f"{path}: needs {raw['model_file']} out of its repository, which is never run")
+    text = raw.get("text_config")
+    config = raw | text if isinstance(text, dict) else raw
+    model_type = raw.get("model_type")
+    if not isinstance(model_type, str):
+        raise BrokenModel(f"{path}: config.json names no model_type")
+    hidden, heads = _need(path, config, _HIDDEN), _number(path, config, _HEADS)
+    head_dim = _number(path, config, ("head_dim", "attention_head_dim", "kv_channels"))
+    return Settings(
+        path=path,
+        config=config,
+        model_type=model_type,
+        layer_count=_need(path, config, _LAYERS),
+        extra_layers=_number(path, config, ("num_nextn_predict_layers",)) or 0,
+        hidden_size=hidden,
+        vocab_size=_number(path, config, _VOCABULARY),
+        context_tokens=_number(path, config, _CONTEXT) or DEFAULT_CONTEXT_TOKENS,
+        is_tied=config.get("tie_word_embeddings") is True,
+        heads=heads,
+        kv_heads=_number(path, config, _KV_HEADS) or heads,
+        head_dim=head_dim or (hidden // heads if heads else None),
+    )
+
+
+def read_stop_tokens(settings: Settings) -> tuple[int, ...]:
+    """The ids that end an answer, as mlx-lm gathers them.
+
+    generation_config's where it names any, else config's; and the tokenizer's own.
+    """
+    path = settings.path
+    generation = path / "generation_config.json"
+    named = read_json(generation).get("eos_token_id") if generation.is_file() else None
+    stops = set(_ids(named or settings.config.get("eos_token_id")))
+    own = _tokenizer_eos(path)
+    return tuple(sorted(stops if own is None else stops | {own}))
+
+
+def _need(path: Path, config: dict[str, Any], names: Sequence[str]) -> int:
+    value = _number(path, config, names)
+    if value is None:
+        raise BrokenModel(f"{path}: config.json lacks {names[0]}")
+    return value
+
+
+def _number(path: Path, config: dict[str, Any], names: Sequence[str]) -> int | None:
+    """A positive whole number; lists (one a layer) and null count as not there."""
+    for name in names:
+        value = config.get(name)
+        if type(value) is int and value >= 0:
+            if value > 2**40:
+                raise BrokenModel(f"{path}: config.json says {name} = {value}")
+            if value:
+                return value
+        elif value is not None and not isinstance(value, list | dict):
+            raise BrokenModel(f"{path}: config.json says {name} = {value!r}, a whole number is expected")
+    return None
+
+
+def _ids(value: Any) -> list[int]:
+    values = value if isinstance(value, list) else [value]
+    return [number for number in values if type(number) is int and number >= 0]
+
+
+def _tokenizer_eos(path: Path) -> int | None:
+    """The id of the tokenizer's own end-of-sequence token."""
+    file = path / "tokenizer_config.json"
+    if not file.is_file():
+        return None
+    config = read_json(file)
+    token = config.get("eos_token")
+    text = token.get("content") if isinstance(token, dict) else token
+    if not isinstance(text, str):
+        return None
+    for number, added in (config.get("added_tokens_decoder") or {}).items():
+        if added.get("content") == text:
+            return int(number)
+    return _vocabulary_id(path / "tokenizer.json", text)
+
+
+def _vocabulary_id(file: Path, text: str) -> int | None:
+    if not file.is_file():
+        return None
+    content = read_json(file)
+    for added in content.get("added_tokens") or []:
+        if added.get("content") == text and type(added.get("id")) is int:
+            return int(added["id"])
+    vocabulary = (content.get("model") or {}).get("vocab")
+    number = vocabulary.get(text) if isinstance(vocabulary, dict) else None
+    return number if type(number) is int else None

@@ -82,9 +82,9 @@ def load_shard_model(
         _check_borders(architecture, anatomy, layers)
     wanted = _Wanted(anatomy, layers)
     expected = dict(tree_flatten(model.parameters()))
+    stored |= {name: weight for name, weight in (kept or {}).items() if name in expected}
     _check_stored(files.path, wanted, expected, stored)
     weights = {name: stored[name] for name in expected if wanted.is_local(name)}
-    weights |= {name: array for name, array in (kept or {}).items() if name in weights}
     model.load_weights([*_elsewhere(wanted, expected, stored), *weights.items()], strict=False)
     _evaluate(files.path, wanted, weights, progress)
     return LoadedModel(model, family, anatomy, weights)
@@ -170,6 +170,12 @@ def _build(path: Path, config: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         model, _ = load_model(
             path, lazy=True, strict=False, get_model_classes=lambda config: (Listening, args_class)
         )
+    except KeyError as error:
+        # Some ten families look at layer 0 to tell a raw checkpoint from a converted one.
+        raise BrokenModel(
+            f"{path}: mlx-lm misses {error} to build the model; where only some layers' files are there, "
+            "use a model that mlx_lm.convert has written"
+        ) from error
     except _MISFITS as error:
         raise BrokenModel(f"{path}: mlx-lm cannot build the model: {error!r}") from error
     model.__class__ = model_class

@@ -19,17 +19,17 @@ from meshinfer.messages import Sampling
 def sample(
     logits: Any, sampling: Sampling, history: Sequence[int], answer_start: int, position: int
 ) -> tuple[Any, Any]:
-    """Choose a token, lazily: (token, health), both scalars to be evaluated together.
+    """Choose a token, lazily: (token, health), one number each, to be evaluated together.
 
     logits: (1, vocabulary), after the last token of `history`.
     history: all token ids of the session; those from `answer_start` on are the answer so far.
     position: index in the sequence of the token to be chosen; with `sampling.seed` it fixes the draw.
     health: finite if and only if the logits contain neither NaN nor +inf; see `check_health`.
     """
-    health = mx.logsumexp(logits)
+    health = mx.logsumexp(logits, keepdims=True)
     if _is_plain(sampling):
         # Bit for bit what mlx-lm's greedy sampler does: in half precision the subtraction makes ties.
-        return mx.argmax(logits - mx.logsumexp(logits, keepdims=True), axis=-1)[0], health
+        return mx.argmax(logits - health, axis=-1), health
     logits = _adjusted(logits[0].astype(mx.float32), sampling, history, history[answer_start:])
     if sampling.temperature <= 0:
         return mx.argmax(logits), health

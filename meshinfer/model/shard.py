@@ -12,7 +12,7 @@ from .base import ModelCard, ModelFiles, Progress, Step, StepResult
 from .cache import SessionCaches, make_caches
 from .loader import LoadedModel, load_shard_model
 from .sampling import check_health, sample
-from .slicing import Cut, slice_model
+from .slicing import Anatomy, Cut, slice_model
 from .tensor import DTYPES, lend, take_hidden
 
 # What mlx and mlx-lm raise in the midst of a computation.
@@ -36,7 +36,7 @@ class Shard:
 
     def __init__(self, loaded: LoadedModel, card: ModelCard, layers: range) -> None:
         """Take over a loaded model and slice it; use `Shard.load`."""
-        self._card = card
+        self._fingerprint = card.fingerprint
         self._layers = layers
         self._is_head = layers.start == 0
         self._is_tail = layers.stop == card.layer_count
@@ -46,9 +46,14 @@ class Shard:
         self._cut = slice_model(loaded.model, layers, loaded.family)
         self._local_caches: frozenset[int] | None = None
         self._hidden_dtypes: frozenset[str] = frozenset()
+        incoming = None
         if loaded.anatomy is not None:
             self._local_caches = frozenset().union(*(loaded.anatomy.layer_caches[layer] for layer in layers))
-            self._hidden_dtypes = self._find_hidden_dtypes(loaded)
+            self._hidden_dtypes = self._find_hidden_dtypes(loaded.anatomy)
+            incoming = mx.zeros((1, 1, loaded.anatomy.hidden_size))
+        # Asked of the model itself: not every config.json says it.
+        self._vocab_size = int(self._dry_run(incoming).shape[-1])
+        self._cut.outgoing = None
         self._sessions: dict[SessionId, _Session] = {}
 
     @classmethod
@@ -70,7 +75,7 @@ class Shard:
             BrokenModel: a local tensor is missing, torn or of another shape.
             UnsupportedModel: the architecture is unknown, runs its own code, or cannot be cut like this.
         """
-        is_same = reuse is not None and reuse._card.fingerprint == card.fingerprint
+        is_same = reuse is not None and reuse._fingerprint == card.fingerprint
         kept = reuse._weights if reuse is not None and is_same else None
         loaded = load_shard_model(files, card, layers, kept=kept, progress=progress)
         return cls(loaded, card, layers)
@@ -150,10 +155,10 @@ class Shard:
         """Refuse ids that would read memory outside the embedding table."""
         if not step.tokens:
             raise StageFailed(f"session {step.session}: a step without tokens at position {step.position}")
-        if min(step.tokens) < 0 or max(step.tokens) >= self._card.vocab_size:
+        if min(step.tokens) < 0 or max(step.tokens) >= self._vocab_size:
             raise StageFailed(
                 f"session {step.session}: token ids from {min(step.tokens)} to {max(step.tokens)}, "
-                f"the vocabulary has {self._card.vocab_size}"
+                f"the vocabulary has {self._vocab_size}"
             )
         if self._is_head and step.tensors:
             raise StageFailed(f"session {step.session}: {len(step.tensors)} tensors came to the head")
@@ -197,27 +202,27 @@ class Shard:
         if tokens > 1 or session.caches.length % _CLEAR_EVERY_TOKENS == 0:
             mx.clear_cache()
 
-    def _find_hidden_dtypes(self, loaded: LoadedModel) -> frozenset[str]:
+    def _find_hidden_dtypes(self, anatomy: Anatomy) -> frozenset[str]:
         """The types a hidden state may have here: those of local weights, and what comes of them.
 
         The residual stream of some models is wider than their weights from some layer on.
         """
-        assert loaded.anatomy is not None
-        prefixes = tuple(f"{loaded.anatomy.layer_paths[layer]}." for layer in self._layers)
+        prefixes = tuple(f"{anatomy.layer_paths[layer]}." for layer in self._layers)
         floating = {
             weight.dtype
-            for name, weight in loaded.weights.items()
+            for name, weight in self._weights.items()
             if name.startswith(prefixes) and mx.issubdtype(weight.dtype, mx.floating)
         }
-        made = {dtype: self._made_of(dtype) for dtype in floating}
-        return frozenset(name for name, dtype in DTYPES.items() if dtype in floating | set(made.values()))
+        made = set()
+        for dtype in floating:
+            self._dry_run(mx.zeros((1, 1, anatomy.hidden_size), dtype))
+            made.add(self._cut.outgoing.dtype)
+        return frozenset(name for name, dtype in DTYPES.items() if dtype in floating | made)
 
-    def _made_of(self, dtype: Any) -> Any:
-        """The type that the layers make of a hidden state of type `dtype`; nothing is evaluated."""
+    def _dry_run(self, incoming: Any) -> Any:
+        """Build the graph of one token's step, evaluate nothing, and return the logits."""
+        self._cut.incoming = None if self._is_head else incoming
         caches = make_caches(self._model, self._local_caches)
-        if not self._is_head:
-            self._cut.incoming = mx.zeros((1, 1, self._card.hidden_size), dtype)
-        self._model(mx.zeros((1, 1), mx.int32), cache=caches.entries)
-        made = self._cut.outgoing.dtype
-        self._cut.incoming = self._cut.outgoing = None
-        return made
+        logits = self._model(mx.zeros((1, 1), mx.int32), cache=caches.entries)
+        self._cut.incoming = None
+        return logits

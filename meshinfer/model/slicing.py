@@ -31,6 +31,7 @@ class Anatomy:
     layer_caches: which entries of the prompt cache each layer is given.
     cuts: layer indexes before which the model can be cut: there the hidden state goes from one layer to
         the next as it is, and nothing else does.
+    hidden_size: the last dimension of the hidden state, (1, tokens, hidden_size).
     early, between, late: paths of modules outside the layers whose weights are read before the first
         layer, between layers, and after the last.
     """
@@ -38,6 +39,7 @@ class Anatomy:
     layer_paths: tuple[str, ...]
     layer_caches: tuple[frozenset[int], ...]
     cuts: frozenset[int]
+    hidden_size: int
     early: frozenset[str]
     between: frozenset[str]
     late: frozenset[str]
@@ -160,6 +162,7 @@ class _Notes:
             layer_paths,
             tuple(self.caches),
             frozenset(self.cuts),
+            int(self.last_hidden.shape[-1]),
             frozenset(self.early),
             frozenset(self.between),
             frozenset(self.late),

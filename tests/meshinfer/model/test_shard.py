@@ -161,11 +161,14 @@ def test_logits_that_are_no_numbers_fail_instead_of_being_sampled(llama: SmallMo
 
 
 def test_a_shard_may_be_closed_twice_and_computes_no_more(llama: SmallModel) -> None:
-    shard = make_ring(llama).shards[0]
+    before = mx.get_active_memory()
+    shard = make_ring(llama, 2).shards[0]
+    shard.forward(Step(S, 0, (1, 2), OPENING, True))
     assert shard.weight_bytes > 0
     shard.close()
     shard.close()
     assert shard.weight_bytes == 0
+    assert mx.get_active_memory() <= before
     shard.release(S)
     with pytest.raises(StageFailed, match="closed"):
         shard.forward(Step(S, 0, (1,), OPENING, True))

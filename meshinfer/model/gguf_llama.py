@@ -1,6 +1,7 @@
 """From a llama-architecture GGUF file to a model directory in mlx-lm's format."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -91,11 +92,16 @@ def convert(gguf: Gguf, directory: Path, precision: Precision) -> None:
 
 def converted_bytes(gguf: Gguf, precision: Precision) -> int:
     """How large the directory will be, at most: the weights, and for the tokenizer twice the header."""
-    items = sum(int(np.prod(tensor.shape)) for tensor in gguf.tensors.values())
-    stored = sum(tensor.size_bytes for tensor in gguf.tensors.values())
     header = min((tensor.offset for tensor in gguf.tensors.values()), default=0)
-    # Scales and biases grow from 4 to 8 bytes for each group of 32.
-    return 2 * header + (4 * items if precision == "float32" else stored + items // 4)
+    return 2 * header + sum(_written_bytes(tensor, precision) for tensor in gguf.tensors.values())
+
+
+def _written_bytes(tensor: GgufTensor, precision: Precision) -> int:
+    items = math.prod(tensor.shape)
+    if precision == "float32" or tensor.type.name not in BITS:
+        return 4 * items
+    # Levels stay as many; scales and biases grow to 8 bytes for each group of 32.
+    return items * BITS[tensor.type.name] // 8 + items // GROUP_SIZE * 8
 
 
 def _read_shape(gguf: Gguf) -> _Shape:

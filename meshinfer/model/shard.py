@@ -5,7 +5,7 @@ from typing import Any, Self
 
 import mlx.core as mx
 
-from meshinfer.errors import StageFailed
+from meshinfer.errors import StageFailed, UnsupportedModel
 from meshinfer.messages import Opening, SessionId
 
 from .base import ModelCard, ModelFiles, Progress, Step, StepResult
@@ -73,12 +73,16 @@ class Shard:
 
         Raises:
             BrokenModel: a local tensor is missing, torn or of another shape.
-            UnsupportedModel: the architecture is unknown, runs its own code, or cannot be cut like this.
+            UnsupportedModel: the architecture is unknown, runs its own code, cannot be cut like this, or
+                fails as soon as it is called.
         """
         is_same = reuse is not None and reuse._fingerprint == card.fingerprint
         kept = reuse._weights if reuse is not None and is_same else None
         loaded = load_shard_model(files, card, layers, kept=kept, progress=progress)
-        return cls(loaded, card, layers)
+        try:
+            return cls(loaded, card, layers)
+        except (*_MLX_ERRORS, StageFailed) as error:
+            raise UnsupportedModel(f"{files.path}: mlx-lm cannot run layers {layers}: {error!r}") from error
 
     @property
     def layers(self) -> range:

@@ -19,8 +19,8 @@ from meshinfer.transports.tcp import TcpTransport
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Run the conformance suite on both loops, everything else on the standard one."""
-    if item.path.name == "test_conformance.py":
+    """Run what meets sockets on both loops, everything else on the standard one."""
+    if item.path.name in ("test_conformance.py", "test_tcp.py"):
         return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
     return {"asyncio": asyncio.new_event_loop}
 

@@ -1,0 +1,85 @@
+"""Which network interfaces lead to machines that peers may run on."""
+
+import ipaddress
+import re
+import socket
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import psutil
+
+# Loopback, containers, virtual machines, tunnels: an address there is unreachable for everybody else.
+_ELSEWHERE = {
+    "linux": re.compile(r"lo$|docker|br-|veth|virbr|tailscale|wg|tun"),
+    # bridge0 is the Thunderbolt bridge, bridge100 and up belong to virtual machines. AirDrop's awdl and llw
+    # reach phones, not peers.
+    "darwin": re.compile(
+        r"lo\d|awdl|llw|utun|ipsec|ppp|gif|stf|anpi|ap\d|bridge1\d\d|vmenet|feth|vnic|tailscale|wg|tun"
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """A network interface that is up. addresses: as numbers, link-local IPv6 ones with their `%scope`."""
+
+    name: str
+    index: int
+    addresses: tuple[str, ...]
+    is_loopback: bool = False
+    is_point_to_point: bool = False
+
+
+def is_sensible(name: str, platform: str = sys.platform) -> bool:
+    """Tell by its name whether other machines of the network are likely behind an interface."""
+    elsewhere = _ELSEWHERE.get(platform)
+    return elsewhere is None or elsewhere.match(name) is None
+
+
+def leads_to_peers(interface: Interface, platform: str = sys.platform) -> bool:
+    """Tell whether other machines of the network are likely behind `interface`, flags included."""
+    if interface.is_loopback or interface.is_point_to_point or not interface.addresses:
+        return False
+    return is_sensible(interface.name, platform)
+
+
+def interfaces_for(host: str, interfaces: Iterable[Interface]) -> list[Interface]:
+    """Choose the interfaces on which a peer that listens on `host` can be found.
+
+    All that lead to peers when it listens everywhere; else the one that has the address, with this
+    address alone. So who listens on loopback is found on loopback only.
+    """
+    try:
+        address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+    except ValueError:
+        return []
+    if address.is_unspecified:
+        return [interface for interface in interfaces if leads_to_peers(interface)]
+    return [
+        Interface(interface.name, interface.index, (own,), interface.is_loopback)
+        for interface in interfaces
+        for own in interface.addresses
+        if ipaddress.ip_address(own) == address
+    ]
+
+
+def list_interfaces() -> list[Interface]:
+    """Ask the system for the interfaces that are up."""
+    states = psutil.net_if_stats()
+    found = []
+    for name, addresses in psutil.net_if_addrs().items():
+        state = states.get(name)
+        if state is None or not state.isup:
+            continue
+        flags = state.flags.split(",")
+        found.append(
+            Interface(
+                name,
+                socket.if_nametoindex(name),
+                tuple(each.address for each in addresses if each.family in (socket.AF_INET, socket.AF_INET6)),
+                is_loopback="loopback" in flags,
+                is_point_to_point="pointopoint" in flags,
+            )
+        )
+    return found

@@ -16,6 +16,7 @@ from meshinfer.transports.dialing import Backoff
 
 from . import messages as m
 from .actors.actor import Mailbox
+from .actors.discovery import DiscoveryActor
 from .actors.head import Head, HeadMessage
 from .actors.links import Links, LinksMessage
 from .actors.mail import LocalModel
@@ -155,6 +156,9 @@ def compose(ground: Ground) -> Composition:
     def requests() -> Requests:
         return Requests(boxes.requests, post=post, limits=config.requests, now_s=ground.now_s)
 
+    def discovery() -> DiscoveryActor:
+        return DiscoveryActor(Mailbox("discovery", 1), hello=hello, links=boxes.links)
+
     factories: dict[str, ActorFactory] = {
         "links": links,
         "membership": members,
@@ -164,6 +168,8 @@ def compose(ground: Ground) -> Composition:
         "head": head,
         "requests": requests,
     }
+    if config.is_mdns_on:
+        factories["discovery"] = discovery
     return Composition(Supervisor(factories, config.actors), boxes.links, boxes.requests)
 
 

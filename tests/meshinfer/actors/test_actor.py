@@ -1,0 +1,111 @@
+import asyncio
+from dataclasses import dataclass
+
+import pytest
+
+from meshinfer.actors.actor import Actor, Mailbox, Reply, ask
+from tests.meshinfer.actors.mailbag import Living, bag
+
+
+@dataclass(frozen=True)
+class Double:
+    number: int
+    reply: Reply[int]
+
+
+class Doubler(Actor[Double]):
+    async def handle(self, message: Double) -> None:
+        if message.number < 0:
+            message.reply.refuse(ValueError("below 0"))
+        else:
+            message.reply.answer(2 * message.number)
+
+
+async def test_who_asks_is_answered() -> None:
+    doubler = Doubler(bag())
+    async with Living(doubler):
+        assert await ask(doubler.mailbox, lambda reply: Double(21, reply), 5.0) == 42
+
+
+async def test_an_answer_may_be_an_error() -> None:
+    doubler = Doubler(bag())
+    async with Living(doubler):
+        with pytest.raises(ValueError, match="below 0"):
+            await ask(doubler.mailbox, lambda reply: Double(-1, reply), 5.0)
+
+
+async def test_who_is_not_answered_does_not_wait_for_ever() -> None:
+    with pytest.raises(TimeoutError):
+        await ask(bag(), lambda reply: Double(1, reply), 0.01)
+
+
+async def test_a_late_answer_to_nobody_is_dropped() -> None:
+    reply: Reply[int] = Reply()
+    with pytest.raises(TimeoutError):
+        await reply.wait(0.01)
+    reply.answer(1)
+
+
+async def test_a_full_mailbox_makes_its_writers_wait() -> None:
+    mailbox: Mailbox[int] = Mailbox("small", 2)
+    assert [mailbox.offer(number) for number in range(3)] == [True, True, False]
+    writer = asyncio.ensure_future(mailbox.tell(9))
+    await asyncio.wait([writer], timeout=0)
+    assert not writer.done()
+    assert await mailbox.take() == 0
+    await writer
+    assert [await mailbox.take() for _ in range(2)] == [1, 9]
+
+
+class Ticker(Actor[str]):
+    tick_s = 0.001
+
+    def __init__(self, mailbox: Mailbox[str]) -> None:
+        super().__init__(mailbox)
+        self.log: asyncio.Queue[str] = asyncio.Queue()
+
+    async def handle(self, message: str) -> None:
+        self.log.put_nowait(message)
+
+    async def tick(self) -> None:
+        self.log.put_nowait("tick")
+
+    async def end(self) -> None:
+        self.log.put_nowait("end")
+
+
+async def test_an_actor_ticks_between_its_messages_and_loses_none() -> None:
+    ticker = Ticker(bag())
+    async with Living(ticker), asyncio.timeout(10):
+        for number in range(100):
+            await ticker.mailbox.tell(str(number))
+        seen = []
+        while seen.count("tick") < 5 or "99" not in seen:
+            seen.append(await ticker.log.get())
+    assert [entry for entry in seen if entry != "tick"] == [str(number) for number in range(100)]
+
+
+async def test_a_cancelled_actor_gives_back_what_it_holds() -> None:
+    ticker = Ticker(bag())
+    async with Living(ticker), asyncio.timeout(10):
+        await ticker.log.get()
+    entries = []
+    while not ticker.log.empty():
+        entries.append(ticker.log.get_nowait())
+    assert entries[-1] == "end"
+
+
+class Parent(Actor[str]):
+    async def handle(self, message: str) -> None:
+        self.tasks.create_task(self._child(message))
+
+    async def _child(self, message: str) -> None:
+        raise ValueError(message)
+
+
+async def test_a_child_tasks_failure_is_the_actors() -> None:
+    parent = Parent(bag())
+    await parent.mailbox.tell("broken")
+    with pytest.raises(ExceptionGroup) as caught:
+        await parent.run()
+    assert caught.group_contains(ValueError, match="broken")

@@ -1,0 +1,190 @@
+import pytest
+
+from meshinfer.actors.actor import Mailbox
+from meshinfer.actors.head import Head
+from meshinfer.actors.mail import Close, Envelope, LinkLost, Open, Send
+from meshinfer.actors.post import Post
+from meshinfer.config import RequestLimits
+from meshinfer.messages import (
+    Activation,
+    Admitted,
+    Cancel,
+    Failed,
+    Finish,
+    Opening,
+    Refused,
+    Release,
+    Sampling,
+    SessionId,
+    StepDone,
+    Submit,
+    WrongEpoch,
+)
+from meshinfer.topology.target import Digest, Epoch, Target
+from tests.meshinfer.actors.mailbag import A, B, C, Living, bag, hello, next_of
+
+LIMITS = RequestLimits(max_running=2, max_waiting=2, prefill_chunk_tokens=4, prefill_window=2)
+TARGET = Target(Epoch(2), Digest("d" * 32))
+STALE = Target(Epoch(1), Digest("d" * 32))
+
+
+class Bench:
+    """A head at A, whose origin is B; what it tells the stage and B is read here."""
+
+    def __init__(self) -> None:
+        self.links: Mailbox[Send] = bag("links")
+        self.stage: Mailbox[Envelope] = bag("stage")
+        post = Post(hello(A), self.links)
+        post.route({Activation: (self.stage,), Release: (self.stage,)})
+        self.head = Head(bag("head"), post=post, limits=LIMITS)
+
+    async def tell(self, message: Submit | StepDone | Cancel | WrongEpoch | Failed) -> None:
+        await self.head.mailbox.tell(Envelope(hello(B), message))
+
+    async def submit(
+        self, name: str, prompt: int = 3, max_tokens: int = 5, target: Target = TARGET
+    ) -> Submit:
+        opening = Opening(Sampling(), prompt, max_tokens, (0,))
+        submit = Submit(SessionId(name), target, B, tuple(range(1, prompt + 1)), opening)
+        await self.tell(submit)
+        return submit
+
+    async def fed(self) -> Activation:
+        message = (await next_of(self.stage, Envelope)).message
+        assert isinstance(message, Activation)
+        return message
+
+    async def told(self) -> object:
+        send = await next_of(self.links, Send)
+        assert send.peer == B
+        return send.message
+
+    async def done(self, frame: Activation, token: int | None, finish: Finish | None = None) -> None:
+        await self.tell(
+            StepDone(frame.session, frame.target, frame.position + len(frame.tokens), token, finish)
+        )
+
+
+@pytest.fixture
+async def bench() -> Bench:
+    made = Bench()
+    await made.head.mailbox.tell(Open(TARGET, kv_tokens=1000))
+    return made
+
+
+async def test_a_prompt_goes_in_pieces_and_its_last_token_alone(bench: Bench) -> None:
+    async with Living(bench.head):
+        await bench.submit("s", prompt=11)
+        frames = [await bench.fed(), await bench.fed()]
+        # Two pieces are under way: the rest waits for the first to come round.
+        assert len(bench.stage) == 0
+        await bench.done(frames[0], None)
+        frames.append(await bench.fed())
+        await bench.done(frames[1], None)
+        frames.append(await bench.fed())
+    assert [len(frame.tokens) for frame in frames] == [4, 4, 2, 1]
+    assert [frame.position for frame in frames] == [0, 4, 8, 10]
+    assert [frame.is_sampled for frame in frames] == [False, False, False, True]
+    assert [frame.opening is not None for frame in frames] == [True, False, False, False]
+
+
+async def test_an_answer_goes_round_token_by_token_and_is_released_at_its_end(bench: Bench) -> None:
+    async with Living(bench.head):
+        await bench.submit("s", prompt=1)
+        assert await bench.told() == Admitted(SessionId("s"), TARGET)
+        first = await bench.fed()
+        await bench.done(first, 42)
+        second = await bench.fed()
+        assert (second.position, second.tokens, second.is_sampled) == (1, (42,), True)
+        await bench.done(second, 0, Finish.STOP)
+        assert (await next_of(bench.stage, Envelope)).message == Release(SessionId("s"), TARGET)
+
+
+async def test_no_more_run_than_may_and_the_next_in_line_follows(bench: Bench) -> None:
+    async with Living(bench.head):
+        for name in ("one", "two", "three"):
+            await bench.submit(name, prompt=1)
+        frames = [await bench.fed(), await bench.fed()]
+        assert [frame.session for frame in frames] == ["one", "two"]
+        await bench.done(frames[0], 0, Finish.STOP)
+        await next_of(bench.stage, Envelope)
+        assert (await bench.fed()).session == "three"
+
+
+async def test_past_the_queue_a_session_is_refused_as_one_too_many(bench: Bench) -> None:
+    async with Living(bench.head):
+        for name in ("one", "two", "three", "four", "five"):
+            await bench.submit(name)
+        assert [await bench.told() for _ in range(2)] == [
+            Admitted(SessionId("one"), TARGET),
+            Admitted(SessionId("two"), TARGET),
+        ]
+        refused = await bench.told()
+        assert isinstance(refused, Refused)
+        assert refused.is_full
+        assert "2 requests are running and 2 wait" in refused.reason
+
+
+async def test_a_session_that_no_stage_has_memory_for_is_refused_with_numbers(bench: Bench) -> None:
+    async with Living(bench.head):
+        await bench.submit("s", prompt=900, max_tokens=101)
+        refused = await bench.told()
+        assert isinstance(refused, Refused)
+        assert not refused.is_full
+        assert "take 1001 tokens of KV cache, the ring has memory for 1000" in refused.reason
+
+
+async def test_sessions_wait_until_there_is_kv_memory_for_them(bench: Bench) -> None:
+    async with Living(bench.head):
+        await bench.submit("big", prompt=600, max_tokens=300)
+        await bench.submit("next", prompt=100, max_tokens=100)
+        assert await bench.told() == Admitted(SessionId("big"), TARGET)
+        await bench.tell(Cancel(SessionId("big"), TARGET))
+        assert await bench.told() == Admitted(SessionId("next"), TARGET)
+
+
+async def test_a_session_of_another_plan_is_sent_back(bench: Bench) -> None:
+    async with Living(bench.head):
+        await bench.submit("s", target=STALE)
+        assert await bench.told() == WrongEpoch(SessionId("s"), STALE, TARGET)
+
+
+async def test_what_came_round_under_another_plan_feeds_nothing(bench: Bench) -> None:
+    async with Living(bench.head):
+        await bench.submit("s", prompt=1)
+        frame = await bench.fed()
+        await bench.tell(StepDone(frame.session, STALE, 1, 42, None))
+        await bench.tell(StepDone(frame.session, TARGET, 1, 7, None))
+        assert (await bench.fed()).tokens == (7,)
+
+
+@pytest.mark.parametrize("ending", ["cancel", "failed", "wrong epoch", "origin lost"])
+async def test_however_a_session_ends_all_stages_release_it(bench: Bench, ending: str) -> None:
+    async with Living(bench.head):
+        session = (await bench.submit("s", prompt=1)).session
+        await bench.fed()
+        match ending:
+            case "cancel":
+                await bench.tell(Cancel(session, TARGET))
+            case "failed":
+                await bench.tell(Failed(session, TARGET, C, "out of memory", False))
+            case "wrong epoch":
+                await bench.tell(WrongEpoch(session, TARGET, None))
+            case _:
+                await bench.head.mailbox.tell(LinkLost(B))
+        assert (await next_of(bench.stage, Envelope)).message == Release(session, TARGET)
+
+
+async def test_a_closed_head_admits_nobody(bench: Bench) -> None:
+    async with Living(bench.head):
+        await bench.head.mailbox.tell(Close())
+        await bench.submit("s")
+        assert await bench.told() == WrongEpoch(SessionId("s"), TARGET, None)
+
+
+async def test_an_empty_prompt_is_refused(bench: Bench) -> None:
+    async with Living(bench.head):
+        await bench.submit("s", prompt=0)
+        refused = await bench.told()
+        assert isinstance(refused, Refused)
+        assert "empty" in refused.reason

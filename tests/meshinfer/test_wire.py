@@ -1,0 +1,183 @@
+import contextlib
+import math
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meshinfer import messages as m
+from meshinfer import wire
+from meshinfer.topology.desire import DesiredModel
+from meshinfer.topology.member import PeerRecord, Phase, Version
+from meshinfer.topology.membership import Gossip
+from meshinfer.topology.plan import Plan
+from meshinfer.topology.ring import PeerId, Ring, Run, Stage
+from meshinfer.topology.target import Digest, Epoch, Target
+from meshinfer.transports.base import Frame
+from meshinfer.transports.errors import ProtocolError
+
+A, B = PeerId("a" * 32), PeerId("b" * 32)
+SESSION = m.SessionId(f"{A}-1-1.1")
+TARGET = Target(Epoch(3), Digest("d" * 32))
+SAMPLING = m.Sampling(0.8, 0.9, 40, 0.05, 1.1, 0.5, -0.5, 32, ((7, -100.0), (9, 3.5)), 2**63)
+OPENING = m.Opening(SAMPLING, 12, 64, (2, 0), 3)
+PLAN = Plan(Epoch(3), "tiny", "f" * 32, Ring(4, (Stage(A, Run(1), 0, 1), Stage(B, Run(2), 1, 4))))
+RECORD = PeerRecord(
+    A, Run(1), Version(5), "mac", "0.1", ("tcp://h:1",), "http://h:2", 99, "f" * 32, Phase.READY, PLAN, 7, "!"
+)
+HIDDEN = m.Tensor("hidden", "bfloat16", (1, 3, 4), memoryview(bytes(range(24))))
+SIDE = m.Tensor("side", "float32", (2,), memoryview(bytes(range(8))))
+
+MESSAGES: list[wire.Message] = [
+    m.Hello(A, 1, "mac", "home", "0.1", "tcp://h:1"),
+    m.Farewell("going", leaving=True),
+    Gossip((RECORD,), DesiredModel(0, 1, A, "tiny", "dir:/x", "f" * 32, -1)),
+    m.Submit(SESSION, TARGET, A, (1, 2, 3), OPENING),
+    m.Activation(SESSION, TARGET, A, 0, (1, 2, 3), 1, OPENING, False, (HIDDEN, SIDE)),
+    m.Activation(SESSION, TARGET, A, 3, (4,), 0, None, True),
+    m.StepDone(SESSION, TARGET, 4, 99, m.Finish.STOP),
+    m.StepDone(SESSION, TARGET, 4, None, None),
+    m.Token(SESSION, TARGET, 4, 99, m.Finish.LENGTH),
+    m.Admitted(SESSION, TARGET),
+    m.Refused(SESSION, TARGET, "full", True),
+    m.Cancel(SESSION, TARGET),
+    m.Release(SESSION, TARGET),
+    m.WrongEpoch(SESSION, TARGET, None),
+    m.Failed(SESSION, TARGET, B, "out of memory", False),
+]
+
+
+def received(frame: Frame) -> Frame:
+    """The frame as the other side gets it: one payload."""
+    payload = b"".join(frame.payload)
+    return Frame(frame.head, (memoryview(payload),) if payload else ())
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
+def test_a_message_comes_back_as_it_was(message: wire.Message) -> None:
+    assert wire.decode(received(wire.encode(message))).message == message
+
+
+def test_every_message_has_a_tag_and_is_tried_here() -> None:
+    assert {type(message) for message in MESSAGES} == set(wire.TAGS.values())
+
+
+def test_tags_are_what_they_were() -> None:
+    names = [wire.TAGS[tag].__name__ for tag in sorted(wire.TAGS)]
+    assert names == [
+        "Hello",
+        "Farewell",
+        "Gossip",
+        "Submit",
+        "Activation",
+        "StepDone",
+        "Token",
+        "Admitted",
+        "Refused",
+        "Cancel",
+        "Release",
+        "WrongEpoch",
+        "Failed",
+    ]
+
+
+def test_tensors_are_lent_on_the_way_out_and_views_on_the_way_in() -> None:
+    message = m.Activation(SESSION, TARGET, A, 0, (1,), 1, None, True, (HIDDEN,))
+    frame = wire.encode(message)
+    assert frame.payload[0].obj is HIDDEN.data.obj
+    payload = memoryview(bytearray(HIDDEN.data))
+    decoded = wire.decode(Frame(frame.head, (payload,))).message
+    assert isinstance(decoded, m.Activation)
+    assert decoded.tensors[0].data.obj is payload.obj
+
+
+class Lent:
+    def __init__(self, view: memoryview) -> None:
+        self.view = view
+        self.releases = 0
+
+    def release(self) -> None:
+        self.releases += 1
+
+
+def head(tag: object, fields: object, tensors: object = ()) -> bytes:
+    return bytes(msgpack.packb([tag, fields, tensors]))
+
+
+TOKEN = {"session": "s", "target": {"epoch": 1, "digest": "d"}, "position": 1, "token": 1, "finish": None}
+
+
+@pytest.mark.parametrize(
+    ("raw", "payload", "words"),
+    [
+        (b"", b"", "no msgpack"),
+        (b"\xc1", b"", "no msgpack"),
+        (head(1, {}) + b"\x00", b"", "no msgpack"),
+        (b"\x91" * 5000, b"", "no msgpack"),
+        (head(1, []), b"", "not \\[tag, fields, tensors\\]"),
+        (head(999, {}), b"", "unknown message tag 999"),
+        (head("1", {}), b"", "unknown message tag '1'"),
+        (head(7, {}), b"", "missing required field `session`"),
+        (head(7, {**TOKEN, "position": "x"}), b"", "\\$.position"),
+        (head(7, {**TOKEN, "finish": "never"}), b"", "\\$.finish"),
+        (head(7, TOKEN), b"1234", "tensors of 0 bytes are announced, 4 came"),
+        (head(7, TOKEN, [["h", "uint8", [4]]]), b"1234", "Token carries 4 bytes of payload, it takes none"),
+        (head(5, {}, [["h", "float32", [1]]]), b"123", "tensors of 4 bytes are announced, 3 came"),
+        (head(5, {}, [["h", "float99", [1]]]), b"", "unknown dtype 'float99'"),
+        (head(5, {}, [["h", "float32", [-1]]]), b"", "impossible shape"),
+        (head(5, {}, [["h", "float32", [1] * 9]]), b"", "impossible shape"),
+        (head(5, {}, [["h", "float32", [1 << 50]]]), b"", "impossible shape"),
+        (head(5, {}, [["h", "uint8", [0]]] * 17), b"", "17 tensors, limit 16"),
+        (head(5, {}, [["h", "float32"]]), b"", "tensor descriptors are not valid"),
+    ],
+)
+def test_what_is_no_message_is_named_and_its_memory_given_back(
+    raw: bytes, payload: bytes, words: str
+) -> None:
+    buffer = Lent(memoryview(bytearray(payload)))
+    with pytest.raises(ProtocolError, match=words):
+        wire.decode(Frame(raw, (buffer.view,) if payload else (), buffer))
+    assert buffer.releases == 1
+
+
+def test_a_ring_with_a_gap_cannot_come_over_the_wire() -> None:
+    frame = wire.encode(Gossip((RECORD,), None))
+    tag, fields, tensors = msgpack.unpackb(frame.head)
+    fields["records"][0]["plan"]["ring"]["stages"][1]["first_layer"] = 2
+    with pytest.raises(ProtocolError, match="begins at 1"):
+        wire.decode(Frame(head(tag, fields, tensors)))
+
+
+JSONISH = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text() | st.binary(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@given(
+    st.binary(max_size=200)
+    | JSONISH.map(msgpack.packb)
+    | st.tuples(st.integers(0, 14), JSONISH).map(lambda pair: head(pair[0], pair[1]))
+)
+def test_no_bytes_do_worse_than_a_protocol_error(raw: bytes) -> None:
+    with contextlib.suppress(ProtocolError):
+        wire.decode(Frame(raw))
+
+
+@given(st.sampled_from(MESSAGES), st.data())
+def test_a_message_with_one_part_exchanged_does_no_worse(message: wire.Message, data: st.DataObject) -> None:
+    tag, fields, tensors = msgpack.unpackb(wire.encode(message).head)
+    fields[data.draw(st.sampled_from(sorted(fields)))] = data.draw(JSONISH)
+    with contextlib.suppress(ProtocolError):
+        wire.decode(received(Frame(head(tag, fields, tensors), wire.encode(message).payload)))
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+def test_numbers_that_are_none_survive_the_wire_and_are_judged_behind_it(number: float) -> None:
+    opening = m.Opening(m.Sampling(temperature=number), 1, 1, ())
+    frame = wire.encode(m.Submit(SESSION, TARGET, A, (1,), opening))
+    decoded = wire.decode(frame).message
+    assert isinstance(decoded, m.Submit)
+    assert str(decoded.opening.sampling.temperature) == str(number)

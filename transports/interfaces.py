@@ -5,7 +5,7 @@ import re
 import socket
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psutil
 
@@ -47,17 +47,21 @@ def leads_to_peers(interface: Interface, platform: str = sys.platform) -> bool:
 def interfaces_for(host: str, interfaces: Iterable[Interface]) -> list[Interface]:
     """Choose the interfaces on which a peer that listens on `host` can be found.
 
-    All that lead to peers when it listens everywhere; else the one that has the address, with this
-    address alone. So who listens on loopback is found on loopback only.
+    All that lead to peers when it listens everywhere, with the addresses of that IP version; else the one
+    that has the address, with this address alone. So who listens on loopback is found there only.
     """
     try:
         address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
     except ValueError:
         return []
     if address.is_unspecified:
-        return [interface for interface in interfaces if leads_to_peers(interface)]
+        return [
+            replace(interface, addresses=own)
+            for interface in interfaces
+            if leads_to_peers(interface) and (own := _of_version(address.version, interface.addresses))
+        ]
     return [
-        Interface(interface.name, interface.index, (own,), interface.is_loopback)
+        replace(interface, addresses=(own,))
         for interface in interfaces
         for own in interface.addresses
         if ipaddress.ip_address(own) == address
@@ -83,3 +87,7 @@ def list_interfaces() -> list[Interface]:
             )
         )
     return found
+
+
+def _of_version(version: int, addresses: Iterable[str]) -> tuple[str, ...]:
+    return tuple(each for each in addresses if ipaddress.ip_address(each).version == version)

@@ -27,6 +27,8 @@ _MAX_PENDING = 256  # names that wait to be looked up: a stranger may announce a
 class Discovery:
     """mDNS on the interfaces where a peer that listens at `listen` can be reached.
 
+    listen: the listener's own address, with the port that was really bound.
+
     An async context manager: leaving it says goodbye to the network and ends every `browse`. A peer that
     listens on loopback announces and browses on loopback only.
     """

@@ -5,10 +5,12 @@ from collections.abc import Callable
 from .address import parse_address
 from .base import Address, Buffers, LinkLimits, Transport
 from .errors import BadAddress
+from .frame import PROTOCOL_VERSION
 from .tcp import TcpTransport
 
+# From limits, memory and protocol version. The conformance suite runs over every row.
 # memory:// has no row: a MemoryNetwork makes its own transports, and there is no network without one.
-TRANSPORTS: dict[str, Callable[[LinkLimits, Buffers], Transport]] = {
+TRANSPORTS: dict[str, Callable[[LinkLimits, Buffers, int], Transport]] = {
     "tcp": TcpTransport,
 }
 
@@ -22,4 +24,4 @@ def transport_for(address: Address, limits: LinkLimits, buffers: Buffers) -> Tra
     scheme = parse_address(address).scheme
     if scheme not in TRANSPORTS:
         raise BadAddress(f"{address!r}: unknown scheme {scheme!r}, known are {', '.join(sorted(TRANSPORTS))}")
-    return TRANSPORTS[scheme](limits, buffers)
+    return TRANSPORTS[scheme](limits, buffers, PROTOCOL_VERSION)

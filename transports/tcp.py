@@ -43,10 +43,16 @@ class TcpTransport:
         Raises:
             ListenFailed: the address is taken or not ours; the text says which and what to do.
         """
+        limit_s = self._limits.dial_timeout_s
         try:
-            sock = await _bound_socket(parse_address(address))
+            endpoint = parse_address(address)
+            async with asyncio.timeout(limit_s):
+                sock = await _bound_socket(endpoint)
         except BadAddress as error:
             raise ListenFailed(str(error)) from error
+        except TimeoutError as error:
+            reason = f"nobody told its number within {limit_s:g} s"
+            raise ListenFailed(f"cannot listen on {address}: {reason}") from error
         except OSError as error:
             raise ListenFailed(f"cannot listen on {address}: {why_not_listening(error)}") from error
         listener = TcpListener(_address_of(sock.getsockname()))

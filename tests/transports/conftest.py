@@ -10,10 +10,11 @@ import pytest
 import uvloop
 
 from meshinfer.transports.base import Address, Buffers, Link, LinkLimits, Listener, Transport
+from meshinfer.transports.buffers import PooledBuffers
 from meshinfer.transports.frame import PROTOCOL_VERSION
 from meshinfer.transports.memory import MemoryTransport
 from meshinfer.transports.network import MemoryNetwork
-from meshinfer.transports.tcp import TcpTransport
+from meshinfer.transports.registry import TRANSPORTS
 
 
 def pytest_asyncio_loop_factories(
@@ -67,7 +68,7 @@ class Kind:
     ) -> Transport:
         if self.name == "memory":
             return MemoryTransport(self.network, "a", limits, buffers, version)
-        return TcpTransport(limits, buffers, version)
+        return TRANSPORTS[self.name](limits or LinkLimits(), buffers or PooledBuffers(), version)
 
     @asynccontextmanager
     async def listening(self, transport: Transport | None = None) -> AsyncIterator[Listener]:
@@ -92,7 +93,7 @@ class Kind:
                 await asyncio.gather(dialled.close(), accepted.close())
 
 
-@pytest.fixture(params=["memory", "tcp"])
+@pytest.fixture(params=["memory", *TRANSPORTS])
 def kind(request: pytest.FixtureRequest) -> Kind:
-    addresses = {"memory": "memory://a:0", "tcp": "tcp://127.0.0.1:0"}
-    return Kind(request.param, Address(addresses[request.param]))
+    host = "a" if request.param == "memory" else "127.0.0.1"
+    return Kind(request.param, Address(f"{request.param}://{host}:0"))

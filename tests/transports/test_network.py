@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import AsyncExitStack
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -62,6 +63,42 @@ async def test_a_narrow_wire_takes_time_for_each_byte() -> None:
         await near.send(Frame(b"", (memoryview(bytes(10_000)),)))
         await far.receive()
         assert asyncio.get_running_loop().time() - begin >= 0.01
+
+
+class HurriedLoop(asyncio.SelectorEventLoop):
+    """A loop whose clock jumps to the next timer instead of waiting for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._now_s = 0.0
+        selector = self._selector  # type: ignore[attr-defined]
+        real_select = selector.select
+
+        def select(timeout: float | None) -> Any:
+            self._now_s += timeout or 0.0
+            return real_select(0)
+
+        selector.select = select
+
+    def time(self) -> float:
+        return self._now_s
+
+
+def test_hours_of_weather_pass_at_once_on_a_loop_with_virtual_time() -> None:
+    async def exchange() -> float:
+        network = MemoryNetwork(Random(3), Weather(delay_s=600.0))
+        patient = LinkLimits(dial_timeout_s=3600.0, close_timeout_s=3600.0)
+        listener = await MemoryTransport(network, "b").listen(B)
+        near = await MemoryTransport(network, "a", patient).dial(B)
+        far = await listener.accept()
+        await near.send(Frame(b"slow"))
+        assert (await far.receive()).head == b"slow"
+        await near.close()
+        await far.close()
+        return asyncio.get_running_loop().time()
+
+    with asyncio.Runner(loop_factory=HurriedLoop) as runner:
+        assert runner.run(exchange()) == pytest.approx(600.0 * 5)
 
 
 async def test_a_partition_holds_back_and_healing_lets_through_in_order() -> None:

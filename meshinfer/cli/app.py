@@ -1,0 +1,39 @@
+"""The commands by name. What they need is imported when they run, so that `--help` is quick."""
+
+from typing import Annotated
+
+import typer
+
+from meshinfer.release import RELEASE
+
+from .join import EXAMPLES as JOIN_EXAMPLES
+from .join import join
+
+# Plain help: drawing boxes around it takes four times as long as everything else.
+app = typer.Typer(
+    name="meshinfer",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"meshinfer {RELEASE}")
+        raise typer.Exit
+
+
+@app.callback()
+def meshinfer(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the release and exit."),
+    ] = False,
+) -> None:
+    """One large language model, run over several machines, with no coordinator."""
+
+
+app.command(epilog=JOIN_EXAMPLES)(join)

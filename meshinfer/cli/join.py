@@ -1,0 +1,151 @@
+"""`meshinfer join`: make this machine a peer."""
+
+import math
+import socket
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from meshinfer.config import ApiConfig, PeerConfig, default_cache_dir
+from meshinfer.errors import ConfigError
+
+from .amounts import GIGABYTE
+from .greeting import USUAL_API_PORT
+from .terminal import Terminal, Tone
+
+EXAMPLES = """\b
+Examples:
+  meshinfer join --model smollm2
+      one machine, one peer; ask it on http://127.0.0.1:52415/v1
+  meshinfer join --model mlx-community/Qwen3-4B-4bit --listen 0.0.0.0:52414
+      the first machine of a mesh
+  meshinfer join --listen 0.0.0.0:52414 --peer 192.168.1.4:52414
+      another one: it takes the mesh's model, and its share of the layers
+"""
+
+WRONG_USE = 2
+
+
+def join(
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="What to run: smollm2 (built in), a Hugging Face repository, or a directory in mlx-lm's "
+            "format. Without it, whatever the mesh runs."
+        ),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="What people call this peer.", show_default="this machine's name")
+    ] = None,
+    listen: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Where other peers connect; port 0 takes any free one.")
+    ] = "127.0.0.1:0",
+    peer: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HOST:PORT", help="A peer of the mesh, retried until it answers; repeatable."),
+    ] = None,
+    mdns: Annotated[
+        bool, typer.Option("--mdns/--no-mdns", help="Find peers on the local network, and be found.")
+    ] = True,
+    api_host: Annotated[str, typer.Option(help="Where the HTTP API listens.")] = "127.0.0.1",
+    api_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            help="Its port; 0 takes any free one.",
+            show_default=f"{USUAL_API_PORT}, or any if that is taken",
+        ),
+    ] = None,
+    memory: Annotated[
+        float | None,
+        typer.Option(
+            metavar="GB", help="Most memory for weights and KV cache.", show_default="what this machine has"
+        ),
+    ] = None,
+    stages: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|all|N",
+            help="Over how many peers the model is spread: as few as are needed, all, or a number.",
+        ),
+    ] = "auto",
+    cache_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where built-in models and peer names are kept.", show_default="~/.cache/meshinfer"
+        ),
+    ] = None,
+    mesh: Annotated[
+        str, typer.Option(help="The mesh's name; peers of another mesh are refused.")
+    ] = "meshinfer",
+    min_peers: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Form no ring before so many peers are present.")
+    ] = 1,
+    offline: Annotated[bool, typer.Option("--offline", help="Download nothing.")] = False,
+    verbose: Annotated[
+        int,
+        typer.Option(
+            "--verbose",
+            "-v",
+            count=True,
+            metavar="",
+            help="Say more; twice, every detail.",
+            show_default=False,
+        ),
+    ] = 0,
+    exit_with_parent: Annotated[bool, typer.Option("--exit-with-parent", hidden=True)] = False,
+) -> None:
+    """Make this machine a peer, until Ctrl-C.
+
+    Peers of one mesh find each other, share a model's layers, and each of them answers requests. Until
+    meshinfer has keys, a peer takes links from this machine only, unless --listen says otherwise.
+    """
+    terminal = Terminal()
+    try:
+        config = PeerConfig(
+            model=model,
+            name=name,
+            mesh=mesh,
+            listen=listen,
+            peers=tuple(peer or ()),
+            is_mdns_on=mdns,
+            api=ApiConfig(api_host, _usual_or_any(api_host, terminal) if api_port is None else api_port),
+            memory_bytes=_memory_bytes(memory),
+            stages=stages,
+            min_peers=min_peers,
+            cache_dir=cache_dir.expanduser() if cache_dir else default_cache_dir(),
+            is_download_allowed=not offline,
+        )
+    except ConfigError as error:
+        terminal.say(str(error), Tone.ERROR)
+        raise typer.Exit(WRONG_USE) from error
+
+    from .life import run_peer
+    from .logs import show_logs
+
+    show_logs(terminal, verbose)
+    raise typer.Exit(run_peer(config, terminal, exits_with_parent=exit_with_parent))
+
+
+def _memory_bytes(gigabytes: float | None) -> int | None:
+    if gigabytes is None:
+        return None
+    if not math.isfinite(gigabytes) or gigabytes <= 0:
+        raise ConfigError(f"--memory {gigabytes:g}: give gigabytes above 0, such as 16 or 0.5")
+    return int(gigabytes * GIGABYTE)
+
+
+def _usual_or_any(host: str, terminal: Terminal) -> int:
+    """The port that people expect the API on, or 0 where another process has it."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        # As servers bind: a port that was let go a moment ago is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, USUAL_API_PORT))
+        except OSError:
+            terminal.say(f"port {USUAL_API_PORT} of {host} is taken, the API takes another one")
+            return 0
+    return USUAL_API_PORT

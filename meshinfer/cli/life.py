@@ -1,0 +1,88 @@
+"""A peer's life in a terminal: it joins, tells what happens, and leaves when it is asked to."""
+
+import asyncio
+from collections.abc import Callable
+
+from meshinfer.config import PeerConfig
+from meshinfer.errors import ConfigError
+from meshinfer.peer import Peer
+
+from .greeting import greeting
+from .leaving import Leaving, on_signals, until_parent_is_gone
+from .progress import ProgressDisplay
+from .story import changes
+from .terminal import Terminal, Tone
+
+FAILED = 1
+
+_GLANCE_S = 0.2
+
+
+def run_peer(config: PeerConfig, terminal: Terminal, *, exits_with_parent: bool) -> int:
+    """Run a peer until it is told to leave; return the process's exit status."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(_live_until_asked(config, terminal, exits_with_parent))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        # There are machines without a wheel of it.
+        return None
+    new_loop: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return new_loop
+
+
+async def _live_until_asked(config: PeerConfig, terminal: Terminal, exits_with_parent: bool) -> int:
+    async with asyncio.TaskGroup() as group:
+        life = group.create_task(_live(config, terminal))
+        leaving = Leaving(life, terminal)
+        with on_signals(leaving.signalled):
+            parent = group.create_task(_follow_parent(leaving)) if exits_with_parent else None
+            await asyncio.wait([life])
+            if parent is not None:
+                parent.cancel()
+    return 0 if life.cancelled() else life.result()
+
+
+async def _follow_parent(leaving: Leaving) -> None:
+    await until_parent_is_gone()
+    leaving.ask()
+
+
+async def _live(config: PeerConfig, terminal: Terminal) -> int:
+    try:
+        async with Peer(config) as peer, asyncio.TaskGroup() as group:
+            teller = group.create_task(_tell(peer, terminal))
+            try:
+                await peer.wait()
+            except ExceptionGroup as failed:
+                terminal.say(f"this peer failed and ends: {_cause(failed)}", Tone.ERROR)
+                teller.cancel()
+                return FAILED
+            teller.cancel()
+    except ConfigError as error:
+        terminal.say(str(error), Tone.ERROR)
+        return FAILED
+    return 0
+
+
+async def _tell(peer: Peer, terminal: Terminal) -> None:
+    for line in greeting(peer.name, peer.address, peer.api_url):
+        terminal.say(line.text, line.tone)
+    before = None
+    with ProgressDisplay(terminal) as progress:
+        async for snapshot in peer.watch():
+            for line in changes(before, snapshot):
+                terminal.say(line.text, line.tone)
+            progress.show(snapshot.activity)
+            before = snapshot
+            # Nobody reads what lasts for less; what happens meanwhile is in the next snapshot.
+            await asyncio.sleep(_GLANCE_S)
+
+
+def _cause(group: BaseException) -> str:
+    while isinstance(group, BaseExceptionGroup):
+        group = group.exceptions[0]
+    return f"{type(group).__name__}: {group}"

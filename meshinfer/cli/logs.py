@@ -1,0 +1,44 @@
+"""What libraries have to say, as lines for a person: warnings and errors, more of it with --verbose."""
+
+import logging
+import traceback
+
+from .terminal import Terminal, Tone
+
+_LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
+
+
+def show_logs(terminal: Terminal, verbosity: int) -> None:
+    """Send this process's log to standard error; verbosity 1 adds information, 2 every detail of ours."""
+    root = logging.getLogger()
+    root.addHandler(_Lines(terminal, is_detailed=verbosity > 0))
+    root.setLevel(logging.WARNING)
+    logging.getLogger("meshinfer").setLevel(_LEVELS[min(verbosity, len(_LEVELS) - 1)])
+    logging.captureWarnings(True)
+
+
+class _Lines(logging.Handler):
+    """Writes records as `warning: …`; with details, the logger's name, and whole tracebacks."""
+
+    def __init__(self, terminal: Terminal, *, is_detailed: bool) -> None:
+        super().__init__()
+        self._terminal = terminal
+        self._is_detailed = is_detailed
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tone = _tone(record.levelno)
+        self._terminal.log(self._text(record), tone)
+
+    def _text(self, record: logging.LogRecord) -> str:
+        text = record.getMessage()
+        error = record.exc_info[1] if record.exc_info else None
+        if self._is_detailed:
+            whole = "".join(traceback.format_exception(error)).rstrip() if error is not None else ""
+            return f"{record.name}: {text}" + (f"\n{whole}" if whole else "")
+        return text if error is None else f"{text}: {type(error).__name__}: {error} (--verbose shows where)"
+
+
+def _tone(level: int) -> Tone:
+    if level >= logging.ERROR:
+        return Tone.ERROR
+    return Tone.WARNING if level >= logging.WARNING else Tone.DIM

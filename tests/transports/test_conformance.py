@@ -100,8 +100,12 @@ async def test_lent_memory_may_change_once_send_returned(kind: Kind, size: int) 
         await link.send(framed(b"h", payload))
         payload[:] = b"x" * size
 
-    async with kind.linked() as (near, far), asyncio.TaskGroup() as tasks:
-        tasks.create_task(send_and_change(near))
+    busy = kind.make(LinkLimits(max_unread_bytes=1000))
+    async with kind.linked(far=busy) as (near, far), asyncio.TaskGroup() as tasks:
+        await near.send(framed(b"keeps the receiver from reading on", bytes(1000)))
+        sending = tasks.create_task(send_and_change(near))
+        await asyncio.wait({sending}, timeout=0.01)
+        await far.receive()
         assert plain(await far.receive()) == (b"h", b"o" * size)
 
 
@@ -251,6 +255,22 @@ async def send_until_closed(link: Link) -> None:
     with pytest.raises(LinkClosed):  # noqa: PT012
         while True:
             await link.send(framed(b"h", b"x" * 1_000_000))
+
+
+async def test_closing_in_the_middle_of_a_send_ends_it_though_the_peer_takes_it(kind: Kind) -> None:
+    async with kind.linked() as (near, far), asyncio.TaskGroup() as tasks:
+        sending = tasks.create_task(send_until_closed(near))
+        await far.receive()
+        receiving = tasks.create_task(receive_until_broken(far))
+        await near.close()
+        await sending
+        await receiving
+
+
+async def receive_until_broken(link: Link) -> None:
+    with pytest.raises(LinkBroken):  # noqa: PT012
+        while True:
+            await link.receive()
 
 
 async def test_a_close_gives_back_the_memory_of_frames_that_nobody_took(kind: Kind) -> None:

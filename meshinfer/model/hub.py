@@ -13,6 +13,7 @@ from .base import ModelFiles, Progress
 from .directory import check_directory
 from .disk import disk_full_named, require_free
 from .growth import growth_reported
+from .runtime import quieten_hugging_face
 
 # What mlx-lm downloads, without "*.py": a repository's code is never run.
 _ALLOW_PATTERNS = [
@@ -61,6 +62,7 @@ def resolve_repository(
         BrokenModel: the repository is not in mlx-lm's format.
         DiskFull: no room for it.
     """
+    quieten_hugging_face()
     with _hub_errors_named(repository):
         found = _in_cache(repository, hub_cache)
         if found is None and is_download_allowed:
@@ -76,6 +78,7 @@ def resolve_repository(
 
 def installed_repositories(hub_cache: Path | None = None) -> list[ModelFiles]:
     """The repositories in the Hugging Face cache that are complete and in mlx-lm's format."""
+    quieten_hugging_face()
     from huggingface_hub import scan_cache_dir
     from huggingface_hub.errors import CacheNotFound
 

@@ -9,9 +9,10 @@ from .settings import Settings
 _KEYS = re.compile(r"(^|\.)(k_proj|wk|k|key|key_proj)\.weight$")
 _VALUES = re.compile(r"(^|\.)(v_proj|wv|v|value|value_proj)\.weight$")
 _FUSED = re.compile(
-    r"(^|\.)(qkv_proj|query_key_value|c_attn|[Ww]qkv|qkv|in_proj_qkv|kv_proj|att_proj|attn_qkv|w_pack)\.weight$",
-    re.IGNORECASE,
+    r"(^|\.)(qkv_proj|query_key_value|c_attn|wqkv|qkv|att_proj|attn_qkv|w_pack)\.weight$", re.IGNORECASE
 )
+_QUERIES = re.compile(r"(^|\.)(q_proj|wq)\.weight$")
+_FEED_FORWARD = re.compile(r"mlp|ffn|ff|feed_forward|\w*moe\w*")
 _LATENT = re.compile(r"(^|\.)kv_a_proj_with_mqa\.weight$")
 _INDEXER = re.compile(r"(^|\.)indexer\.wk\.weight$")
 # A module with one of these keeps a state of fixed size instead of keys and values.
@@ -44,7 +45,9 @@ def _cached_numbers(settings: Settings, layer: Mapping[str, StoredTensor]) -> in
     """How many numbers of each token a layer keeps, over all its attention modules."""
     modules: dict[str, dict[str, StoredTensor]] = {}
     for name, tensor in layer.items():
-        modules.setdefault(name.partition(".")[0], {})[name] = tensor
+        module = name.partition(".")[0]
+        if not _FEED_FORWARD.fullmatch(module):
+            modules.setdefault(module, {})[name] = tensor
     return sum(_module_numbers(settings, module) for module in modules.values() if not _is_recurrent(module))
 
 
@@ -53,11 +56,16 @@ def _module_numbers(settings: Settings, module: Mapping[str, StoredTensor]) -> i
     if latent:
         # DeepSeek 3.2's indexer hands its keys to the cache as values too.
         return (_expanded(settings) if settings.model_type in _EXPANDED else latent) + 2 * indexer
-    keys = _rows(module, _KEYS)
+    keys, fused = _rows(module, _KEYS), _rows(module, _FUSED)
     if keys:
         # Where a model has no projection for values, keys serve as values and are kept twice.
         return keys + (_rows(module, _VALUES) or keys)
-    return _by_config(settings) if _rows(module, _FUSED) else 0
+    if fused:
+        # Some checkpoints hold the transpose, whose rows tell nothing.
+        kept = fused - (settings.heads or 0) * (settings.head_dim or 0)
+        return kept if 0 < kept < fused else _by_config(settings)
+    # Queries alone: the layer caches what another one projected.
+    return _by_config(settings) if _rows(module, _QUERIES) else 0
 
 
 def _by_config(settings: Settings) -> int:
@@ -67,7 +75,7 @@ def _by_config(settings: Settings) -> int:
 def _expanded(settings: Settings) -> int:
     number = settings.number
     key_width = (number("qk_nope_head_dim") or 0) + (number("qk_rope_head_dim") or 0)
-    return (settings.heads or 0) * (key_width + (number("v_head_dim") or key_width))
+    return (settings.heads or 0) * (key_width + (number("v_head_dim") or settings.head_dim or 0))
 
 
 def _rows(module: Mapping[str, StoredTensor], pattern: re.Pattern[str]) -> int:

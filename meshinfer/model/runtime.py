@@ -33,14 +33,14 @@ def prepare_mlx() -> None:
         ImportError: mlx or mlx-lm is not installed, or not for this machine.
     """
     with _importing:
-        quiet_tokenizers()
+        quieten_hugging_face()
         preload_openblas()
         with _open_files_limit_kept():
             import mlx.core  # noqa: F401
             import mlx_lm  # noqa: F401
 
 
-def quiet_tokenizers() -> None:
+def quieten_hugging_face() -> None:
     """Set the environment variables that Hugging Face's packages read when they are imported."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)

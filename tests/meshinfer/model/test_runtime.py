@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from meshinfer.model.runtime import prepare_mlx, quiet_tokenizers
+from meshinfer.model.runtime import prepare_mlx, quieten_hugging_face
 
 
 def test_preparing_mlx_leaves_the_limit_of_open_files_alone() -> None:
@@ -32,5 +32,5 @@ def test_many_threads_may_prepare_at_once() -> None:
 
 def test_what_the_user_set_in_the_environment_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOKENIZERS_PARALLELISM", "true")
-    quiet_tokenizers()
+    quieten_hugging_face()
     assert os.environ["TOKENIZERS_PARALLELISM"] == "true"

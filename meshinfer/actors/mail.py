@@ -171,10 +171,9 @@ class Engage:
 
 @dataclass(frozen=True, slots=True)
 class Retire:
-    """The plan is no longer valid: compute nothing more under it. is_final: drop the weights as well."""
+    """The plan is no longer valid: compute nothing more under it."""
 
     target: Target
-    is_final: bool = False
 
 
 # --- from the stage to placement

@@ -97,8 +97,8 @@ class Stage(Actor[StageMessage]):
                 await self._install(message)
             case Engage(target):
                 self._is_active = self._is_active or (self._plan is not None and self._plan.target == target)
-            case Retire(target, is_final):
-                await self._retire(target, is_final)
+            case Retire(target):
+                await self._retire(target)
             case LinkLost(peer):
                 await self._neighbour_lost(peer)
             case Envelope(_, Activation() as activation):
@@ -154,13 +154,11 @@ class Stage(Actor[StageMessage]):
         free_bytes = self._memory_bytes - (self._shard.weight_bytes if self._shard else 0)
         return max(0, free_bytes // token_bytes) if token_bytes else 1 << 40
 
-    async def _retire(self, target: Target, is_final: bool) -> None:
+    async def _retire(self, target: Target) -> None:
         if self._plan is not None and self._plan.target == target:
-            self._is_active = False
+            # The weights stay: the next plan likely needs some of them.
+            self._plan, self._is_active = None, False
             await self._drop_sessions()
-        if is_final and self._shard is not None:
-            shard, self._shard, self._plan = self._shard, None, None
-            await self._compute.run(shard.close)
 
     async def _drop_sessions(self) -> None:
         sessions, self._sessions = list(self._sessions), {}

@@ -45,7 +45,8 @@ def claim_identity(cache_dir: Path, name: str | None, now_ms: int | None = None)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for candidate in [name] if name is not None else _names_of_this_machine():
-            lock = FileLock(folder / f"{candidate}.lock")
+            # Taken on one thread and released on another.
+            lock = FileLock(folder / f"{candidate}.lock", thread_local=False)
             try:
                 lock.acquire(blocking=False)
             except Timeout:

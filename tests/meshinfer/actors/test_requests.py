@@ -1,0 +1,222 @@
+import pytest
+
+from meshinfer.actors.actor import Mailbox
+from meshinfer.actors.mail import Abandon, Begin, Envelope, LinkLost, Sampled, Send, Serving, Sink
+from meshinfer.actors.post import Post
+from meshinfer.actors.requests import Requests, sink_for
+from meshinfer.config import RequestLimits
+from meshinfer.errors import MeshError, NoRing, Overloaded, PromptTooLong, RingBroken, StageFailed
+from meshinfer.messages import (
+    Cancel,
+    Failed,
+    Finish,
+    Opening,
+    Refused,
+    Sampling,
+    SessionId,
+    Submit,
+    Token,
+    WrongEpoch,
+)
+from meshinfer.topology.plan import Plan
+from meshinfer.topology.ring import PeerId, Ring, Run, Stage
+from meshinfer.topology.target import Epoch
+from tests.meshinfer.actors.mailbag import A, B, C, Living, bag, hello, next_of
+
+LIMITS = RequestLimits(ring_wait_s=5.0, progress_timeout_s=20.0)
+SESSION = SessionId("s")
+
+
+def plan(epoch: int, head: PeerId = B) -> Plan:
+    ring = Ring(4, (Stage(head, Run(1), 0, 2), Stage(C, Run(1), 2, 4)))
+    return Plan(Epoch(epoch), "tiny", "f" * 32, ring)
+
+
+class Bench:
+    """An origin at A; the test is the ring, and holds the clock."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.links: Mailbox[Send] = bag("links")
+        post = Post(hello(A), self.links)
+        self.requests = Requests(bag("requests"), post=post, limits=LIMITS, now_s=lambda: self.now_s)
+        self.requests.tick_s = 0.01
+        self.sink: Sink = sink_for(8)
+
+    async def serve(self, by: Plan | None, reason: str = "") -> None:
+        await self.requests.mailbox.tell(Serving(by, reason))
+
+    async def begin(self, max_tokens: int = 8) -> None:
+        opening = Opening(Sampling(seed=7), 3, max_tokens, (0,))
+        await self.requests.mailbox.tell(Begin(SESSION, (1, 2, 3), opening, self.sink))
+
+    async def submitted(self) -> Submit:
+        send = await next_of(self.links, Send)
+        assert isinstance(send.message, Submit)
+        assert send.peer == B
+        return send.message
+
+    async def answer(self, submit: Submit, *tokens: int, finish: Finish | None = None) -> None:
+        """Sampled tokens behind those that the session has."""
+        for offset, token in enumerate(tokens):
+            is_last = offset == len(tokens) - 1
+            at = len(submit.prompt) + offset
+            message = Token(submit.session, submit.target, at, token, finish if is_last else None)
+            await self.requests.mailbox.tell(Envelope(hello(C), message))
+
+    async def tell(self, message: Refused | Failed | WrongEpoch) -> None:
+        await self.requests.mailbox.tell(Envelope(hello(B), message))
+
+    async def read(self, count: int) -> list[int]:
+        items = [await self.sink.get() for _ in range(count)]
+        return [item.token for item in items if isinstance(item, Sampled)]
+
+    async def failed_with(self, kind: type[MeshError]) -> str:
+        item = await self.sink.get()
+        assert isinstance(item, kind), item
+        return str(item)
+
+
+async def test_tokens_reach_the_reader_and_the_last_ends_the_session() -> None:
+    bench = Bench()
+    async with Living(bench.requests):
+        await bench.serve(plan(1))
+        await bench.begin()
+        submit = await bench.submitted()
+        assert (submit.prompt, submit.target, submit.origin) == ((1, 2, 3), plan(1).target, A)
+        await bench.answer(submit, 10, 11, 0, finish=Finish.STOP)
+        assert await bench.read(3) == [10, 11, 0]
+
+
+async def test_after_a_change_of_plan_the_session_goes_on_from_its_tokens() -> None:
+    bench = Bench()
+    async with Living(bench.requests):
+        await bench.serve(plan(1))
+        await bench.begin(max_tokens=8)
+        first = await bench.submitted()
+        await bench.answer(first, 10, 11)
+        assert await bench.read(2) == [10, 11]
+        await bench.serve(None, "C is gone")
+        await bench.serve(plan(2))
+        second = await bench.submitted()
+        assert second.prompt == (1, 2, 3, 10, 11)
+        assert (second.opening.max_tokens, second.opening.answered_tokens) == (6, 2)
+        assert second.opening.sampling.seed == 7
+        assert second.session != first.session
+        # What the old ring still says changes nothing.
+        await bench.answer(first, 99, 98, 97)
+        await bench.answer(second, 12, finish=Finish.LENGTH)
+        assert await bench.read(1) == [12]
+
+
+@pytest.mark.parametrize("cause", ["wrong epoch", "retryable failure", "link lost"])
+async def test_what_the_ring_did_not_compute_is_submitted_again(cause: str) -> None:
+    bench = Bench()
+    async with Living(bench.requests):
+        await bench.serve(plan(1))
+        await bench.begin()
+        first = await bench.submitted()
+        await bench.answer(first, 10)
+        assert await bench.read(1) == [10]
+        match cause:
+            case "wrong epoch":
+                await bench.tell(WrongEpoch(first.session, first.target, None))
+            case "retryable failure":
+                await bench.tell(Failed(first.session, first.target, C, "a link broke", True))
+            case _:
+                await bench.requests.mailbox.tell(LinkLost(C))
+        again = await bench.submitted()
+        assert again.prompt == (1, 2, 3, 10)
+
+
+async def test_a_ring_that_never_computes_is_given_up_in_the_end() -> None:
+    bench = Bench()
+    async with Living(bench.requests):
+        await bench.serve(plan(1))
+        await bench.begin()
+        submit = await bench.submitted()
+        bench.now_s = LIMITS.ring_wait_s + 1
+        await bench.tell(WrongEpoch(submit.session, submit.target, None))
+        assert "no ring took over within 5 s" in await bench.failed_with(NoRing)
+
+
+async def test_an_answer_whose_ring_does_not_come_back_fails_with_the_reason() -> None:
+    bench = Bench()
+    async with Living(bench.requests):
+        await bench.serve(plan(1))
+        await bench.begin()
+        await bench.answer(await bench.submitted(), 10)
+        assert await bench.read(1) == [10]
+        await bench.serve(None, "tiny needs 9 GB, 1 peer offers 5 GB")
+        bench.now_s = LIMITS.ring_wait_s + 1
+        assert "tiny needs 9 GB" in await bench.failed_with(RingBroken)
+
+
+async def test_without_any_ring_yet_the_reason_is_told_at_once() -> None:
+    bench = Bench()
+    async with Living(bench.requests):
+        await bench.serve(None, "waiting for 1 more of 2 peers")
+        await bench.begin()
+        assert await bench.failed_with(NoRing) == "waiting for 1 more of 2 peers"
+
+
+@pytest.mark.parametrize(("is_full", "kind"), [(True, Overloaded), (False, PromptTooLong)])
+async def test_a_refusal_is_told_as_what_it_is(is_full: bool, kind: type[MeshError]) -> None:
+    bench = Bench()
+    async with Living(bench.requests):
+        await bench.serve(plan(1))
+        await bench.begin()
+        submit = await bench.submitted()
+        await bench.tell(Refused(submit.session, submit.target, "no room", is_full))
+        assert await bench.failed_with(kind) == "no room"
+
+
+async def test_a_stage_that_cannot_compute_is_named() -> None:
+    bench = Bench()
+    async with Living(bench.requests):
+        await bench.serve(plan(1))
+        await bench.begin()
+        submit = await bench.submitted()
+        await bench.tell(Failed(submit.session, submit.target, C, "peer-c: out of memory", False))
+        assert await bench.failed_with(StageFailed) == "peer-c: out of memory"
+
+
+async def test_a_token_out_of_its_place_ends_the_answer_instead_of_spoiling_it() -> None:
+    bench = Bench()
+    async with Living(bench.requests):
+        await bench.serve(plan(1))
+        await bench.begin()
+        submit = await bench.submitted()
+        message = Token(submit.session, submit.target, 9, 5, None)
+        await bench.requests.mailbox.tell(Envelope(hello(C), message))
+        assert "token 9 of a session that is at 3" in await bench.failed_with(StageFailed)
+
+
+async def test_a_ring_that_makes_no_progress_is_left_in_time() -> None:
+    bench = Bench()
+    async with Living(bench.requests):
+        await bench.serve(plan(1))
+        await bench.begin()
+        submit = await bench.submitted()
+        bench.now_s = LIMITS.progress_timeout_s + 1
+        assert "no progress for 20 s" in await bench.failed_with(RingBroken)
+        assert (await next_of(bench.links, Send)).message == Cancel(submit.session, submit.target)
+
+
+async def test_a_reader_that_goes_away_is_told_to_the_head() -> None:
+    bench = Bench()
+    async with Living(bench.requests):
+        await bench.serve(plan(1))
+        await bench.begin()
+        submit = await bench.submitted()
+        await bench.requests.mailbox.tell(Abandon(SESSION))
+        assert (await next_of(bench.links, Send)).message == Cancel(submit.session, submit.target)
+
+
+async def test_when_the_peer_stops_no_reader_waits_for_ever() -> None:
+    bench = Bench()
+    async with Living(bench.requests):
+        await bench.serve(plan(1))
+        await bench.begin()
+        await bench.submitted()
+    assert "this peer stopped" in await bench.failed_with(RingBroken)

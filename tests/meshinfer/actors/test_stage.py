@@ -1,0 +1,249 @@
+"""The stage actor with a real shard of a tiny model; the test is the rest of the ring."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from meshinfer.actors.actor import Mailbox
+from meshinfer.actors.mail import (
+    Began,
+    Confirmed,
+    Engage,
+    Envelope,
+    Install,
+    LinkLost,
+    Loaded,
+    LoadFailed,
+    LocalModel,
+    Retire,
+    Send,
+    StageEvent,
+)
+from meshinfer.actors.post import Post
+from meshinfer.actors.stage import Stage as StageActor
+from meshinfer.messages import (
+    Activation,
+    Failed,
+    Finish,
+    Opening,
+    Release,
+    Sampling,
+    SessionId,
+    StepDone,
+    Token,
+    WrongEpoch,
+)
+from meshinfer.model.compute import ComputeThread
+from meshinfer.model.local import fetch_model, load_shard
+from meshinfer.topology.plan import Plan
+from meshinfer.topology.ring import PeerId, Ring, Run, Stage
+from meshinfer.topology.target import Epoch
+from tests.meshinfer.actors.mailbag import A, B, C, Living, bag, hello, next_of
+from tests.tiny import make_tiny_model
+
+OPENING = Opening(Sampling(), prompt_tokens=3, max_tokens=2, stop_tokens=())
+SESSION = SessionId("s.1")
+MEMORY_BYTES = 10_000_000
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_model(tmp_path_factory.mktemp("models") / "tiny", layers=4)
+
+
+@pytest.fixture
+async def compute() -> AsyncIterator[ComputeThread]:
+    thread = ComputeThread()
+    yield thread
+    assert await thread.close()
+
+
+class Bench:
+    """The stage of peer A, with C as origin."""
+
+    def __init__(self, compute: ComputeThread, model: LocalModel) -> None:
+        self.model = model
+        self.links: Mailbox[Send] = bag("links")
+        self.events: Mailbox[StageEvent] = bag("placement")
+        self.stage = StageActor(
+            bag("stage"),
+            post=Post(hello(A), self.links),
+            compute=compute,
+            load=load_shard,
+            placement=self.events,
+            memory_bytes=MEMORY_BYTES,
+            max_sessions=2,
+            load_timeout_s=60.0,
+            progress=lambda what, done, total: None,
+        )
+
+    def plan(self, *holders: tuple[PeerId, int, int], epoch: int = 1) -> Plan:
+        stages = tuple(Stage(peer, Run(1), first, end) for peer, first, end in holders)
+        card = self.model.card
+        return Plan(Epoch(epoch), card.name, card.fingerprint, Ring(card.layer_count, stages))
+
+    async def install(self, plan: Plan, *, is_engaged: bool = True) -> Loaded:
+        await self.stage.mailbox.tell(Install(plan, self.model.files, self.model.card))
+        loaded = await next_of(self.events, Loaded)
+        if is_engaged:
+            await self.stage.mailbox.tell(Engage(plan.target))
+        return loaded
+
+    async def frame(self, frame: Activation, sender: PeerId) -> None:
+        await self.stage.mailbox.tell(Envelope(hello(sender), frame))
+
+    async def told(self) -> tuple[PeerId, object]:
+        send = await next_of(self.links, Send)
+        return send.peer, send.message
+
+
+@pytest.fixture
+async def bench(compute: ComputeThread, directory: Path, tmp_path: Path) -> Bench:
+    parts = await compute.run(fetch_model, str(directory), tmp_path, False, lambda *_: None)
+    return Bench(compute, LocalModel(*parts))
+
+
+def prompt_frame(plan: Plan, first_layer: int = 0, session: SessionId = SESSION) -> Activation:
+    return Activation(session, plan.target, C, 0, (5, 6, 7), first_layer, OPENING, True)
+
+
+async def test_a_head_computes_and_hands_the_activation_on(bench: Bench) -> None:
+    plan = bench.plan((A, 0, 2), (B, 2, 4))
+    async with Living(bench.stage):
+        loaded = await bench.install(plan)
+        assert 0 < loaded.kv_tokens < MEMORY_BYTES
+        await bench.frame(prompt_frame(plan), sender=A)
+        receiver, onward = await bench.told()
+    assert receiver == B
+    assert isinstance(onward, Activation)
+    assert (onward.first_layer, onward.tokens, onward.opening) == (2, (5, 6, 7), OPENING)
+    (hidden,) = onward.tensors
+    assert hidden.shape == (1, 3, bench.model.card.hidden_size)
+
+
+async def test_head_and_tail_give_what_one_stage_gives(bench: Bench) -> None:
+    whole = bench.plan((A, 0, 4), epoch=1)
+    as_head = bench.plan((A, 0, 2), (B, 2, 4), epoch=2)
+    as_tail = bench.plan((B, 0, 2), (A, 2, 4), epoch=3)
+    async with Living(bench.stage):
+        await bench.install(whole)
+        await bench.frame(prompt_frame(whole), sender=A)
+        _, expected = await bench.told()
+        await bench.install(as_head)
+        await bench.frame(prompt_frame(as_head), sender=A)
+        _, onward = await bench.told()
+        assert isinstance(onward, Activation)
+        await bench.install(as_tail)
+        await bench.frame(replace(onward, target=as_tail.target), sender=B)
+        receiver, token = await bench.told()
+        assert isinstance(expected, Token)
+        assert (receiver, token) == (C, replace(expected, target=as_tail.target))
+        assert await bench.told() == (B, StepDone(SESSION, as_tail.target, 3, expected.token, None))
+
+
+async def test_the_last_token_that_may_be_sampled_is_marked(bench: Bench) -> None:
+    plan = bench.plan((A, 0, 4))
+    async with Living(bench.stage):
+        await bench.install(plan)
+        await bench.frame(prompt_frame(plan), sender=A)
+        _, first = await bench.told()
+        assert isinstance(first, Token)
+        await bench.frame(Activation(SESSION, plan.target, C, 3, (first.token,), 0, None, True), sender=A)
+        _, second = await bench.told()
+        assert isinstance(second, Token)
+        assert second.finish is Finish.LENGTH
+
+
+@pytest.mark.parametrize("case", ["another epoch", "not the predecessor", "another run", "nothing installed"])
+async def test_frames_that_are_not_of_the_active_plan_are_never_computed(bench: Bench, case: str) -> None:
+    plan = bench.plan((B, 0, 2), (A, 2, 4))
+    async with Living(bench.stage):
+        if case != "nothing installed":
+            await bench.install(plan)
+        frame, sender = prompt_frame(plan, first_layer=2), hello(B)
+        if case == "another epoch":
+            frame = replace(frame, target=replace(plan.target, epoch=Epoch(9)))
+        elif case == "not the predecessor":
+            sender = hello(C)
+        elif case == "another run":
+            sender = hello(B, run=2)
+        await bench.stage.mailbox.tell(Envelope(sender, frame))
+        receiver, answer = await bench.told()
+    assert receiver == C
+    active = None if case == "nothing installed" else plan.target
+    assert answer == WrongEpoch(SESSION, frame.target, active)
+
+
+async def test_a_frame_from_the_predecessor_tells_that_all_are_ready(bench: Bench) -> None:
+    plan = bench.plan((A, 0, 4))
+    async with Living(bench.stage):
+        await bench.install(plan, is_engaged=False)
+        await bench.frame(prompt_frame(plan), sender=A)
+        assert await next_of(bench.events, Confirmed) == Confirmed(plan.target)
+
+
+async def test_a_retired_plan_computes_nothing(bench: Bench) -> None:
+    plan = bench.plan((A, 0, 4))
+    async with Living(bench.stage):
+        await bench.install(plan)
+        await bench.stage.mailbox.tell(Retire(plan.target))
+        await bench.frame(prompt_frame(plan), sender=A)
+        assert (await bench.told())[1] == WrongEpoch(SESSION, plan.target, None)
+
+
+async def test_a_frame_that_does_not_fit_its_session_fails_by_name_and_the_stage_lives_on(
+    bench: Bench,
+) -> None:
+    plan = bench.plan((A, 0, 4))
+    async with Living(bench.stage):
+        await bench.install(plan)
+        unknown = Activation(SESSION, plan.target, C, 7, (1,), 0, None, True)
+        await bench.frame(unknown, sender=A)
+        receiver, failed = await bench.told()
+        assert receiver == C
+        assert isinstance(failed, Failed)
+        assert failed.reason.startswith("peer-a: ")
+        assert not failed.is_retryable
+        await bench.frame(prompt_frame(plan, session=SessionId("other.1")), sender=A)
+        assert isinstance((await bench.told())[1], Token)
+
+
+async def test_more_sessions_than_may_be_open_are_refused(bench: Bench) -> None:
+    plan = bench.plan((A, 0, 2), (B, 2, 4))
+    async with Living(bench.stage):
+        await bench.install(plan)
+        for number in range(3):
+            await bench.frame(prompt_frame(plan, session=SessionId(f"s.{number}")), sender=A)
+        answers = [(await bench.told())[1] for _ in range(3)]
+        assert isinstance(answers[2], Failed)
+        assert "2 sessions are open already" in answers[2].reason
+        await bench.stage.mailbox.tell(Envelope(hello(A), Release(SessionId("s.0"), plan.target)))
+        assert (await bench.told()) == (B, Release(SessionId("s.0"), plan.target))
+
+
+async def test_sessions_over_a_broken_link_are_given_back_to_their_origins(bench: Bench) -> None:
+    plan = bench.plan((A, 0, 2), (B, 2, 4))
+    async with Living(bench.stage):
+        await bench.install(plan)
+        await bench.frame(prompt_frame(plan), sender=A)
+        await bench.told()
+        await bench.stage.mailbox.tell(LinkLost(B))
+        receiver, failed = await bench.told()
+    assert receiver == C
+    assert isinstance(failed, Failed)
+    assert failed.is_retryable
+
+
+async def test_layers_that_cannot_be_loaded_are_reported_with_the_cause(
+    bench: Bench, directory: Path, tmp_path: Path
+) -> None:
+    broken = replace(bench.model.files, path=tmp_path / "gone")
+    plan = bench.plan((A, 0, 4))
+    async with Living(bench.stage):
+        await next_of(bench.events, Began)
+        await bench.stage.mailbox.tell(Install(plan, broken, bench.model.card))
+        failed = await next_of(bench.events, LoadFailed)
+    assert failed.target == plan.target
+    assert "gone" in failed.reason

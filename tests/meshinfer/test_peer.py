@@ -1,0 +1,276 @@
+"""Whole peers in one process, over real sockets, with a real (tiny) model."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from meshinfer import (
+    ConfigError,
+    Finish,
+    NoRing,
+    Peer,
+    PeerConfig,
+    Prompt,
+    PromptTooLong,
+    RequestError,
+    RingBroken,
+    Sampling,
+    WrongModel,
+)
+from meshinfer.config import RequestLimits
+from meshinfer.topology.agreement import AgreementTiming
+from meshinfer.topology.member import Status
+from meshinfer.topology.membership import MembershipTiming
+from tests.reference import greedy_text
+from tests.tiny import make_tiny_model
+
+HASTE = AgreementTiming(settle_s=0.1, improve_s=0.1)
+HEARTBEAT = MembershipTiming(heartbeat_s=0.1)
+PROMPTS = ["Hello world, this", "abc", "The quick brown fox jumps over the lazy dog. " * 4]
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_model(tmp_path_factory.mktemp("models") / "tiny", layers=4)
+
+
+@pytest.fixture
+def config(tiny: Path, tmp_path: Path) -> PeerConfig:
+    return PeerConfig(
+        model=str(tiny),
+        is_mdns_on=False,
+        cache_dir=tmp_path,
+        memory_bytes=100_000_000,
+        stages="all",
+        agreement=HASTE,
+        membership=HEARTBEAT,
+    )
+
+
+def seed_of(peer: Peer) -> str:
+    return peer.address.removeprefix("tcp://")
+
+
+@asynccontextmanager
+async def mesh(config: PeerConfig, count: int) -> AsyncIterator[list[Peer]]:
+    """`count` peers whose ring is live on each of them."""
+    async with AsyncExitStack() as stack:
+        peers: list[Peer] = []
+        for number in range(count):
+            seeds = (seed_of(peers[0]),) if peers else ()
+            own = replace(config, name=f"p{number}", peers=seeds, min_peers=count)
+            peers.append(await stack.enter_async_context(Peer(own)))
+        async with asyncio.timeout(60):
+            for peer in peers:
+                await peer.until_live()
+        yield peers
+
+
+async def answer(peer: Peer, prompt: Prompt, max_tokens: int = 16, sampling: Sampling | None = None) -> str:
+    async with asyncio.timeout(60):
+        return "".join(
+            [piece.text async for piece in peer.generate(prompt, max_tokens=max_tokens, sampling=sampling)]
+        )
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+async def test_rings_of_any_size_answer_as_one_process_does_from_every_peer(
+    config: PeerConfig, tiny: Path, count: int
+) -> None:
+    async with mesh(config, count) as peers:
+        plan = peers[0].snapshot().mesh.plan
+        assert plan is not None
+        assert len(plan.ring.stages) == count
+        for prompt in PROMPTS:
+            expected = greedy_text(tiny, prompt, 16)
+            for peer in peers:
+                assert await answer(peer, prompt) == expected
+
+
+async def test_a_seeded_draw_is_the_same_whatever_the_ring(config: PeerConfig) -> None:
+    warm = Sampling(temperature=0.8, top_p=0.95, repetition_penalty=1.1, presence_penalty=0.2, seed=1234)
+    drawn = set()
+    for count in (1, 2, 4):
+        async with mesh(config, count) as peers:
+            for peer in (peers[0], peers[-1]):
+                drawn.add(await answer(peer, PROMPTS[0], sampling=warm))
+    assert len(drawn) == 1
+
+
+async def test_another_seed_draws_another_answer(config: PeerConfig) -> None:
+    async with mesh(config, 1) as (peer,):
+        texts = {await answer(peer, "abc", sampling=Sampling(temperature=1.0, seed=s)) for s in range(4)}
+    assert len(texts) > 1
+
+
+async def test_eight_readers_at_once_each_get_their_own_answer(config: PeerConfig, tiny: Path) -> None:
+    prompts = [f"{number} is the number that I like" for number in range(8)]
+    async with mesh(config, 2) as peers:
+        answers = await asyncio.gather(*(answer(peers[i % 2], prompt) for i, prompt in enumerate(prompts)))
+    assert answers == [greedy_text(tiny, prompt, 16) for prompt in prompts]
+
+
+async def test_a_long_prompt_goes_round_in_pieces_and_changes_nothing(config: PeerConfig, tiny: Path) -> None:
+    pieces = replace(config, requests=RequestLimits(prefill_chunk_tokens=2048))
+    prompt = "Tell me of the mesh and of its peers. " * 8
+    async with mesh(pieces, 2) as (peer, _):
+        assert await answer(peer, prompt) == greedy_text(tiny, prompt, 16)
+
+
+async def test_all_peers_show_the_same_mesh(config: PeerConfig) -> None:
+    async with mesh(config, 3) as peers:
+        async with asyncio.timeout(30):
+            for peer in peers:
+                async for snapshot in peer.watch():
+                    if all(member.phase.value == "active" for member in snapshot.mesh.members):
+                        break
+        shown = [peer.snapshot().mesh for peer in peers]
+        assert shown[0] == shown[1] == shown[2]
+
+
+async def test_a_stop_string_ends_the_answer_and_is_not_shown(config: PeerConfig, tiny: Path) -> None:
+    whole = greedy_text(tiny, PROMPTS[0], 16)
+    stop = whole[5:8]
+    async with mesh(config, 2) as (peer, _), asyncio.timeout(30):
+        pieces = [piece async for piece in peer.generate(PROMPTS[0], max_tokens=16, stop=(stop,))]
+    assert "".join(piece.text for piece in pieces) == whole[: whole.index(stop)]
+    assert pieces[-1].finish is Finish.STOP
+
+
+async def test_a_reader_that_leaves_frees_its_place_on_every_peer(config: PeerConfig) -> None:
+    only_one = replace(config, requests=RequestLimits(max_running=1))
+    async with mesh(only_one, 2) as peers:
+        async with asyncio.timeout(30), aclosing(peers[1].generate("abc", max_tokens=100)) as pieces:
+            async for _ in pieces:
+                break
+        # Only one may run: this one runs if the other is gone.
+        assert await answer(peers[0], "abc", max_tokens=4)
+
+
+@pytest.mark.parametrize("gone", [0, 1, 2])
+async def test_when_a_peer_leaves_in_the_middle_of_an_answer_it_goes_on(
+    config: PeerConfig, tiny: Path, gone: int
+) -> None:
+    expected = greedy_text(tiny, PROMPTS[0], 40)
+    async with mesh(replace(config, min_peers=1), 2) as peers:
+        third = Peer(replace(config, name="p9", peers=(seed_of(peers[0]),)))
+        async with third:
+            async with asyncio.timeout(60):
+                async for snapshot in third.watch():
+                    plan = snapshot.mesh.plan
+                    if snapshot.mesh.is_live and plan and len(plan.ring.stages) == 3:
+                        break
+            text, pieces = "", peers[0].generate(PROMPTS[0], max_tokens=40)
+            async with asyncio.timeout(60), aclosing(pieces):
+                async for piece in pieces:
+                    text += piece.text
+                    if piece.answer_tokens == 5 + gone:
+                        await third.__aexit__(None, None, None)
+    assert text == expected
+
+
+async def test_a_peer_without_a_model_follows_the_mesh_where_it_can_and_says_why_not(
+    config: PeerConfig,
+) -> None:
+    async with mesh(config, 1) as (peer,):
+        guest = Peer(replace(config, name="guest", model=None, peers=(seed_of(peer),)))
+        async with guest, asyncio.timeout(30):
+            async for snapshot in guest.watch():
+                if snapshot.fault:
+                    break
+            assert "directory of another machine" in snapshot.fault
+            with pytest.raises(NoRing, match="directory of another machine"):
+                await answer(guest, "abc")
+
+
+async def test_the_same_name_with_other_content_holds_no_layers_and_is_told(
+    config: PeerConfig, tmp_path: Path, tiny: Path
+) -> None:
+    other = make_tiny_model(tmp_path / "other" / "tiny", layers=4, seed=99)
+    async with mesh(config, 1) as (peer,):
+        impostor = Peer(replace(config, name="impostor", model=str(other), peers=(seed_of(peer),)))
+        async with impostor, asyncio.timeout(30):
+            async for snapshot in impostor.watch():
+                if snapshot.fault:
+                    break
+            assert "differs from the one that the mesh runs" in snapshot.fault
+            assert await answer(peer, "abc") == greedy_text(tiny, "abc", 16)
+            plan = peer.snapshot().mesh.plan
+            assert plan is not None
+            assert len(plan.ring.stages) == 1
+
+
+@pytest.mark.parametrize(
+    ("request_", "error", "words"),
+    [
+        ({"prompt": ""}, RequestError, "prompt is empty"),
+        ({"prompt": []}, RequestError, "prompt is empty"),
+        ({"prompt": "x" * 20_000}, PromptTooLong, "tokens, tiny takes"),
+        ({"prompt": "x", "max_tokens": 0}, RequestError, "max_tokens is 0"),
+        ({"prompt": "x", "max_tokens": -3}, RequestError, "max_tokens is -3"),
+        ({"prompt": [10**9]}, RequestError, "outside the model's vocabulary"),
+        ({"prompt": "x", "model": "huge"}, WrongModel, "the mesh runs tiny, not huge"),
+    ],
+)
+async def test_what_cannot_be_asked_is_refused_and_the_peer_lives_on(
+    config: PeerConfig, tiny: Path, request_: dict[str, object], error: type[Exception], words: str
+) -> None:
+    async with mesh(config, 1) as (peer,):
+        with pytest.raises(error, match=words):
+            async for _ in peer.generate(**request_):  # type: ignore[arg-type]
+                pass
+        assert await answer(peer, "abc") == greedy_text(tiny, "abc", 16)
+
+
+async def test_a_model_that_does_not_fit_is_refused_with_numbers(config: PeerConfig) -> None:
+    small = replace(config, memory_bytes=100_000)
+    async with Peer(small) as peer, asyncio.timeout(30):
+        async for snapshot in peer.watch():
+            if "needs" in snapshot.mesh.reason:
+                break
+        assert "tiny needs" in snapshot.mesh.reason
+        with pytest.raises(NoRing, match="tiny needs"):
+            await answer(peer, "abc")
+
+
+async def test_a_taken_port_is_named(config: PeerConfig) -> None:
+    async with Peer(config) as peer:
+        with pytest.raises(ConfigError, match="already in use"):
+            async with Peer(replace(config, name="other", listen=seed_of(peer))):
+                pass
+
+
+async def test_a_name_in_use_on_this_machine_is_refused_and_a_default_one_is_numbered(
+    config: PeerConfig,
+) -> None:
+    async with Peer(config) as first, Peer(config) as second:
+        assert second.name == f"{first.name}-2"
+        with pytest.raises(ConfigError, match="runs on this machine already"):
+            async with Peer(replace(config, name=first.name)):
+                pass
+
+
+async def test_when_a_peer_stops_its_readers_are_told(config: PeerConfig) -> None:
+    async with mesh(config, 1) as (peer,):
+        pieces = peer.generate("abc", max_tokens=100)
+        await anext(pieces)
+        await peer.__aexit__(None, None, None)
+        with pytest.raises(RingBroken, match="this peer stopped"):
+            async for _ in pieces:
+                pass
+
+
+async def test_a_peer_that_left_is_shown_as_such(config: PeerConfig) -> None:
+    async with mesh(replace(config, min_peers=1), 1) as (peer,):
+        async with Peer(replace(config, name="guest", peers=(seed_of(peer),))) as guest:
+            async with asyncio.timeout(30):
+                await guest.until_live()
+        async with asyncio.timeout(30):
+            async for snapshot in peer.watch():
+                statuses = {member.name: member.status for member in snapshot.mesh.members}
+                if statuses.get("guest") is Status.LEFT:
+                    break

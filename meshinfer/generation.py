@@ -1,7 +1,7 @@
 """From a prompt to pieces of text: what `Peer.generate` checks and does around a session."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 
 from .actors.mail import LocalModel, Sampled
@@ -81,7 +81,7 @@ def opening_for(
 
 async def pieces(
     model: LocalModel, prompt_tokens: int, stop: tuple[str, ...], sink: "asyncio.Queue[Sampled | MeshError]"
-) -> AsyncIterator[Piece]:
+) -> AsyncGenerator[Piece, None]:
     """Turn the tokens that come through `sink` into text, up to a stop string or the answer's end.
 
     Raises:

@@ -78,6 +78,10 @@ class Opening:
     answered_tokens: int = 0
 
 
+MAX_HELLO_TEXT = 256
+"""Characters of any one text in a greeting: it is read before anybody is trusted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Hello:
     """First message in both directions of a link: who speaks.
@@ -92,6 +96,11 @@ class Hello:
     mesh: str
     release: str
     address: str
+
+    def __post_init__(self) -> None:
+        texts = (self.peer, self.name, self.mesh, self.release, self.address)
+        if not self.peer or max(len(text) for text in texts) > MAX_HELLO_TEXT or self.run < 0:
+            raise ValueError(f"a greeting names its peer, in texts of at most {MAX_HELLO_TEXT} characters")
 
 
 @dataclass(frozen=True, slots=True)

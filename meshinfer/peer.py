@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -109,7 +109,7 @@ class Peer:
             activity=self._activity.value,
         )
 
-    async def watch(self) -> AsyncIterator[Snapshot]:
+    async def watch(self) -> AsyncGenerator[Snapshot, None]:
         """The present snapshot, and a new one whenever something changed; a slow reader skips some."""
         while True:
             changed = self._bell.next
@@ -141,7 +141,7 @@ class Peer:
         sampling: Sampling | None = None,
         stop: tuple[str, ...] = (),
         model: str | None = None,
-    ) -> AsyncIterator[Piece]:
+    ) -> AsyncGenerator[Piece, None]:
         """Answer a prompt on whichever peers hold the model, piece by piece. Closing it cancels the answer.
 
         max_tokens: None takes the configured default; never more than the model's context has room for.

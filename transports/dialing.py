@@ -1,13 +1,11 @@
 """Dial until somebody answers, less and less often."""
 
 import asyncio
-import logging
+from collections.abc import Callable
 from random import Random
 
 from .base import Address, Link, Transport
 from .errors import DialFailed
-
-logger = logging.getLogger(__name__)
 
 
 class Backoff:
@@ -37,27 +35,18 @@ class Backoff:
 
 
 async def dial_until(
-    transport: Transport, address: Address, backoff: Backoff, give_up_after_s: float | None = None
+    transport: Transport, address: Address, backoff: Backoff, on_failure: Callable[[DialFailed], None]
 ) -> Link:
     """Dial `address` until it answers, with back-off between attempts. Cancelling stops it at once.
 
-    Raises:
-        DialFailed: `give_up_after_s` is over; the text is the last attempt's.
+    on_failure: told of each attempt that failed. Resetting the back-off is the caller's: a link that is
+    refused after its greeting is no success yet.
     """
-    last: DialFailed | None = None
-    try:
-        async with asyncio.timeout(give_up_after_s):
-            while True:
-                try:
-                    link = await transport.dial(address)
-                except DialFailed as failure:
-                    last = failure
-                    delay_s = backoff.next_delay_s()
-                    logger.debug("%s; next attempt in %.1f s", failure, delay_s)
-                    await asyncio.sleep(delay_s)
-                else:
-                    backoff.reset()
-                    return link
-    except TimeoutError as error:
-        reason = last.reason if last is not None else "no answer"
-        raise DialFailed(address, f"gave up after {give_up_after_s:g} s: {reason}") from (last or error)
+    while True:
+        try:
+            link = await transport.dial(address)
+        except DialFailed as failure:
+            on_failure(failure)
+            await asyncio.sleep(backoff.next_delay_s())
+        else:
+            return link

@@ -31,12 +31,16 @@ class LinkBroken(LinkError):
 
 
 class DialFailed(LinkError):
-    """No link could be made to an address. `address` says which, the text says why."""
+    """No link could be made to an address. `address` says which, the text says why.
 
-    def __init__(self, address: str, reason: str) -> None:
+    is_refused: the machine answered that nothing listens there, so a process that did is gone.
+    """
+
+    def __init__(self, address: str, reason: str, *, is_refused: bool = False) -> None:
         super().__init__(f"cannot reach {address}: {reason}")
         self.address = address
         self.reason = reason
+        self.is_refused = is_refused
 
 
 class ListenFailed(TransportError):

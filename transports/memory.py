@@ -78,7 +78,8 @@ class MemoryTransport:
                 raise DialFailed(address, f"no answer within {limit_s:g} s") from error
             raise
         if wire is None:
-            raise DialFailed(address, "the host is there, but nothing listens on that port")
+            reason = "the host is there, but nothing listens on that port"
+            raise DialFailed(address, reason, is_refused=True)
         wire.start()
         return self.link(wire, local, address)
 

@@ -79,7 +79,8 @@ class TcpTransport:
         except TimeoutError as error:
             raise DialFailed(address, f"no answer within {limit_s:g} s") from error
         except OSError as error:
-            raise DialFailed(address, why_no_answer(error)) from error
+            is_refused = isinstance(error, ConnectionRefusedError)
+            raise DialFailed(address, why_no_answer(error), is_refused=is_refused) from error
         link = self._link(wire, transport)
         wire.start()
         return link

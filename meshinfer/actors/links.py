@@ -11,7 +11,7 @@ from meshinfer.config import ActorLimits
 from meshinfer.messages import Farewell, Hello
 from meshinfer.topology.ring import PeerId
 from meshinfer.transports.base import Address, Link, Listener, Transport
-from meshinfer.transports.dialing import Backoff
+from meshinfer.transports.dialing import Backoff, dial_until
 from meshinfer.transports.errors import DialFailed, LinkClosed, LinkError, ProtocolError, TransportError
 
 from .actor import Actor, Mailbox, Reply, Tells
@@ -120,16 +120,21 @@ class Links(Actor[LinksMessage]):
     async def _seek(self, seed: Address) -> None:
         """Keep a link to a seed: dial with back-off, and again when it ends, for ever."""
         backoff = self._backoff()
+
+        def complain(failure: TransportError) -> None:
+            self._complain(seed, f"{failure}; trying again")
+
         while True:
+            link = await dial_until(self._transport, seed, backoff, complain)
             try:
-                line = await self._introduce(await self._transport.dial(seed), is_ours=True)
+                line = await self._introduce(link, is_ours=True)
             except TransportError as error:
-                self._complain(seed, f"{error}; trying again")
+                complain(error)
             else:
                 if line is None:
                     return
                 self._complaints.pop(seed, None)
-                backoff = self._backoff()
+                backoff.reset()
                 await line.ended.wait()
             await asyncio.sleep(backoff.next_delay_s())
 
@@ -147,7 +152,7 @@ class Links(Actor[LinksMessage]):
                 try:
                     await self._introduce(await self._transport.dial(address), is_ours=True)
                 except DialFailed as error:
-                    refusals += isinstance(error.__cause__, ConnectionRefusedError)
+                    refusals += error.is_refused
                     logger.debug("%s", error)
                 except TransportError as error:
                     self._complain(address, str(error))
@@ -224,7 +229,8 @@ class Links(Actor[LinksMessage]):
             return
         del self._lines[peer]
         logger.info("link to %s ended: %s", line.peer.name, reason)
-        await self._events.tell(LinkDown(peer, reason, line.farewell))
+        if self._leaving is None:
+            await self._events.tell(LinkDown(peer, reason, line.farewell))
         self._answer_leave()
 
     def _answer_leave(self) -> None:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from typing import assert_never
 
+from meshinfer.topology.member import Status
 from meshinfer.topology.membership import Gossip, Membership
 from meshinfer.topology.ring import PeerId
 from meshinfer.transports.base import Address
@@ -113,4 +114,6 @@ class MembershipActor(Actor[MembershipMessage]):
         for member in view.members:
             record = member.record
             if before.get(record.peer) is not member.status and record.peer != self._core.own.peer:
-                logger.info("%s is %s", record.name, member.status.value)
+                # Suspicion comes and goes; the rest is what an operator would tell a colleague.
+                level = logging.DEBUG if member.status is Status.SUSPECT else logging.INFO
+                logger.log(level, "%s is %s", record.name, member.status.value)

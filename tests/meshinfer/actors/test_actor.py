@@ -79,7 +79,7 @@ async def test_an_actor_ticks_between_its_messages_and_loses_none() -> None:
     async with Living(ticker), asyncio.timeout(10):
         for number in range(100):
             await ticker.mailbox.tell(str(number))
-        seen = []
+        seen: list[str] = []
         while seen.count("tick") < 5 or "99" not in seen:
             seen.append(await ticker.log.get())
     assert [entry for entry in seen if entry != "tick"] == [str(number) for number in range(100)]

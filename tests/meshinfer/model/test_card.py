@@ -184,6 +184,30 @@ def test_stop_tokens_come_from_generation_config_and_tokenizer(tmp_path: Path) -
     assert read_card(ModelFiles("m", "dir:m", path)).stop_tokens == (START, 5, 7)
 
 
+@pytest.mark.parametrize(
+    ("config", "tokenizer", "expected"),
+    [
+        ({"eos_token": "x", "added_tokens_decoder": {"9": {"content": "x"}}}, {}, (9,)),
+        ({"eos_token": "x"}, {"added_tokens": [{"content": "x", "id": 8}]}, (8,)),
+        ({"eos_token": "x"}, {"model": {"vocab": {"x": 7}}}, (7,)),
+        ({"eos_token": "x"}, {"model": {"vocab": [["x", 0.0]]}}, ()),
+        ({"eos_token": "x", "added_tokens_decoder": [1]}, {"added_tokens": {"x": 1}, "model": 3}, ()),
+        ({"eos_token": 5}, {}, ()),
+    ],
+)
+def test_the_tokenizers_own_end_is_looked_up(
+    tmp_path: Path, config: dict[str, Any], tokenizer: dict[str, Any], expected: tuple[int, ...]
+) -> None:
+    files = write_model(tmp_path, llama_like())
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    (tmp_path / "tokenizer.json").write_text(json.dumps(tokenizer))
+    assert read_card(files).stop_tokens == expected
+
+
+def test_the_vocabulary_is_as_large_as_the_embedding_if_config_does_not_tell(tmp_path: Path) -> None:
+    assert read_card(write_model(tmp_path, llama_like(), vocab_size=None)).vocab_size == 10
+
+
 def test_without_a_limit_in_config_the_context_is_the_documented_default(tmp_path: Path) -> None:
     assert read_card(write_model(tmp_path, llama_like())).context_tokens == 2048
 

@@ -141,7 +141,7 @@ def _vocabulary_id(file: Path, text: str) -> int | None:
                 return number
     match content.get("model"):
         case {"vocab": {**vocabulary}}:
-            number = vocabulary.get(text)
-            return number if type(number) is int else None
+            place = vocabulary.get(text)
+            return place if isinstance(place, int) else None
         case _:
             return None

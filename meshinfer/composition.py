@@ -29,12 +29,15 @@ from .actors.supervisor import ActorFactory, Supervisor
 from .actors.watch import Watch
 from .actors.weights import Weights, WeightsMessage, Wish
 from .config import PeerConfig
+from .errors import ModelError
 from .machine.identity import Identity
 from .model.base import Progress
 from .model.compute import ComputeThread
 from .model.local import fetch_model, load_shard
 from .release import RELEASE
 from .snapshot import Activity
+
+_SHOW_EVERY_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +59,15 @@ class Ground:
 
 @dataclass(frozen=True, slots=True)
 class Composition:
-    """A peer's actors under their supervisor, and the mailboxes that the peer itself writes to."""
+    """A peer's actors under their supervisor, and the mailboxes that the peer itself writes to.
+
+    stop_fetching: ends a download or a load that the compute thread is busy with.
+    """
 
     supervisor: Supervisor
     links: Mailbox[LinksMessage]
     requests: Mailbox[RequestsMessage]
+    stop_fetching: Callable[[], None]
 
 
 class _Mailboxes:
@@ -83,7 +90,7 @@ def compose(ground: Ground) -> Composition:
     hello = m.Hello(identity.peer, identity.run, identity.name, config.mesh, RELEASE, ground.listener.address)
     post = Post(hello, boxes.links)
     post.route(_routes(boxes))
-    progress = _progress_to(ground.activity)
+    progress = _Relay(ground.activity)
     # The cores outlive a restart of their actor only where they hold nothing that could be torn.
     membership = Membership(_first_record(ground), config.membership)
 
@@ -170,7 +177,7 @@ def compose(ground: Ground) -> Composition:
     }
     if config.is_mdns_on:
         factories["discovery"] = discovery
-    return Composition(Supervisor(factories, config.actors), boxes.links, boxes.requests)
+    return Composition(Supervisor(factories, config.actors), boxes.links, boxes.requests, progress.stop)
 
 
 def _routes(boxes: _Mailboxes) -> dict[Any, tuple[Mailbox[Any], ...]]:
@@ -205,23 +212,36 @@ def _first_record(ground: Ground) -> PeerRecord:
     )
 
 
-def _progress_to(activity: Watch[Activity | None]) -> Progress:
+class _Relay:
     """Progress as it comes from the compute thread, shown on the loop a few times a second."""
-    loop = asyncio.get_running_loop()
-    shown_s = float("-inf")
 
-    def show(shown: Activity) -> None:
-        activity.set(shown if shown.done_bytes < shown.total_bytes or not shown.total_bytes else None)
+    def __init__(self, activity: Watch[Activity | None]) -> None:
+        self._activity = activity
+        self._loop = asyncio.get_running_loop()
+        self._shown_s = float("-inf")
+        self._is_stopped = False
 
-    def progress(what: str, done_bytes: int, total_bytes: int) -> None:
-        nonlocal shown_s
+    def __call__(self, what: str, done_bytes: int, total_bytes: int) -> None:
+        """Take in how far something is; from any thread.
+
+        Raises:
+            ModelError: the peer stops, so whatever goes on should end.
+        """
+        if self._is_stopped:
+            raise ModelError(f"{what}: stopped, because this peer ends")
         now_s = time.monotonic()
-        if done_bytes < total_bytes and now_s - shown_s < 0.1:
+        if done_bytes < total_bytes and now_s - self._shown_s < _SHOW_EVERY_S:
             return
-        shown_s = now_s
-        loop.call_soon_threadsafe(show, Activity(what, done_bytes, total_bytes))
+        self._shown_s = now_s
+        self._loop.call_soon_threadsafe(self._show, Activity(what, done_bytes, total_bytes))
 
-    return progress
+    def stop(self) -> None:
+        """Let what goes on end at its next step."""
+        self._is_stopped = True
+
+    def _show(self, shown: Activity) -> None:
+        is_done = shown.total_bytes > 0 and shown.done_bytes >= shown.total_bytes
+        self._activity.set(None if is_done else shown)
 
 
 def _fetch_on(

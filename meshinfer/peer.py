@@ -238,6 +238,7 @@ class Peer:
     async def _stop(self) -> None:
         """Tell the others, then end all actors."""
         timeout_s = self._config.actors.stop_timeout_s
+        self._parts.stop_fetching()
         await self._listener.close()
         if not self._running.done():
             try:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from meshinfer.topology.member import Phase
+from meshinfer.topology.member import Phase, Status
 from meshinfer.topology.ring import PeerId
 from meshinfer.topology.snapshot import MemberView, MeshSnapshot
 
@@ -36,7 +36,10 @@ class Snapshot:
 
 
 def mesh_json(mesh: MeshSnapshot) -> dict[str, Any]:
-    """The mesh for `GET /mesh` and `topology --json`: the same from every peer once they agree."""
+    """The mesh for `GET /mesh` and `topology --json`: the same from every peer once they agree.
+
+    Members that left or died are not in it: those who joined later never knew them.
+    """
     plan = mesh.plan
     names = {member.peer: member.name for member in mesh.members}
     ring = [
@@ -62,7 +65,7 @@ def mesh_json(mesh: MeshSnapshot) -> dict[str, Any]:
         if plan
         else None,
         "ring": ring,
-        "members": [_member_json(member) for member in mesh.members],
+        "members": [_member_json(m) for m in mesh.members if m.status in (Status.ALIVE, Status.SUSPECT)],
     }
 
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from meshinfer.errors import BrokenModel, MeshError, ModelMismatch
@@ -73,8 +73,8 @@ class Weights(Actor[WeightsMessage]):
                     return
                 self._desired = desired
                 self._warn_of_other_spread()
-            case _Fetched(_, LocalModel() as model):
-                self._model = model
+            case _Fetched(wanted, LocalModel() as model):
+                self._model = self._named(model, wanted)
             case _Fetched(wanted, Exception() as error):
                 self._results[wanted] = error
             case _Fetched():
@@ -96,6 +96,13 @@ class Weights(Actor[WeightsMessage]):
         except (MeshError, OSError, MemoryError) as error:
             result = error
         await self.mailbox.tell(_Fetched(wanted, result))
+
+    def _named(self, model: LocalModel, wanted: str) -> LocalModel:
+        """Files that came from the mesh's source go by the mesh's name: `smollm2`, not `smollm2-float32`."""
+        if self._desired is None or wanted != self._desired.source:
+            return model
+        name = self._desired.name
+        return replace(model, files=replace(model.files, name=name), card=replace(model.card, name=name))
 
     def _lose(self, reason: str) -> None:
         if self._model is not None:

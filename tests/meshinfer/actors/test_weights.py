@@ -1,0 +1,151 @@
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from meshinfer.actors.actor import Mailbox
+from meshinfer.actors.mail import Desire, LocalModel, ModelHere, Unusable, ViewChanged
+from meshinfer.actors.weights import Weights, Wish
+from meshinfer.errors import UnknownModel
+from meshinfer.model.base import ModelCard, ModelFiles
+from meshinfer.model.local import fetch_model
+from meshinfer.topology.desire import SPREAD_ALL, SPREAD_AUTO, DesiredModel
+from tests.meshinfer.actors.mailbag import A, B, Living, bag, next_of, tapped_log
+from tests.tiny import make_tiny_model
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> LocalModel:
+    path = make_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+    return LocalModel(*fetch_model(str(path), path, False, lambda *_: None))
+
+
+def like(model: LocalModel, *, name: str = "tiny", source: str, fingerprint: str) -> LocalModel:
+    """The same files under another name, from another place, as if their content were another."""
+    files = ModelFiles(name, source, model.files.path)
+    card: ModelCard = replace(model.card, name=name, source=source, fingerprint=fingerprint)
+    return LocalModel(files, card, model.tokenizer)
+
+
+class Bench:
+    """A weights actor, and a shop where its models come from."""
+
+    def __init__(self, shop: Mapping[str, LocalModel], wished: str | None, spread: int = SPREAD_AUTO) -> None:
+        self.fetched: list[str] = []
+        self.membership: Mailbox[Desire] = bag("membership")
+        self.placement: Mailbox[ModelHere] = bag("placement")
+
+        async def fetch(wanted: str) -> LocalModel:
+            self.fetched.append(wanted)
+            if wanted not in shop:
+                raise UnknownModel(f"there is no {wanted}")
+            return shop[wanted]
+
+        self.weights = Weights(
+            bag("weights"),
+            wish=Wish(A, wished, spread, created_ms=1000),
+            fetch=fetch,
+            membership=self.membership,
+            placement=self.placement,
+        )
+
+    async def view(self, desired: DesiredModel | None) -> None:
+        await self.weights.mailbox.tell(ViewChanged((), desired))
+
+    async def here(self) -> ModelHere:
+        return await next_of(self.placement, ModelHere)
+
+
+def desired_of(model: LocalModel, spread: int = SPREAD_AUTO) -> DesiredModel:
+    card = model.card
+    return DesiredModel(0, 500, B, card.name, card.source, card.fingerprint, spread)
+
+
+async def test_the_first_peer_tells_the_mesh_what_to_run(tiny: LocalModel) -> None:
+    bench = Bench({"./tiny": tiny}, "./tiny", SPREAD_ALL)
+    async with Living(bench.weights):
+        assert await bench.here() == ModelHere(tiny, "")
+        desire = await next_of(bench.membership, Desire)
+    assert desire.model == replace(desired_of(tiny, SPREAD_ALL), by=A, created_ms=1000)
+
+
+async def test_a_model_that_cannot_be_had_is_the_peers_fault_text() -> None:
+    bench = Bench({}, "tyni")
+    with tapped_log() as log:
+        async with Living(bench.weights):
+            assert await bench.here() == ModelHere(None, "there is no tyni")
+            await log.line_with("there is no tyni")
+
+
+async def test_a_peer_without_a_wish_gets_what_the_mesh_runs_under_the_meshs_name(tiny: LocalModel) -> None:
+    there = like(tiny, name="tiny", source="pypi:tiny:q4", fingerprint="f" * 32)
+    in_shop = like(tiny, name="tiny-q4", source="pypi:tiny:q4", fingerprint="f" * 32)
+    bench = Bench({"pypi:tiny:q4": in_shop}, None)
+    async with Living(bench.weights):
+        await bench.view(desired_of(there))
+        model = (await bench.here()).model
+    assert model is not None
+    assert model.files.name == model.card.name == "tiny"
+
+
+async def test_an_alias_that_means_other_files_here_follows_the_mesh(tiny: LocalModel) -> None:
+    mine = like(tiny, source="pypi:tiny:float32", fingerprint="a" * 32)
+    theirs = like(tiny, source="pypi:tiny:q4", fingerprint="b" * 32)
+    bench = Bench({"tiny": mine, "pypi:tiny:q4": theirs}, "tiny")
+    async with Living(bench.weights):
+        assert (await bench.here()).model == mine
+        await bench.view(desired_of(theirs))
+        assert await bench.here() == ModelHere(theirs, "")
+    assert bench.fetched == ["tiny", "pypi:tiny:q4"]
+
+
+async def test_a_directory_of_the_same_name_and_other_content_is_refused_naming_both(
+    tiny: LocalModel,
+) -> None:
+    mine = like(tiny, source="dir:/mine", fingerprint="a" * 32)
+    theirs = like(tiny, source="dir:/theirs", fingerprint="b" * 32)
+    bench = Bench({"/mine": mine}, "/mine")
+    async with Living(bench.weights):
+        await bench.here()
+        await bench.view(desired_of(theirs))
+        fault = (await bench.here()).fault
+    for words in ("differs", "aaaaaaaa", "dir:/mine", "bbbbbbbb", "dir:/theirs"):
+        assert words in fault
+    assert bench.fetched == ["/mine"]
+
+
+async def test_another_model_than_the_meshs_is_refused_with_what_to_type(tiny: LocalModel) -> None:
+    other = like(tiny, name="other", source="pypi:other", fingerprint="c" * 32)
+    bench = Bench({"other": other}, "other")
+    async with Living(bench.weights):
+        await bench.here()
+        await bench.view(desired_of(tiny))
+        assert "start this peer with --model tiny" in (await bench.here()).fault
+
+
+async def test_files_that_do_not_load_are_not_tried_for_ever(tiny: LocalModel) -> None:
+    bench = Bench({"./tiny": tiny}, "./tiny")
+    async with Living(bench.weights):
+        await bench.here()
+        await bench.view(desired_of(tiny))
+        await bench.weights.mailbox.tell(Unusable("layer 3 is torn"))
+        assert await bench.here() == ModelHere(None, "this peer cannot load its layers: layer 3 is torn")
+    assert bench.fetched == ["./tiny"]
+
+
+async def test_a_spread_that_is_not_followed_is_said(tiny: LocalModel) -> None:
+    bench = Bench({"./tiny": tiny}, "./tiny", spread=3)
+    with tapped_log() as log:
+        async with Living(bench.weights):
+            await bench.view(desired_of(tiny, SPREAD_ALL))
+            await log.line_with("--stages all, as was asked first; --stages 3 of this peer is not used")
+
+
+async def test_a_directory_of_another_machine_cannot_be_followed(tiny: LocalModel, tmp_path: Path) -> None:
+    theirs = like(tiny, source=f"dir:{tmp_path}", fingerprint="b" * 32)
+    bench = Bench({}, None)
+    async with Living(bench.weights):
+        await bench.view(desired_of(theirs))
+        assert "start this peer with --model DIRECTORY" in (await bench.here()).fault
+    assert bench.fetched == []

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING, cast
 
 from fastapi import APIRouter
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from meshinfer.peer import Peer
 
 
+_LONG_BYTES = 128 << 10
+"""A longer body takes more than about a millisecond to read, for which the loop should not stand still."""
+
+
 def openai_routes(peer: "Peer", timing: StreamTiming, stopping: asyncio.Event) -> APIRouter:
     """`/v1/chat/completions`, `/v1/completions` and `/v1/models`."""
     router = APIRouter(prefix="/v1")
@@ -36,11 +40,11 @@ def openai_routes(peer: "Peer", timing: StreamTiming, stopping: asyncio.Event) -
 
     @router.post("/chat/completions")
     async def chat_completions(request: Request) -> Response:
-        return answer(chat_question(await read_json_bytes(request)))
+        return answer(await _translated(chat_question, request))
 
     @router.post("/completions")
     async def completions(request: Request) -> Response:
-        return answer(completion_question(await read_json_bytes(request)))
+        return answer(await _translated(completion_question, request))
 
     @router.get("/models")
     async def models() -> Response:
@@ -57,6 +61,13 @@ def openai_routes(peer: "Peer", timing: StreamTiming, stopping: asyncio.Event) -
         return JSONResponse(model_json(name, started))
 
     return router
+
+
+async def _translated(translate: Callable[[bytes], Question], request: Request) -> Question:
+    body = await read_json_bytes(request)
+    if len(body) < _LONG_BYTES:
+        return translate(body)
+    return await asyncio.to_thread(translate, body)
 
 
 def _pieces(peer: "Peer", question: Question) -> AsyncGenerator[Piece]:

@@ -15,6 +15,16 @@ from .values import describe
 
 B = TypeVar("B", bound=BaseModel)
 
+_RULES = {
+    "bool_type": "should be true or false",
+    "float_type": "should be a number",
+    "int_type": "should be a whole number",
+    "list_type": "should be an array",
+    "model_type": "should be an object",
+    "string_type": "should be a string",
+}
+"""JSON's words instead of pydantic's, by the type of its finding; the others are clear enough."""
+
 
 def chat_question(body: bytes) -> Question:
     """Read the body of `POST /v1/chat/completions`.
@@ -78,8 +88,8 @@ def _refusal(error: ErrorDetails) -> ApiError:
             reason = str(error.get("ctx", {}).get("error", ""))
             joint = "" if reason.startswith("[") else " "
             return invalid(f"{param}{joint}{reason}", param)
-        case _:
-            rule = error["msg"].removeprefix("Input ")
+        case kind:
+            rule = _RULES.get(kind) or error["msg"].removeprefix("Input ")
             return invalid(f"{param} {rule}, not {describe(error['input'])}", param)
 
 

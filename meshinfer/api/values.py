@@ -29,7 +29,7 @@ def describe(value: object) -> str:
         case str() if len(value) <= 40:
             return repr(value)
         case str():
-            return f"a text of {len(value)} characters"
+            return f"a string of {len(value)} characters"
         case list():
             return f"an array of {len(value)}"
         case _:
@@ -41,7 +41,7 @@ def read_text(content: object) -> str:
     if isinstance(content, str):
         return content
     if not isinstance(content, list):
-        raise ValueError(f"should be a text or an array of parts, not {describe(content)}")
+        raise ValueError(f"should be a string or an array of parts, not {describe(content)}")
     return "".join(_read_part(number, part) for number, part in enumerate(content))
 
 
@@ -54,7 +54,7 @@ def _read_part(number: int, part: object) -> str:
             f"[{number}] is of type {describe(kind)}, which is not supported by this release: send text"
         )
     if not isinstance(text, str):
-        raise ValueError(f"[{number}].text should be a text, not {describe(text)}")
+        raise ValueError(f"[{number}].text should be a string, not {describe(text)}")
     return text
 
 
@@ -62,17 +62,17 @@ def read_stops(value: object) -> tuple[str, ...]:
     """Stop strings: null, one text, or an array of texts."""
     stops = [] if value is None else value if isinstance(value, list) else [value]
     if len(stops) > MAX_STOPS:
-        raise ValueError(f"holds {len(stops)} texts, at most {MAX_STOPS} are taken")
+        raise ValueError(f"holds {len(stops)} strings, at most {MAX_STOPS} are taken")
     return tuple(_read_stop(stop) for stop in stops)
 
 
 def _read_stop(stop: object) -> str:
     if not isinstance(stop, str):
-        raise ValueError(f"should be a text or an array of texts, not {describe(stop)}")
+        raise ValueError(f"should be a string or an array of strings, not {describe(stop)}")
     if not stop:
-        raise ValueError("holds an empty text, which would end every answer before it begins")
+        raise ValueError("holds an empty string, which would end every answer before it begins")
     if len(stop) > MAX_STOP_CHARACTERS:
-        raise ValueError(f"holds a text of {len(stop)} characters, at most {MAX_STOP_CHARACTERS} are taken")
+        raise ValueError(f"holds a string of {len(stop)} characters, at most {MAX_STOP_CHARACTERS} are taken")
     return stop
 
 
@@ -90,7 +90,7 @@ def read_prompt(value: object) -> str | tuple[int, ...]:
         return tuple(_read_token_id(part) for part in value)
     if value in ("", []):
         raise ValueError("is empty: give at least one token")
-    raise ValueError(f"should be a text or an array of token ids, not {describe(value)}")
+    raise ValueError(f"should be a string or an array of token ids, not {describe(value)}")
 
 
 def _is_integer(value: object) -> bool:

@@ -1,0 +1,174 @@
+"""OpenAI's own client, unchanged, against a peer."""
+
+import asyncio
+from typing import Any
+
+import httpx2
+import openai
+import pytest
+from openai.types.chat import ChatCompletionMessageParam
+
+from meshinfer import Peer, Sampling
+from tests.meshinfer.api.conftest import WatchedPeer
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "hello"}]
+
+
+async def greedy(peer: Peer, prompt: Any, max_tokens: int) -> str:
+    return "".join([piece.text async for piece in peer.generate(prompt, max_tokens=max_tokens)])
+
+
+async def test_a_chat_is_answered_as_the_peer_itself_answers(
+    peer: WatchedPeer, ai: openai.AsyncOpenAI
+) -> None:
+    answer = await ai.chat.completions.create(model="tiny", messages=HELLO, max_tokens=8, temperature=0)
+    choice = answer.choices[0]
+    assert choice.message.content == await greedy(peer, HELLO, 8)
+    assert (choice.message.role, choice.finish_reason) == ("assistant", "length")
+    assert answer.usage is not None
+    assert answer.usage.completion_tokens == 8
+    assert answer.usage.total_tokens == answer.usage.prompt_tokens + 8
+    assert answer.id.startswith("chatcmpl-")
+    assert (answer.object, answer.model) == ("chat.completion", "tiny")
+    plan = peer.snapshot().mesh.plan
+    assert plan is not None
+    assert answer.system_fingerprint == f"fp_{plan.digest[:12]}"
+
+
+async def test_a_streamed_chat_has_the_same_text(peer: WatchedPeer, ai: openai.AsyncOpenAI) -> None:
+    stream = await ai.chat.completions.create(
+        model="tiny",
+        messages=HELLO,
+        max_completion_tokens=8,
+        temperature=0,
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+    chunks = [chunk async for chunk in stream]
+    deltas = [choice.delta for chunk in chunks for choice in chunk.choices]
+    assert "".join(delta.content or "" for delta in deltas) == await greedy(peer, HELLO, 8)
+    assert deltas[0].role == "assistant"
+    assert chunks[-2].choices[0].finish_reason == "length"
+    assert chunks[-1].usage is not None
+    assert chunks[-1].usage.completion_tokens == 8
+    assert all(chunk.usage is None for chunk in chunks[:-1])
+    assert len({chunk.id for chunk in chunks}) == 1
+
+
+async def test_a_completion_is_answered_streamed_or_not(peer: WatchedPeer, ai: openai.AsyncOpenAI) -> None:
+    expected = await greedy(peer, "hello", 8)
+    whole = await ai.completions.create(model="tiny", prompt="hello", max_tokens=8, temperature=0)
+    assert (whole.choices[0].text, whole.choices[0].finish_reason) == (expected, "length")
+    assert whole.id.startswith("cmpl-")
+
+    stream = await ai.completions.create(
+        model="tiny", prompt="hello", max_tokens=8, temperature=0, stream=True
+    )
+    chunks = [chunk async for chunk in stream]
+    assert "".join(chunk.choices[0].text for chunk in chunks) == expected
+    assert [chunk.choices[0].finish_reason for chunk in chunks[-2:]] == [None, "length"]
+
+
+async def test_a_prompt_of_token_ids_is_taken_as_it_is(peer: WatchedPeer, ai: openai.AsyncOpenAI) -> None:
+    tokens = list(peer.served_model().tokenizer.encode("hello"))
+    answer = await ai.completions.create(model="tiny", prompt=tokens, max_tokens=8, temperature=0)
+    assert answer.choices[0].text == await greedy(peer, "hello", 8)
+
+
+async def test_an_answer_ends_before_a_stop_string(peer: WatchedPeer, ai: openai.AsyncOpenAI) -> None:
+    text = await greedy(peer, "hello", 8)
+    stop = text[3:5]
+    answer = await ai.completions.create(model="tiny", prompt="hello", stop=[stop], temperature=0)
+    assert (answer.choices[0].text, answer.choices[0].finish_reason) == (text[: text.index(stop)], "stop")
+
+
+async def test_the_seed_decides_and_without_one_answers_differ(
+    peer: WatchedPeer, ai: openai.AsyncOpenAI
+) -> None:
+    async def text(seed: int | None) -> str:
+        answer = await ai.completions.create(model="tiny", prompt="hello", max_tokens=32, seed=seed)
+        return answer.choices[0].text
+
+    seeded = [
+        piece.text async for piece in peer.generate("hello", max_tokens=32, sampling=Sampling(1.0, seed=7))
+    ]
+    assert [await text(7), await text(7)] == ["".join(seeded)] * 2
+    assert await text(None) != await text(None)
+
+
+async def test_parameters_reach_the_sampler(peer: WatchedPeer, ai: openai.AsyncOpenAI) -> None:
+    sampling = Sampling(
+        temperature=0.9,
+        top_p=0.9,
+        top_k=50,
+        min_p=0.01,
+        repetition_penalty=1.1,
+        presence_penalty=0.5,
+        frequency_penalty=0.25,
+        logit_bias=((100, 5.0),),
+        seed=3,
+    )
+    expected = [piece.text async for piece in peer.generate("hello", max_tokens=16, sampling=sampling)]
+    answer = await ai.completions.create(
+        model="tiny",
+        prompt="hello",
+        max_tokens=16,
+        temperature=0.9,
+        top_p=0.9,
+        presence_penalty=0.5,
+        frequency_penalty=0.25,
+        logit_bias={"100": 5},
+        seed=3,
+        extra_body={"top_k": 50, "min_p": 0.01, "repetition_penalty": 1.1},
+    )
+    assert answer.choices[0].text == "".join(expected)
+
+
+async def test_no_model_means_the_one_that_runs(client: httpx2.AsyncClient) -> None:
+    answer = await client.post("/v1/chat/completions", json={"messages": HELLO, "max_tokens": 1})
+    assert answer.json()["model"] == "tiny"
+
+
+async def test_the_served_model_is_listed(ai: openai.AsyncOpenAI) -> None:
+    models = await ai.models.list()
+    assert [(model.id, model.object, model.owned_by) for model in models.data] == [
+        ("tiny", "model", "meshinfer")
+    ]
+    assert (await ai.models.retrieve("tiny")).id == "tiny"
+
+
+async def test_without_a_model_the_list_is_empty(idle_peer: Peer) -> None:
+    async with httpx2.AsyncClient(base_url=idle_peer.api_url) as client:
+        assert (await client.get("/v1/models")).json() == {"object": "list", "data": []}
+        assert (await client.get("/v1/models/tiny")).status_code == 404
+
+
+async def test_errors_are_of_the_classes_that_clients_catch(ai: openai.AsyncOpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match="n is not supported") as bad:
+        await ai.chat.completions.create(model="tiny", messages=HELLO, n=3)
+    assert bad.value.param == "n"
+    with pytest.raises(openai.NotFoundError, match="ask for model tiny") as unknown:
+        await ai.completions.create(model="gpt-4o", prompt="hello")
+    assert unknown.value.code == "model_not_found"
+    with pytest.raises(openai.NotFoundError):
+        await ai.models.retrieve("gpt-4o")
+
+
+async def test_one_request_too_many_is_told_when_to_come_back(ai: openai.AsyncOpenAI) -> None:
+    async with await ai.completions.create(
+        model="tiny", prompt="hello", max_tokens=8000, stream=True
+    ) as running:
+        await anext(aiter(running))
+        # One of them waits behind the running one, the other is refused.
+        others = [
+            asyncio.create_task(ai.completions.create(model="tiny", prompt="hello", max_tokens=1))
+            for _ in "ab"
+        ]
+        (refused,), (waiting,) = await asyncio.wait(others, return_when=asyncio.FIRST_COMPLETED)
+    with pytest.raises(openai.RateLimitError, match="wait already") as error:
+        refused.result()
+    assert int(error.value.response.headers["retry-after"]) >= 1
+    assert error.value.code == "overloaded"
+    assert (await waiting).choices[0].finish_reason == "length"

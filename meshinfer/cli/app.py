@@ -6,8 +6,7 @@ import typer
 
 from meshinfer.release import RELEASE
 
-from .join import EXAMPLES as JOIN_EXAMPLES
-from .join import join
+from . import chat, demo, join, models, topology
 
 # Plain help: drawing boxes around it takes four times as long as everything else.
 app = typer.Typer(
@@ -36,4 +35,8 @@ def meshinfer(
     """One large language model, run over several machines, with no coordinator."""
 
 
-app.command(epilog=JOIN_EXAMPLES)(join)
+app.command(epilog=join.EXAMPLES)(join.join)
+app.command(epilog=demo.EXAMPLES)(demo.demo)
+app.command(epilog=chat.EXAMPLES)(chat.chat)
+app.command(epilog=topology.EXAMPLES)(topology.topology)
+app.command(epilog=models.EXAMPLES)(models.models)

@@ -1,5 +1,6 @@
 """`meshinfer join`: make this machine a peer."""
 
+import errno
 import math
 import socket
 from pathlib import Path
@@ -145,7 +146,10 @@ def _usual_or_any(host: str, terminal: Terminal) -> int:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, USUAL_API_PORT))
-        except OSError:
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                # Whatever it is, the server says it better.
+                return USUAL_API_PORT
             terminal.say(f"port {USUAL_API_PORT} of {host} is taken, the API takes another one")
             return 0
     return USUAL_API_PORT

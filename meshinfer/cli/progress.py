@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 from meshinfer.snapshot import Activity
 
 from .amounts import size_text
-from .terminal import Terminal, Tone
+from .terminal import Terminal, Tone, visible
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -19,13 +19,14 @@ class Milestones:
     """Chooses which steps of an activity deserve a line: its start, and each quarter that was done."""
 
     def __init__(self) -> None:
-        self._told = ("", 0)
+        self._told: tuple[object, int] = ("", 0)
 
     def line(self, activity: Activity) -> str | None:
         """The line for this step, None if nothing new is worth one."""
         total = activity.total_bytes
         quarter = _QUARTERS * activity.done_bytes // total if total else 0
-        told = (activity.what, quarter)
+        # Where the total is known, `what` changes with every layer.
+        told = (total or activity.what, quarter)
         if told == self._told:
             return None
         self._told = told
@@ -40,7 +41,7 @@ class ProgressDisplay:
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
         self._milestones = Milestones()
-        self._bar: tuple[Progress, TaskID, str] | None = None
+        self._bar: tuple[Progress, TaskID] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -59,16 +60,20 @@ class ProgressDisplay:
             if activity is not None and (line := self._milestones.line(activity)) is not None:
                 self._terminal.say(line, Tone.DIM)
             return
-        if self._bar is not None and (activity is None or activity.what != self._bar[2]):
-            self._close()
         if activity is None:
+            self._close()
             return
         if self._bar is None:
             self._bar = self._open(activity)
-        progress, task, _ = self._bar
-        progress.update(task, completed=activity.done_bytes, total=activity.total_bytes or None)
+        progress, task = self._bar
+        progress.update(
+            task,
+            description=visible(activity.what),
+            completed=activity.done_bytes,
+            total=activity.total_bytes or None,
+        )
 
-    def _open(self, activity: Activity) -> "tuple[Progress, TaskID, str]":
+    def _open(self, activity: Activity) -> "tuple[Progress, TaskID]":
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
         progress = Progress(
@@ -82,7 +87,7 @@ class ProgressDisplay:
             redirect_stderr=sys.stderr.isatty(),
         )
         progress.start()
-        return progress, progress.add_task(activity.what, total=activity.total_bytes or None), activity.what
+        return progress, progress.add_task(visible(activity.what), total=activity.total_bytes or None)
 
     def _close(self) -> None:
         if self._bar is not None:

@@ -7,6 +7,7 @@ from meshinfer.topology.snapshot import MemberView, MeshSnapshot
 
 from .terminal import Line, Tone
 
+_RING_LIVE = "ring live, epoch"
 _JUST_STARTED = "this peer has just started"
 
 
@@ -17,6 +18,11 @@ def changes(before: Snapshot | None, after: Snapshot) -> list[Line]:
         *_faults(before, after),
         *_ring(before.mesh if before else None, after),
     ]
+
+
+def is_ring_live(text: str) -> bool:
+    """Whether a line of these says that a ring serves now."""
+    return text.startswith(_RING_LIVE)
 
 
 def ring_text(mesh: MeshSnapshot, plan: Plan) -> str:
@@ -85,7 +91,7 @@ def _ring(before: MeshSnapshot | None, after: Snapshot) -> list[Line]:
     if mesh.is_live and mesh.plan is not None:
         if before is not None and before.is_live and before.plan == mesh.plan:
             return []
-        return [Line(f"ring live, epoch {mesh.plan.epoch}: {ring_text(mesh, mesh.plan)}", Tone.GOOD)]
+        return [Line(f"{_RING_LIVE} {mesh.plan.epoch}: {ring_text(mesh, mesh.plan)}", Tone.GOOD)]
     if before is not None and before.reason == mesh.reason:
         return []
     if mesh.reason in ("", _JUST_STARTED) or mesh.reason == after.fault:

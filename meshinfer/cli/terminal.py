@@ -4,10 +4,20 @@ import contextlib
 import sys
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+# C0 and C1, DEL, and what turns the direction of writing; lines and tabs stay.
+_CONTROLS = dict.fromkeys(
+    {*range(32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)} - {9, 10}
+)
+
+
+_WIDE = 1000
+"""Columns of what is no terminal: nothing is cut or wrapped there."""
 
 
 class Tone(Enum):
@@ -65,9 +75,11 @@ class Terminal:
         # The reader of a pipe, or the whole terminal, may be gone; whoever runs a peer still wants it.
         with contextlib.suppress(OSError, ValueError):
             if stream.isatty():
-                self.console(is_error=is_error).print(text, style=tone.value or None, soft_wrap=True)
+                shown = visible(text)
+                self.console(is_error=is_error).print(shown, style=tone.value or None, soft_wrap=True)
             else:
-                _write_plain(stream, text)
+                stream.write(f"{visible(text)}\n")
+                stream.flush()
 
     def console(self, *, is_error: bool = False) -> "Console":
         """The rich console of a stream, made when it is first needed."""
@@ -75,13 +87,19 @@ class Terminal:
 
         console = self._consoles.get(is_error)
         if console is None:
-            console = Console(stderr=is_error, highlight=False, markup=False, emoji=False)
+            is_terminal = (sys.stderr if is_error else sys.stdout).isatty()
+            console = Console(
+                stderr=is_error,
+                force_terminal=is_terminal,
+                width=None if is_terminal else _WIDE,
+                highlight=False,
+                markup=False,
+                emoji=False,
+            )
             self._consoles[is_error] = console
         return console
 
 
-def _write_plain(stream: TextIO, text: str) -> None:
-    encoding = stream.encoding or "utf-8"
-    # A machine with LANG=C must not fail on an arrow.
-    stream.write(text.encode(encoding, "replace").decode(encoding) + "\n")
-    stream.flush()
+def visible(text: str) -> str:
+    """Text from other machines without what terminals obey: it shows, and does nothing."""
+    return text.translate(_CONTROLS)

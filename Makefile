@@ -1,0 +1,67 @@
+# `make demo` and `make test` need nothing but Python 3.11 or later: each sets up .venv when it has to.
+# Plain enough for the make 3.81 of macOS.
+
+PYTHON ?= python3
+PROMPT ?=
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
+
+export PROMPT
+
+.PHONY: help demo test bench clean
+
+help:
+	@echo "make demo                  two peers on this machine, and a chat with the model they share"
+	@echo "make demo PROMPT=\"Hello\"   ask once; ARGS=\"--peers 4\" for whatever else meshinfer demo takes"
+	@echo "make test                  everything that must pass: linters, types, tests, the wheel"
+	@echo "make bench                 what a hop and a step cost here"
+	@echo "make clean                 forget $(VENV) and all that was built"
+
+demo: $(VENV)/.installed
+	@if [ -n "$$PROMPT" ]; then exec $(BIN)/meshinfer demo --prompt "$$PROMPT" $(ARGS); \
+	else exec $(BIN)/meshinfer demo $(ARGS); fi
+
+test: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/pytest $(ARGS)
+	$(BIN)/python .ci/check_wheel.py
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.bench.bench_link
+	$(BIN)/python -m tests.bench.bench_shard_step
+
+clean:
+	rm -rf $(VENV) build dist meshinfer_mlx.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find meshinfer transports topology tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps are newer than pyproject.toml as long as nothing is to be done.
+$(VENV)/.installed: pyproject.toml $(BIN)/python
+	@echo "installing meshinfer and what it needs into $(VENV) (once; some minutes on a slow line)"
+	@$(PIP) install --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml $(BIN)/python
+	@echo "installing meshinfer and the tools of its tests into $(VENV) (once; some minutes on a slow line)"
+	@$(PIP) install --editable '.[dev]'
+	@touch $@ $(VENV)/.installed
+
+$(BIN)/python:
+	@for python in $(PYTHON) python3.13 python3.12 python3.11 python3; do \
+	  "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+	  if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
+	    echo "$$("$$python" --version) cannot make virtual environments: apt install python3-venv" >&2; exit 1; \
+	  fi; \
+	  echo "making $(VENV) with $$("$$python" --version)"; \
+	  exec "$$python" -m venv --clear $(VENV); \
+	done; \
+	echo "meshinfer needs Python 3.11 or later, and found none: install one, such as" >&2; \
+	echo "  apt install python3 python3-venv      (Debian 12, Ubuntu 24.04 or later)" >&2; \
+	echo "  brew install python@3.13              (macOS)" >&2; \
+	echo "or say where it is: make PYTHON=/path/to/python3.12 ..." >&2; \
+	exit 1

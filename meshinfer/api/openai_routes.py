@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncGenerator, Callable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -71,15 +71,13 @@ async def _translated(translate: Callable[[bytes], Question], request: Request) 
 
 
 def _pieces(peer: "Peer", question: Question) -> AsyncGenerator[Piece]:
-    pieces = peer.generate(
+    return peer.generate(
         question.prompt,
         max_tokens=question.max_tokens,
         sampling=question.sampling,
         stop=question.stop,
         model=question.model,
     )
-    # It is one, and promises that closing it cancels the answer.
-    return cast(AsyncGenerator[Piece], pieces)
 
 
 def _head(peer: "Peer") -> AnswerHead:

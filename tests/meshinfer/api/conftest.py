@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from typing import cast
 
 import httpx2
 import openai
@@ -44,13 +43,13 @@ class WatchedPeer(Peer):
         sampling: Sampling | None = None,
         stop: tuple[str, ...] = (),
         model: str | None = None,
-    ) -> AsyncIterator[Piece]:
+    ) -> AsyncGenerator[Piece]:
         if self._began is not None and not self._began.done():
             self._began.set_result(None)
         is_whole = False
         pieces = super().generate(prompt, max_tokens=max_tokens, sampling=sampling, stop=stop, model=model)
         try:
-            async with aclosing(cast(AsyncGenerator[Piece], pieces)):
+            async with aclosing(pieces):
                 async for piece in pieces:
                     yield piece
             is_whole = True

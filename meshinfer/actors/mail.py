@@ -137,10 +137,14 @@ class LocalModel:
 
 @dataclass(frozen=True, slots=True)
 class ModelHere:
-    """Which files this peer has; fault: why it cannot hold layers of what the mesh runs, for people."""
+    """Which files this peer has.
+
+    fault: why it cannot hold layers of what the mesh runs, for people. fetching: what is on its way.
+    """
 
     model: LocalModel | None
     fault: str
+    fetching: str = ""
 
 
 @dataclass(frozen=True, slots=True)

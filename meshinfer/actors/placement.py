@@ -244,8 +244,10 @@ class Placement(Actor[PlacementMessage]):
             return f"waiting for {self._limits.min_peers - present} more of {self._limits.min_peers} peers"
         if fault:
             return fault
+        if self._here.fetching:
+            return f"{self._here.fetching} is being fetched"
         if self._desired is None:
-            return "the mesh has no model yet: it is being fetched, or no peer was started with --model"
+            return "nobody has told the mesh what to run: start a peer with --model"
         return "the peers are agreeing on a ring"
 
 

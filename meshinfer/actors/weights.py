@@ -58,12 +58,14 @@ class Weights(Actor[WeightsMessage]):
         self._model: LocalModel | None = None
         self._results: dict[str, Exception | None] = {}
         """What came of each fetch; None while it goes on, or when it went well."""
+        self._fetching: list[str] = []
         self._told = ModelHere(None, "")
 
     async def begin(self) -> None:
         """Get the model that this peer was started with."""
         if self._wish.model is not None:
             self._start(self._wish.model)
+            await self._compare()
 
     async def handle(self, message: WeightsMessage) -> None:
         """Take in one piece of news and compare again."""
@@ -73,12 +75,8 @@ class Weights(Actor[WeightsMessage]):
                     return
                 self._desired = desired
                 self._warn_of_other_spread()
-            case _Fetched(wanted, LocalModel() as model):
-                self._model = self._named(model, wanted)
-            case _Fetched(wanted, Exception() as error):
-                self._results[wanted] = error
-            case _Fetched():
-                pass
+            case _Fetched(wanted, result):
+                self._fetched(wanted, result)
             case Unusable(reason):
                 self._lose(reason)
             case _:
@@ -88,6 +86,7 @@ class Weights(Actor[WeightsMessage]):
     def _start(self, wanted: str) -> None:
         if wanted not in self._results:
             self._results[wanted] = None
+            self._fetching.append(wanted)
             self.tasks.create_task(self._get(wanted), name=f"fetch {wanted}")
 
     async def _get(self, wanted: str) -> None:
@@ -96,6 +95,13 @@ class Weights(Actor[WeightsMessage]):
         except (MeshError, OSError, MemoryError) as error:
             result = error
         await self.mailbox.tell(_Fetched(wanted, result))
+
+    def _fetched(self, wanted: str, result: LocalModel | Exception) -> None:
+        self._fetching.remove(wanted)
+        if isinstance(result, LocalModel):
+            self._model = self._named(result, wanted)
+        else:
+            self._results[wanted] = result
 
     def _named(self, model: LocalModel, wanted: str) -> LocalModel:
         """Files that came from the mesh's source go by the mesh's name: `smollm2`, not `smollm2-float32`."""
@@ -121,7 +127,8 @@ class Weights(Actor[WeightsMessage]):
             problem = None
         else:
             problem = self._mismatch(desired)
-        await self._tell(ModelHere(model, str(problem) if problem else ""))
+        fetching = ", ".join(self._fetching)
+        await self._tell(ModelHere(model, str(problem) if problem else "", fetching))
 
     async def _tell(self, here: ModelHere) -> None:
         if here == self._told:

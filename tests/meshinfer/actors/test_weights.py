@@ -54,7 +54,10 @@ class Bench:
         await self.weights.mailbox.tell(ViewChanged((), desired))
 
     async def here(self) -> ModelHere:
-        return await next_of(self.placement, ModelHere)
+        """What placement is told once nothing is on its way."""
+        while (told := await next_of(self.placement, ModelHere)).fetching:
+            pass
+        return told
 
 
 def desired_of(model: LocalModel, spread: int = SPREAD_AUTO) -> DesiredModel:

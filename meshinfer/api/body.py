@@ -108,14 +108,15 @@ class _LimitedBody:
 
 
 async def read_json_bytes(request: Request) -> bytes:
-    """The bytes of a body that calls itself JSON.
+    """The bytes of a body that calls itself JSON, or nothing at all.
 
     Raises:
         ApiError: it does not (415), or it exceeds a limit. ClientDisconnect: the client went away.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        # Not for form's sake: a web page of anybody may send other types here, from its reader's browser.
+    # Not for form's sake: a web page of anybody may send other types here, from its reader's browser, or
+    # none, but then with its origin. Scripts may leave the type out.
+    if kind != "application/json" and (kind or "origin" in request.headers):
         shown = f"not {kind[:64]}" if kind else "there is none"
         raise ApiError(415, f"send the header Content-Type: application/json; {shown}", code="not_json")
     return await request.body()

@@ -25,7 +25,7 @@ BAD: list[tuple[str, str, dict[str, Any], int, str | None, str]] = [
     ("GET", CHAT, {}, 405, None, "does not take GET, but POST"),
     ("POST", "/health", {}, 405, None, "does not take POST"),
     ("GET", "/v1/models/other/model", {}, 404, "model", "the mesh runs tiny, not other/model"),
-    ("POST", CHAT, {"content": b"{}"}, 415, None, "Content-Type: application/json"),
+    ("POST", CHAT, {"content": b"{}"}, 400, "messages", "messages is missing"),
     ("POST", CHAT, {"data": {"messages": "x"}}, 415, None, "not application/x-www-form-urlencoded"),
     ("POST", CHAT, {"content": b"", "headers": JSON_TYPE}, 400, None, "no valid JSON"),
     ("POST", CHAT, {"content": b'{"messages": [}', "headers": JSON_TYPE}, 400, None, "line 1 column 15"),

@@ -48,6 +48,7 @@ class Client:
     is_complete: bool = True
     content_length: int | None = None
     content_type: bytes = b"application/json"
+    origin: bytes = b""
     taken: int = 0
     taken_at_answer: int | None = None
     sent: list[Message] = field(default_factory=list)
@@ -60,7 +61,8 @@ class Client:
     def _scope(self, path: str) -> Scope:
         length = self.content_length
         size = (b"transfer-encoding", b"chunked") if length is None else (b"content-length", b"%d" % length)
-        headers = [size, *([(b"content-type", self.content_type)] if self.content_type else [])]
+        named = [(b"content-type", self.content_type), (b"origin", self.origin)]
+        headers = [size, *(header for header in named if header[1])]
         return {"type": "http", "method": "POST", "path": path, "headers": headers, "http_version": "1.1"}
 
     async def _receive(self) -> Message:
@@ -126,10 +128,17 @@ async def test_a_body_that_does_not_come_in_time_is_refused() -> None:
     assert client.is_connection_closed
 
 
-@pytest.mark.parametrize("content_type", [b"", b"text/plain", b"multipart/form-data; boundary=x"])
-async def test_a_body_that_does_not_call_itself_json_is_refused(content_type: bytes) -> None:
+@pytest.mark.parametrize("content_type", [b"text/plain", b"multipart/form-data; boundary=x"])
+async def test_a_body_that_calls_itself_something_else_is_refused(content_type: bytes) -> None:
     client = Client([b"{}"], content_length=2, content_type=content_type)
     assert await client.post(app()) == 415
+
+
+async def test_a_script_may_leave_the_type_out_and_a_web_page_may_not() -> None:
+    script = Client([b"{}"], content_length=2, content_type=b"")
+    page = Client([b"{}"], content_length=2, content_type=b"", origin=b"https://elsewhere.example")
+    assert await script.post(app()) == 200
+    assert await page.post(app()) == 415
 
 
 @pytest.mark.parametrize("content_type", [b"application/json; charset=utf-8", b"Application/JSON"])

@@ -200,7 +200,7 @@ class Peer:
             config=config,
             identity=self._identity,
             addresses=reachable_addresses(self.address),
-            api_url=self.api_url,
+            api_url=self._api.url_for_others if self._api else "",
             memory_bytes=config.memory_bytes or measured_bytes,
             compute=compute,
             transport=transport,

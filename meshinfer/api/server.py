@@ -14,6 +14,8 @@ import uvicorn
 
 from meshinfer.config import ApiConfig
 from meshinfer.errors import ConfigError
+from meshinfer.machine.interfaces import reachable_addresses
+from meshinfer.transports.address import format_address, parse_address
 
 from .app import create_app
 from .protocol import http_protocol
@@ -64,6 +66,13 @@ class ApiServer:
         """Base URL for clients on this machine, with the port that was really bound."""
         host, port = self._socket.getsockname()[:2]
         return f"http://{_shown_host(host)}:{port}"
+
+    @property
+    def url_for_others(self) -> str:
+        """Base URL for clients on other machines, as far as they can reach this one at all."""
+        host, port = self._socket.getsockname()[:2]
+        endpoint = parse_address(reachable_addresses(format_address("tcp", host, port))[0])
+        return f"http://{_shown_host(endpoint.host)}:{port}"
 
     async def start(self, stack: AsyncExitStack) -> None:
         """Serve until `stack` unwinds; then answers that are being written end with an error."""

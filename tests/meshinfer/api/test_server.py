@@ -73,6 +73,14 @@ def _has_ipv6() -> bool:
     return True
 
 
+async def test_other_machines_are_told_an_address_and_no_wildcard(peer: WatchedPeer) -> None:
+    for host, told in (("127.0.0.1", "http://127.0.0.1:"), ("0.0.0.0", "http://")):
+        server = ApiServer(peer, ApiConfig(host=host))
+        assert server.url_for_others.startswith(told)
+        assert "//0.0.0.0" not in server.url_for_others
+        server.close()
+
+
 async def test_a_server_that_was_never_started_gives_its_port_back(peer: WatchedPeer) -> None:
     server = ApiServer(peer, ApiConfig())
     port = int(server.url.rpartition(":")[2])

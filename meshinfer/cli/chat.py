@@ -36,7 +36,7 @@ def chat(
     Ctrl-C stops an answer, Ctrl-D or /quit leaves, /new begins a new chat. Lines may come from a pipe.
     """
     from .client import ClientError, PeerClient
-    from .talk import HELP, TalkSettings, talk, typed_lines
+    from .talk import HELP, TalkSettings, is_person_typing, talk, typed_lines
 
     terminal = Terminal()
     settings = TalkSettings(system, temperature, max_tokens, seed)
@@ -45,7 +45,7 @@ def chat(
             health = client.health()
             if not health.is_ok:
                 terminal.say(f"{health.peer_name or url} cannot answer yet: {health.reason}", Tone.WARNING)
-            elif terminal.is_interactive:
+            elif is_person_typing():
                 terminal.say(f"{health.model} through {health.peer_name}. {HELP}", Tone.DIM)
             talk(client, terminal, settings, typed_lines(terminal))
         except ClientError as error:

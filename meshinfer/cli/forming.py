@@ -28,7 +28,7 @@ class Forming:
             return None
         if address := read_listen_line(line.text):
             return f"{line.name} listens on {address}"
-        if line.name == teller or line.text.startswith("warning: "):
+        if (line.name == teller and not line.text.startswith("--")) or line.text.startswith("warning: "):
             return f"{line.name} │ {line.text}"
         return None
 

@@ -20,8 +20,10 @@ def greeting(name: str, address: Address, api_url: str) -> list[Line]:
     """Say where a peer that has just started takes links and requests."""
     host = parse_address(address).host
     if is_loopback(host):
-        others = f"this machine only; --listen 0.0.0.0:{USUAL_LISTEN_PORT} lets others join"
-        lines = [Line(f"peer {name} listens on {_bare(address)} ({others})")]
+        lines = [
+            Line(f"peer {name} listens on {_bare(address)} (this machine only)"),
+            Line(f"--listen 0.0.0.0:{USUAL_LISTEN_PORT} lets other machines join", Tone.DIM),
+        ]
     else:
         seed = _bare(reachable_addresses(address)[0])
         lines = [

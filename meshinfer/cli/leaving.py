@@ -25,6 +25,9 @@ class Leaving:
         """Have the peer leave the mesh; asking again changes nothing."""
         if not self._is_asked:
             self._is_asked = True
+            if self._terminal.is_interactive:
+                # Terminals write ^C into the line.
+                self._terminal.say("")
             self._terminal.say("leaving… (Ctrl-C once more to stop at once)")
             self._task.cancel()
 

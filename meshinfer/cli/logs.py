@@ -14,6 +14,9 @@ def show_logs(terminal: Terminal, verbosity: int) -> None:
     root.addHandler(_Lines(terminal, is_detailed=verbosity > 0))
     root.setLevel(logging.WARNING)
     logging.getLogger("meshinfer").setLevel(_LEVELS[min(verbosity, len(_LEVELS) - 1)])
+    if verbosity == 0:
+        # What placement warns of is told in the peer's own lines.
+        logging.getLogger("meshinfer.actors.placement").setLevel(logging.ERROR)
     logging.captureWarnings(True)
 
 

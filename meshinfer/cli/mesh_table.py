@@ -9,6 +9,8 @@ from .mesh_view import MemberRow, MeshView
 from .story import layers_text
 from .terminal import visible
 
+_UNLIMITED = 10_000
+
 _STATE_STYLES = {
     "serving": "green",
     "loading": "yellow",
@@ -18,12 +20,16 @@ _STATE_STYLES = {
 }
 
 
-def draw(view: MeshView) -> RenderableType:
-    """The whole picture."""
+def draw(view: MeshView, console: Console) -> RenderableType:
+    """The whole picture; where each peer's API is only if the console is wide enough."""
     parts: list[RenderableType] = [_headline(view)]
     if view.ring:
         parts.append(_ring(view))
-    parts += [Text(""), member_table(view)]
+    table = _member_table(view, has_api=True)
+    unlimited = console.options.update(width=_UNLIMITED)
+    if console.measure(table, options=unlimited).maximum > console.width:
+        table = _member_table(view, has_api=False)
+    parts += [Text(""), table]
     parts += [
         Text(f"{visible(member.name)} holds no layers: {visible(member.fault)}", style="red")
         for member in view.members
@@ -44,12 +50,12 @@ def print_drawing(console: Console, drawing: RenderableType) -> None:
     console.file.flush()
 
 
-def member_table(view: MeshView) -> Table:
-    """One row a member, in ring order first."""
+def _member_table(view: MeshView, *, has_api: bool) -> Table:
+    """One row a member, those of the ring first and in its order."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for title in ("peer", "layers", "memory", "state", "address"):
+    for title in ("peer", "layers", "memory", "state", "address", *(["API"] if has_api else [])):
         # Names and addresses give way on a narrow terminal, numbers don't.
-        is_long = title in ("peer", "address")
+        is_long = title in ("peer", "address", "API")
         table.add_column(title, no_wrap=not is_long, overflow="fold" if is_long else "ellipsis")
     for member in sorted(view.members, key=_ring_order):
         table.add_row(
@@ -58,6 +64,7 @@ def member_table(view: MeshView) -> Table:
             size_text(member.memory_bytes),
             Text(visible(member.state), style=_STATE_STYLES.get(member.state, "")),
             visible(member.address),
+            *([visible(member.api)] if has_api else []),
         )
     return table
 
@@ -69,9 +76,7 @@ def _ring_order(member: MemberRow) -> tuple[bool, tuple[int, int], str]:
 def _headline(view: MeshView) -> Text:
     text = Text.assemble("mesh ", (visible(view.mesh), "bold"), ": ")
     if not view.is_live:
-        return text.append(
-            f"waiting for a ring: {visible(view.reason).removeprefix('waiting for ')}", "yellow"
-        )
+        return text.append(f"no ring yet: {visible(view.reason)}", "yellow")
     peers = f"{len(view.ring)} peer{'s' if len(view.ring) > 1 else ''}"
     text.append(f"{visible(view.model)} is live", "green")
     return text.append(

@@ -54,7 +54,7 @@ def _list_installed(terminal: Terminal, cache_dir: Path) -> None:
         table.add_column(title, no_wrap=title == "size", overflow="fold")
     found = installed(cache_dir)
     for model in found:
-        table.add_row(model.files.name, size_text(model.size_bytes), str(model.files.path))
+        table.add_row(model.files.name, size_text(model.size_bytes), _short(model.files.path))
     here = {model.files.name for model in found}
     for name, builtin in BUILTINS.items():
         if name == builtin.name and builtin.precision and name not in here:
@@ -62,6 +62,11 @@ def _list_installed(terminal: Terminal, cache_dir: Path) -> None:
     print_drawing(terminal.console(), table)
     fastest = BUILTINS["smollm2"].fixed_precision
     terminal.say(f"smollm2 is smollm2-{fastest} on this machine", Tone.DIM)
+
+
+def _short(path: Path) -> str:
+    home = Path.home()
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
 
 
 def _tell_served(terminal: Terminal, url: str) -> None:

@@ -77,7 +77,7 @@ def _faults(before: Snapshot | None, after: Snapshot) -> list[Line]:
     lines = []
     if after.fault and after.fault != (before.fault if before else ""):
         lines.append(Line(after.fault, Tone.ERROR))
-        lines.append(Line("this peer stays in the mesh and holds no layers until that is mended"))
+        lines.append(Line("this peer stays in the mesh without layers: mend that, and start it again"))
     known = _by_peer(before)
     for member in after.mesh.members:
         told = known[member.peer].fault if member.peer in known else ""
@@ -96,10 +96,11 @@ def _ring(before: MeshSnapshot | None, after: Snapshot) -> list[Line]:
         return []
     if mesh.reason in ("", _JUST_STARTED) or mesh.reason == after.fault:
         return []
-    reason = mesh.reason.removeprefix("waiting for ")
+    if mesh.plan is not None and (mesh.plan.epoch > 1 or (before is not None and before.is_live)):
+        return [Line(f"the ring re-forms: {mesh.reason}")]
     if before is not None and before.is_live:
-        return [Line(f"the ring is down, waiting for another: {reason}", Tone.WARNING)]
-    return [Line(f"waiting for a ring: {reason}")]
+        return [Line(f"the ring is down: {mesh.reason}", Tone.WARNING)]
+    return [Line(f"no ring yet: {mesh.reason}")]
 
 
 def _by_peer(snapshot: Snapshot | None) -> dict[str, MemberView]:

@@ -176,6 +176,11 @@ def _one_turn(
         conversation.answered(question, answer.text)
 
 
+def is_person_typing() -> bool:
+    """Whether lines come from a keyboard and answers go to a screen."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
 def typed_lines(terminal: Terminal) -> Iterator[str]:
     """What a person types, line by line; Ctrl-D ends it, and so does Ctrl-C twice in a row."""
     if sys.stdin.isatty():
@@ -184,7 +189,7 @@ def typed_lines(terminal: Terminal) -> Iterator[str]:
 
         with contextlib.suppress(ImportError):
             import readline  # noqa: F401
-    prompt = "> " if sys.stdin.isatty() and sys.stdout.isatty() else ""
+    prompt = "> " if is_person_typing() else ""
     was_interrupted = False
     while True:
         try:

@@ -76,7 +76,7 @@ class Terminal:
         with contextlib.suppress(OSError, ValueError):
             if stream.isatty():
                 shown = visible(text)
-                self.console(is_error=is_error).print(shown, style=tone.value or None, soft_wrap=True)
+                self.console(is_error=is_error).print(shown, style=tone.value or None)
             else:
                 stream.write(f"{visible(text)}\n")
                 stream.flush()

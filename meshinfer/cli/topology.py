@@ -56,7 +56,8 @@ def _show(client: "PeerClient", terminal: Terminal) -> None:
     from .mesh_table import draw, print_drawing
     from .mesh_view import read_mesh
 
-    print_drawing(terminal.console(), draw(read_mesh(client.mesh())))
+    console = terminal.console()
+    print_drawing(console, draw(read_mesh(client.mesh()), console))
 
 
 def _watch(client: "PeerClient", terminal: Terminal) -> None:
@@ -66,15 +67,15 @@ def _watch(client: "PeerClient", terminal: Terminal) -> None:
     from .mesh_table import draw, print_drawing
     from .mesh_view import read_mesh
 
-    shown = read_mesh(client.mesh())
+    console, shown = terminal.console(), read_mesh(client.mesh())
     if terminal.is_interactive:
-        with Live(draw(shown), console=terminal.console(), auto_refresh=False) as live:
+        with Live(draw(shown, console), console=console, auto_refresh=False) as live:
             while True:
                 time.sleep(_LOOK_EVERY_S)
-                live.update(draw(read_mesh(client.mesh())), refresh=True)
-    print_drawing(terminal.console(), draw(shown))
+                live.update(draw(read_mesh(client.mesh()), console), refresh=True)
+    print_drawing(console, draw(shown, console))
     while True:
         time.sleep(_LOOK_EVERY_S)
         if (seen := read_mesh(client.mesh())) != shown:
             shown = seen
-            print_drawing(terminal.console(), draw(shown))
+            print_drawing(console, draw(shown, console))

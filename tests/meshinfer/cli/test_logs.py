@@ -1,0 +1,59 @@
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from meshinfer.cli.logs import show_logs
+from meshinfer.cli.terminal import Terminal
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    loggers = [logging.getLogger(name) for name in ("", "meshinfer", "meshinfer.actors.placement")]
+    before = [(logger, logger.level, list(logger.handlers)) for logger in loggers]
+    yield
+    logging.captureWarnings(False)
+    for logger, level, handlers in before:
+        logger.setLevel(level)
+        logger.handlers = handlers
+
+
+def _say_everything() -> None:
+    logger = logging.getLogger("meshinfer.actors.links")
+    logger.debug("a frame")
+    logger.info("a link")
+    logger.warning("cannot reach %s", "mac-2")
+    try:
+        raise ValueError("odd")
+    except ValueError as error:
+        logger.error("actor failed", exc_info=error)
+
+
+@pytest.mark.parametrize(
+    ("verbosity", "expected"),
+    [
+        (0, ["warning: cannot reach mac-2", "error: actor failed: ValueError: odd (--verbose shows where)"]),
+        (
+            1,
+            [
+                "meshinfer.actors.links: a link",
+                "warning: meshinfer.actors.links: cannot reach mac-2",
+                "error: meshinfer.actors.links: actor failed",
+                "Traceback (most recent call last):",
+            ],
+        ),
+        (2, ["meshinfer.actors.links: a frame", "meshinfer.actors.links: a link"]),
+    ],
+)
+def test_verbose_says_more(verbosity: int, expected: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    show_logs(Terminal(), verbosity)
+    _say_everything()
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines()[: len(expected)] == expected
+
+
+def test_what_the_peer_tells_itself_is_not_logged_beside_it(capsys: pytest.CaptureFixture[str]) -> None:
+    show_logs(Terminal(), 0)
+    logging.getLogger("meshinfer.actors.placement").warning("plan 1 is withdrawn")
+    assert capsys.readouterr().err == ""

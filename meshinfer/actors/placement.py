@@ -246,7 +246,7 @@ class Placement(Actor[PlacementMessage]):
             return fault
         if self._here.fetching:
             return f"{self._here.fetching} is being fetched"
-        if self._desired is None:
+        if self._desired is None and self._here.model is None:
             return "nobody has told the mesh what to run: start a peer with --model"
         return "the peers are agreeing on a ring"
 

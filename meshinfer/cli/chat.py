@@ -4,13 +4,14 @@ from typing import Annotated
 
 import typer
 
+from .leaving import INTERRUPTED
 from .peer_url import USUAL_URL, UrlOption
 from .terminal import Terminal, Tone
 
 EXAMPLES = """\b
 Examples:
   meshinfer chat
-  meshinfer chat --url http://192.168.1.4:52415 --system "Answer in one sentence."
+  meshinfer chat --url 192.168.1.4:52415 --system "Answer in one sentence."
   echo "Why is the sky blue?" | meshinfer chat --temperature 0
 """
 
@@ -51,3 +52,5 @@ def chat(
         except ClientError as error:
             terminal.say(str(error), Tone.ERROR)
             raise typer.Exit(1) from error
+        except KeyboardInterrupt as interrupt:
+            raise typer.Exit(INTERRUPTED) from interrupt

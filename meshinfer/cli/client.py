@@ -48,11 +48,12 @@ class PeerClient:
         Unreachable: nobody answers there. ClientError: what answers refused, or is no peer.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, transport: httpx2.BaseTransport | None = None) -> None:
+        """transport: how requests travel; None for the network."""
         self.url = url
         timeout = httpx2.Timeout(_READ_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S)
         # Peers are near: a proxy that leads to the world would not find them.
-        self._http = httpx2.Client(base_url=url, timeout=timeout, trust_env=False)
+        self._http = httpx2.Client(base_url=url, timeout=timeout, trust_env=False, transport=transport)
 
     def __enter__(self) -> Self:
         return self

@@ -15,6 +15,7 @@ import typer
 from meshinfer.config import RequestLimits, default_cache_dir
 from meshinfer.errors import MeshError
 
+from .leaving import INTERRUPTED, ending_signals
 from .terminal import Terminal, Tone
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ Examples:
 
 _MOST_PEERS = 16
 _SILENCE_S = RequestLimits().load_timeout_s
-INTERRUPTED = 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def _ended_by_signals() -> Iterator[None]:
     def end(number: int, frame: object) -> None:
         raise SystemExit(128 + number)
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.signal(number, end) for number in ending_signals() if number != signal.SIGINT}
     try:
         yield
     finally:
@@ -124,7 +124,7 @@ def _run(show: _Show, settings: "TalkSettings", terminal: Terminal) -> None:
             asked = names[1 % len(names)]
             with PeerClient(forming.api_urls[asked]) as client:
                 _show_ring(client, children, terminal)
-                _converse(show, settings, client, asked, terminal)
+                _converse(show, settings, client, asked, children, terminal)
     except (MeshError, ClientError, FormingFailed) as error:
         terminal.say(str(error), Tone.ERROR)
         raise typer.Exit(1) from error
@@ -252,16 +252,32 @@ def _resident_text(pid: int) -> str:
 
 
 def _converse(
-    show: _Show, settings: "TalkSettings", client: "PeerClient", asked: str, terminal: Terminal
+    show: _Show,
+    settings: "TalkSettings",
+    client: "PeerClient",
+    asked: str,
+    children: "ChildPeers",
+    terminal: Terminal,
 ) -> None:
-    from .talk import HELP, Conversation, ask, talk, typed_lines
+    from .talk import HELP, Conversation, ask, talk
 
     if show.prompt is None:
         terminal.say(f"\nAsk {asked}. {HELP}.")
-        talk(client, terminal, settings, typed_lines(terminal))
+        talk(client, terminal, settings, _typed_between_news(children, terminal))
         return
     terminal.say(f"\n{asked} is asked: {show.prompt}\n")
     answer = ask(client, Conversation(settings.system).asked(show.prompt), settings)
     terminal.say(f"\n{answer.pace}", Tone.DIM)
     if answer.finish is None:
         raise KeyboardInterrupt
+
+
+def _typed_between_news(children: "ChildPeers", terminal: Terminal) -> Iterator[str]:
+    """What a person types; between an answer and the next prompt, what peers said meanwhile."""
+    from .talk import typed_lines
+
+    for typed in typed_lines(terminal):
+        yield typed
+        for line in children.pending_lines():
+            text = line.text if line.text is not None else f"ended with status {line.status}"
+            terminal.say(f"{line.name} │ {text}", Tone.DIM)

@@ -112,8 +112,8 @@ def join(
             listen=listen,
             peers=tuple(peer or ()),
             is_mdns_on=mdns,
-            api=ApiConfig(api_host, _usual_or_any(api_host, terminal) if api_port is None else api_port),
-            memory_bytes=_memory_bytes(memory),
+            api=ApiConfig(api_host, usual_or_any(api_host, terminal) if api_port is None else api_port),
+            memory_bytes=memory_bytes(memory),
             stages=stages,
             min_peers=min_peers,
             cache_dir=cache_dir.expanduser() if cache_dir else default_cache_dir(),
@@ -130,7 +130,12 @@ def join(
     raise typer.Exit(run_peer(config, terminal, exits_with_parent=exit_with_parent))
 
 
-def _memory_bytes(gigabytes: float | None) -> int | None:
+def memory_bytes(gigabytes: float | None) -> int | None:
+    """Bytes of --memory.
+
+    Raises:
+        ConfigError: it is no amount.
+    """
     if gigabytes is None:
         return None
     if not math.isfinite(gigabytes) or gigabytes <= 0:
@@ -138,7 +143,7 @@ def _memory_bytes(gigabytes: float | None) -> int | None:
     return int(gigabytes * GIGABYTE)
 
 
-def _usual_or_any(host: str, terminal: Terminal) -> int:
+def usual_or_any(host: str, terminal: Terminal) -> int:
     """The port that people expect the API on, or 0 where another process has it."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:

@@ -182,7 +182,11 @@ def is_person_typing() -> bool:
 
 
 def typed_lines(terminal: Terminal) -> Iterator[str]:
-    """What a person types, line by line; Ctrl-D ends it, and so does Ctrl-C twice in a row."""
+    """What a person types, line by line; Ctrl-D ends it, and so does Ctrl-C twice in a row.
+
+    Raises:
+        KeyboardInterrupt: nobody types, lines come from elsewhere.
+    """
     if sys.stdin.isatty():
         # Importing it gives input() arrow keys and a history. Not every Python has it.
         import contextlib
@@ -199,6 +203,8 @@ def typed_lines(terminal: Terminal) -> Iterator[str]:
                 terminal.say("")
             return
         except KeyboardInterrupt:
+            if not prompt:
+                raise
             terminal.say("")
             if was_interrupted:
                 return

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .leaving import INTERRUPTED
 from .peer_url import USUAL_URL, UrlOption
 from .terminal import Terminal, Tone
 
@@ -49,7 +50,7 @@ def topology(
             terminal.say(str(error), Tone.ERROR)
             raise typer.Exit(1) from error
         except KeyboardInterrupt as interrupt:
-            raise typer.Exit(0 if watch else 130) from interrupt
+            raise typer.Exit(0 if watch else INTERRUPTED) from interrupt
 
 
 def _show(client: "PeerClient", terminal: Terminal) -> None:

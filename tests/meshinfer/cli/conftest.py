@@ -34,7 +34,8 @@ class Running:
         )
         self.lines: list[str] = []
         self._new: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def until(self, pattern: str) -> re.Match[str]:
         """Wait for a line that was not read yet and that `pattern` is found in."""
@@ -47,6 +48,10 @@ class Running:
                 raise AssertionError(f"no line with {pattern!r} came:\n" + "\n".join(self.lines))
             if found := re.search(pattern, line):
                 return found
+
+    def until_end(self) -> None:
+        """Wait until nothing more can come; `lines` is complete then."""
+        self._reader.join(PATIENCE_S)
 
     def ended(self) -> int:
         """Wait for the end; return the exit status."""

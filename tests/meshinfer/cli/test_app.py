@@ -1,0 +1,105 @@
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from meshinfer import __version__
+from meshinfer.cli.app import app
+
+OPTIONS = {
+    "join": [
+        "--model", "--name", "--listen", "--peer", "--no-mdns", "--api-host", "--api-port", "--memory",
+        "--stages", "--cache-dir", "--mesh", "--min-peers", "--offline", "--verbose",
+    ],
+    "demo": ["--peers", "--prompt", "--model", "--temperature", "--max-tokens", "--seed", "--cache-dir"],
+    "chat": ["--url", "--system", "--temperature", "--max-tokens", "--seed"],
+    "topology": ["--url", "--json", "--watch"],
+    "models": ["--url", "--cache-dir"],
+}  # fmt: skip
+
+HEAVY = ("mlx", "mlx_lm", "transformers", "numpy", "fastapi", "uvicorn", "rich", "httpx2", "huggingface_hub")
+
+LOOK = """
+import sys
+sys.argv = ["meshinfer", "--help"]
+from meshinfer.cli import main
+try:
+    main()
+except SystemExit as end:
+    assert not end.code, end.code
+heavy = sorted({name.partition(".")[0] for name in sys.modules} & set(%r))
+print("heavy:", heavy)
+"""
+
+
+def run(*arguments: str) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, list(arguments))
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_help_imports_nothing_heavy() -> None:
+    command = [sys.executable, "-c", LOOK % (HEAVY,)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert "Commands:" in done.stdout
+    assert done.stdout.splitlines()[-1] == "heavy: []"
+
+
+@pytest.mark.parametrize("command", OPTIONS)
+def test_help_tells_every_option_and_an_example(command: str) -> None:
+    status, out, _ = run(command, "--help")
+    assert status == 0
+    assert [option for option in OPTIONS[command] if option not in out] == []
+    assert f"meshinfer {command}" in out.partition("Examples:")[2]
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_help_names_every_command_in_a_line_of_its_own() -> None:
+    _, out, _ = run("--help")
+    listed = [line.split() for line in out.partition("Commands:")[2].splitlines() if line.strip()]
+    assert [words[0] for words in listed] == list(OPTIONS)
+    assert "..." not in out.partition("Commands:")[2]
+
+
+def test_the_release_is_told() -> None:
+    assert run("--version") == (0, f"meshinfer {__version__}\n", "")
+
+
+def test_without_a_command_there_is_help() -> None:
+    _, out, err = run()
+    assert "Commands:" in out + err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["jion"], "join"),
+        (["join", "--bogus"], "--bogus"),
+        (["join", "--listen", "nowhere"], "--listen 'nowhere'"),
+        (["join", "--listen", "127.0.0.1:70000"], "--listen '127.0.0.1:70000'"),
+        (["join", "--peer", "192.168.1.4"], "--peer '192.168.1.4'"),
+        (["join", "--peer", "192.168.1.4:0"], "--peer '192.168.1.4:0'"),
+        (["join", "--stages", "some"], "--stages 'some'"),
+        (["join", "--stages", "0"], "--stages '0'"),
+        (["join", "--memory", "lots"], "'--memory'"),
+        (["join", "--memory", "0"], "--memory 0"),
+        (["join", "--memory", "-3"], "--memory -3"),
+        (["join", "--memory", "nan"], "--memory nan"),
+        (["join", "--memory", "inf"], "--memory inf"),
+        (["join", "--api-port", "70000"], "'--api-port'"),
+        (["join", "--name", "my mac"], "'my mac'"),
+        (["join", "--mesh", "a/b"], "'a/b'"),
+        (["join", "--min-peers", "0"], "'--min-peers'"),
+        (["demo", "--peers", "0"], "'--peers'"),
+        (["demo", "--peers", "many"], "'--peers'"),
+        (["demo", "--temperature", "3"], "'--temperature'"),
+        (["chat", "--url", "nowhere:0"], "'--url'"),
+        (["chat", "--max-tokens", "0"], "'--max-tokens'"),
+        (["topology", "--url", "ftp://a"], "'--url'"),
+        (["topology", "--json", "--watch"], "--watch"),
+    ],
+)
+def test_wrong_use_names_the_option_and_ends_with_2(arguments: list[str], named: str) -> None:
+    status, out, err = run(*arguments)
+    assert (status, out) == (2, "")
+    assert named in err

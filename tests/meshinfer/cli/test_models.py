@@ -1,0 +1,25 @@
+import socket
+from pathlib import Path
+
+from .conftest import Start
+
+
+def test_built_in_models_are_listed_even_before_they_are_here(start: Start, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+    models = start("models", "--cache-dir", str(tmp_path), "--url", url)
+    models.until("^model +size +where$")
+    models.until(r"^smollm2-q4 +– +not here yet: 93 MB from PyPI$")
+    models.until(r"^smollm2-float32 +– +not here yet: 93 MB from PyPI$")
+    models.until(r"^smollm2 is smollm2-(q4|float32) on this machine$")
+    models.until(f"^no peer answers at {url}$")
+    assert models.ended() == 0
+
+
+def test_a_running_peer_tells_what_it_serves(join: Start, start: Start, tiny: Path, tmp_path: Path) -> None:
+    peer = join("--model", str(tiny), "--name", "mac-1")
+    url = peer.until(r"^API on (\S+)/v1")[1]
+    peer.until("^ring live")
+    models = start("models", "--cache-dir", str(tmp_path), "--url", url)
+    models.until(f"^mac-1 at {url} serves tiny$")
+    assert models.ended() == 0

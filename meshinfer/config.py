@@ -32,6 +32,7 @@ class ApiConfig:
 class RequestLimits:
     """How much a peer takes on at once, as head and as origin.
 
+    max_open: answers that one peer writes for its own readers at once; past that they are refused.
     max_running: sessions that a head lets circulate. max_waiting: sessions queued behind them; past that
     requests are refused. prefill_chunk_tokens: a prompt goes round in pieces of this many tokens.
     prefill_window: pieces of one prompt in flight at once. default_max_tokens: length of an answer whose
@@ -41,6 +42,7 @@ class RequestLimits:
     load_timeout_s: a stage that loads for longer than this gives up its place.
     """
 
+    max_open: int = 256
     max_running: int = 16
     max_waiting: int = 64
     prefill_chunk_tokens: int = 2048

@@ -24,7 +24,7 @@ from .actors.requests import sink_for
 from .actors.watch import Bell, Watch
 from .composition import Ground, compose
 from .config import PeerConfig, parse_host_port
-from .errors import ConfigError, NoRing, WrongModel
+from .errors import ConfigError, NoRing, Overloaded, WrongModel
 from .generation import Piece, Prompt, encode, opening_for, pieces
 from .machine.identity import claim_identity
 from .machine.interfaces import reachable_addresses
@@ -56,6 +56,7 @@ class Peer:
         self._board = Watch(Picture(nothing, None, Phase.IDLE, ""), self._bell)
         self._activity: Watch[Activity | None] = Watch(None, self._bell)
         self._counter = itertools.count(1)
+        self._open_answers = 0
         self._stack = AsyncExitStack()
         self._texts = ThreadPoolExecutor(1, "meshinfer-text")
 
@@ -157,13 +158,17 @@ class Peer:
         tokens = await loop.run_in_executor(self._texts, encode, local, prompt)
         limits = self._config.requests
         opening = opening_for(local, tokens, sampling or Sampling(), max_tokens, limits.default_max_tokens)
+        if self._open_answers >= limits.max_open:
+            raise Overloaded(f"this peer writes {self._open_answers} answers already")
         session = SessionId(f"{self._identity.peer}-{self._identity.run}-{next(self._counter)}")
         sink = sink_for(opening.max_tokens)
-        await self._parts.requests.tell(Begin(session, tokens, opening, sink))
+        self._open_answers += 1
         try:
+            await self._parts.requests.tell(Begin(session, tokens, opening, sink))
             async for piece in pieces(local, len(tokens), stop, sink):
                 yield piece
         finally:
+            self._open_answers -= 1
             await self._parts.requests.tell(Abandon(session))
 
     def served_model(self, name: str | None = None) -> LocalModel:

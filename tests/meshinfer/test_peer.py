@@ -12,6 +12,7 @@ from meshinfer import (
     ConfigError,
     Finish,
     NoRing,
+    Overloaded,
     Peer,
     PeerConfig,
     Prompt,
@@ -224,6 +225,14 @@ async def test_what_cannot_be_asked_is_refused_and_the_peer_lives_on(
             async for _ in peer.generate(**request_):  # type: ignore[arg-type]
                 pass
         assert await answer(peer, "abc") == greedy_text(tiny, "abc", 16)
+
+
+async def test_more_answers_than_a_peer_writes_at_once_are_refused(config: PeerConfig) -> None:
+    one_reader = replace(config, requests=RequestLimits(max_open=1))
+    async with mesh(one_reader, 1) as (peer,), aclosing(peer.generate("abc", max_tokens=100)) as pieces:
+        await anext(pieces)
+        with pytest.raises(Overloaded, match="writes 1 answers already"):
+            await answer(peer, "abc")
 
 
 async def test_a_model_that_does_not_fit_is_refused_with_numbers(config: PeerConfig) -> None:

@@ -1,7 +1,9 @@
 """The command line: `meshinfer join`, `demo`, `chat`, `topology`, `models`."""
 
 import io
+import os
 import sys
+from typing import TextIO
 
 
 def main() -> None:
@@ -9,8 +11,16 @@ def main() -> None:
     # Here, not at the top: importing meshinfer.cli costs nothing.
     from .app import app
 
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # Where arrows cannot be written, a question mark is better than an end.
-            stream.reconfigure(errors="replace")
+    sys.stdout, sys.stderr = _writable(sys.stdout), _writable(sys.stderr)
     app()
+
+
+def _writable(stream: TextIO | None) -> TextIO:
+    """The stream, so that writing to it never fails for its sake alone."""
+    if stream is None:
+        # Closed before Python began; what takes its number must not get our lines.
+        return open(os.devnull, "w", encoding="utf-8")
+    if isinstance(stream, io.TextIOWrapper):
+        # Where arrows cannot be written, a question mark is better than an end.
+        stream.reconfigure(errors="replace")
+    return stream

@@ -51,7 +51,7 @@ class Terminal:
     @property
     def is_interactive(self) -> bool:
         """Whether a person looks at standard output now, so that it may be redrawn."""
-        return sys.stdout is not None and sys.stdout.isatty()
+        return sys.stdout.isatty()
 
     def say(self, text: str, tone: Tone = Tone.PLAIN) -> None:
         """Write one line: warnings and errors to standard error, all else to standard output."""
@@ -72,9 +72,6 @@ class Terminal:
 
     def _write(self, text: str, tone: Tone, *, is_error: bool) -> None:
         stream = sys.stderr if is_error else sys.stdout
-        if stream is None:
-            # Python's word for one that was closed before it began.
-            return
         # The reader of a pipe, or the whole terminal, may be gone; whoever runs a peer still wants it.
         with contextlib.suppress(OSError, ValueError):
             if stream.isatty():

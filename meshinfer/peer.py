@@ -233,10 +233,10 @@ class Peer:
     async def _bind_api(self, stack: AsyncExitStack) -> "ApiServer | None":
         if self._config.api is None:
             return None
-        # Here, not at the top: an embedded peer without an API needs none of it.
-        from .api.server import ApiServer
-
-        server = ApiServer(self, self._config.api)
+        # Here, not at the top: an embedded peer without an API needs none of it. In a thread: importing the
+        # framework takes a while.
+        server_type = await asyncio.to_thread(_import_api_server)
+        server = await asyncio.to_thread(server_type, self, self._config.api)
         stack.callback(server.close)
         return server
 
@@ -254,3 +254,9 @@ class Peer:
         await asyncio.wait([self._running])
         if not self._running.cancelled() and (error := self._running.exception()) is not None:
             logger.error("the peer had failed", exc_info=error)
+
+
+def _import_api_server() -> "type[ApiServer]":
+    from .api.server import ApiServer
+
+    return ApiServer

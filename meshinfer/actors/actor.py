@@ -1,6 +1,7 @@
 """What an actor is: one task, one bounded mailbox, one owner of its state."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
@@ -86,7 +87,7 @@ async def ask(mailbox: Mailbox[M], message: Callable[[Reply[R]], M], timeout_s: 
         return await reply.wait(timeout_s)
 
 
-class Actor(Generic[M]):
+class Actor(ABC, Generic[M]):
     """Takes messages from its mailbox, one at a time, until it is cancelled.
 
     tick_s: when set, `tick` is called about this often between messages. Subclasses start child tasks in
@@ -122,15 +123,15 @@ class Actor(Generic[M]):
                 continue
             await self.handle(message)
 
-    async def begin(self) -> None:
+    async def begin(self) -> None:  # noqa: B027 - not every actor has something to begin with
         """Called once before the first message."""
 
+    @abstractmethod
     async def handle(self, message: M) -> None:
         """Do what a message asks."""
-        raise NotImplementedError
 
-    async def tick(self) -> None:
+    async def tick(self) -> None:  # noqa: B027
         """Do what time asks."""
 
-    async def end(self) -> None:
+    async def end(self) -> None:  # noqa: B027
         """Give back what the actor holds; its child tasks have ended."""

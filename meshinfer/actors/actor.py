@@ -123,15 +123,15 @@ class Actor(ABC, Generic[M]):
                 continue
             await self.handle(message)
 
-    async def begin(self) -> None:  # noqa: B027 - not every actor has something to begin with
+    async def begin(self) -> None:
         """Called once before the first message."""
 
     @abstractmethod
     async def handle(self, message: M) -> None:
         """Do what a message asks."""
 
-    async def tick(self) -> None:  # noqa: B027
+    async def tick(self) -> None:
         """Do what time asks."""
 
-    async def end(self) -> None:  # noqa: B027
+    async def end(self) -> None:
         """Give back what the actor holds; its child tasks have ended."""

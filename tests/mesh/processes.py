@@ -121,6 +121,10 @@ class PeerProcess:
         """The mesh as it shows it."""
         return json_of(self.get("/mesh"))
 
+    def health_reason(self) -> str:
+        """Why it cannot answer; empty when it can."""
+        return str(json_of(self.get("/health")).get("reason", ""))
+
     def members(self) -> dict[str, str]:
         """The members that it shows: name to status."""
         return {member["name"]: member["status"] for member in self.mesh()["members"]}
@@ -172,7 +176,7 @@ class PeerProcess:
 
 
 class ProcessMesh:
-    """The peers of one mesh. Leave its context and none is left; after a failure each one's tail is shown."""
+    """The peers of one mesh. Leave its context and none is left, and their last words are printed."""
 
     def __init__(self, scratch: Path) -> None:
         self.peers: list[PeerProcess] = []
@@ -188,11 +192,11 @@ class ProcessMesh:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        reports = [peer.report() for peer in self.peers] if error is not None else []
+        reports = [peer.report() for peer in self.peers]
         for peer in self.peers:
             peer.close()
-        if reports:
-            print("\n".join(reports))
+        # pytest keeps this to itself unless the test fails.
+        print("\n".join(reports))
 
     def start(
         self,

@@ -99,7 +99,7 @@ def _decode(frame: Frame) -> Message:
     try:
         parts = msgpack.unpackb(frame.head, strict_map_key=True)
     except (ValueError, msgpack.exceptions.UnpackException, RecursionError) as error:
-        raise ProtocolError(f"a frame's head of {len(frame.head)} bytes is no msgpack: {error}") from error
+        raise ProtocolError(f"a frame's head of {len(frame.head)} bytes is no msgpack: {error!r}") from error
     if not isinstance(parts, list) or len(parts) != 3 or not isinstance(parts[1], dict):
         raise ProtocolError("a frame's head is not [tag, fields, tensors]")
     tag, fields, descriptors = parts

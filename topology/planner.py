@@ -134,11 +134,13 @@ def _too_small(candidates: Sequence[Candidate], footprint: Footprint, model: str
     have = sum(c.memory_bytes for c in candidates)
     return Infeasible(
         f"{model} needs {_text(footprint.total_bytes)} with its KV cache; "
-        f"{len(candidates)} peer{'s' if len(candidates) > 1 else ''} offer {_text(have)} "
+        f"{len(candidates)} peer{'s offer' if len(candidates) > 1 else ' offers'} {_text(have)} "
         f"({', '.join(f'{c.name} {_text(c.memory_bytes)}' for c in candidates[:8])}): "
         "add a peer, give more with --memory, or take a smaller model"
     )
 
 
 def _text(size_bytes: int) -> str:
-    return f"{size_bytes / 1e9:.1f} GB" if size_bytes >= 10**9 else f"{size_bytes / 1e6:.0f} MB"
+    if size_bytes >= 10**9:
+        return f"{size_bytes / 1e9:.1f} GB"
+    return f"{size_bytes / 1e6:.{0 if size_bytes >= 10**7 else 1}f} MB"

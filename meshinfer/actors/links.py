@@ -239,6 +239,7 @@ class Links(Actor[LinksMessage]):
 
     def _complain(self, address: Address, text: str) -> None:
         """Warn once for each new reason, so that retries don't flood the log."""
+        text = text if address in text else f"{address}: {text}"
         if self._complaints.get(address) == text:
             return
         if len(self._complaints) > 256:

@@ -52,14 +52,18 @@ $(VENV)/.installed-dev: pyproject.toml $(BIN)/python
 	@touch $@ $(VENV)/.installed
 
 $(BIN)/python:
-	@for python in $(PYTHON) python3.13 python3.12 python3.11 python3; do \
-	  "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
-	  if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
-	    echo "$$("$$python" --version) cannot make virtual environments: apt install python3-venv" >&2; exit 1; \
+	@lacking=; \
+	for python in $(PYTHON) python3.13 python3.12 python3.11 python3; do \
+	  "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || continue; \
+	  if "$$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then \
+	    echo "making $(VENV) with $$("$$python" --version)"; \
+	    exec "$$python" -m venv --clear $(VENV); \
 	  fi; \
-	  echo "making $(VENV) with $$("$$python" --version)"; \
-	  exec "$$python" -m venv --clear $(VENV); \
+	  lacking=$$python; \
 	done; \
+	if [ -n "$$lacking" ]; then \
+	  echo "$$lacking cannot make virtual environments: apt install python3-venv" >&2; exit 1; \
+	fi; \
 	echo "meshinfer needs Python 3.11 or later, and found none: install one, such as" >&2; \
 	echo "  apt install python3 python3-venv      (Debian 12, Ubuntu 24.04 or later)" >&2; \
 	echo "  brew install python@3.13              (macOS)" >&2; \

@@ -35,6 +35,7 @@ test: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.bench.bench_link
 	$(BIN)/python -m tests.bench.bench_shard_step
+	$(BIN)/python -m tests.bench.bench_ring_step
 
 clean:
 	rm -rf $(VENV) build dist meshinfer_mlx.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -154,7 +154,7 @@ def compose(ground: Ground) -> Composition:
             memory_bytes=ground.memory_bytes,
             max_sessions=2 * config.requests.max_running,
             load_timeout_s=config.requests.load_timeout_s,
-            progress=progress,
+            progress=lambda what, done, total: progress(f"loading {what}", done, total),
         )
 
     def head() -> Head:

@@ -95,7 +95,8 @@ class PeerConfig:
     listen: `HOST:PORT` for links from peers; port 0 means any. peers: addresses to reach, retried for ever.
     is_mdns_on: announce this peer and look for others on the local network. api: None serves no HTTP.
     memory_bytes: what weights and KV cache may take; None measures. stages: `auto`, `all`, or a number:
-    over how many peers the model is spread. min_peers: no ring is formed before this many are present.
+    over how many peers the model is spread. min_peers: no first ring is formed before this many are
+    present; later ones may have fewer.
     is_download_allowed: whether missing models may be fetched from the network.
     """
 

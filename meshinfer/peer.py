@@ -17,7 +17,7 @@ from meshinfer.transports.base import Address, Listener, Transport
 from meshinfer.transports.errors import TransportError
 from meshinfer.transports.registry import transport_for
 
-from .actors.actor import ask
+from .actors.actor import Reply, ask
 from .actors.mail import Abandon, Begin, Leave, LocalModel
 from .actors.placement import Picture
 from .actors.requests import sink_for
@@ -247,7 +247,8 @@ class Peer:
         await self._listener.close()
         if not self._running.done():
             try:
-                await ask(self._parts.links, lambda reply: Leave("it was stopped", reply), timeout_s)
+                gone: Reply[None] = Reply()
+                await ask(self._parts.links, Leave("it was stopped", gone), gone, timeout_s)
             except TimeoutError:
                 logger.warning("not every peer could be told goodbye within %.0f s", timeout_s)
         self._running.cancel()

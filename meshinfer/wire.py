@@ -5,7 +5,7 @@ Tags are never reused. What does not fit its dataclass is a ProtocolError that n
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import msgpack
 import msgspec
@@ -76,7 +76,8 @@ def encode(message: Message) -> Frame:
     tensors = message.tensors if isinstance(message, m.Activation) else ()
     fields = msgspec.to_builtins(_without_tensors(message), builtin_types=(bytes,))
     descriptors = [[t.name, t.dtype, t.shape] for t in tensors]
-    head = msgpack.packb([_TAG_OF[type(message)], fields, descriptors])
+    # Its annotations allow for None, which a packer that is fed on returns.
+    head = cast("bytes", msgpack.packb([_TAG_OF[type(message)], fields, descriptors]))
     return Frame(head, tuple(t.data for t in tensors))
 
 

@@ -30,7 +30,10 @@ class AgreementTiming:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """All that a step decides on. candidate: the planner's answer for exactly these members."""
+    """All that a step decides on. candidate: the planner's answer for exactly these members.
+
+    min_peers: how many must be present before a first plan; later ones may have fewer.
+    """
 
     members: tuple[Member, ...]
     desired: DesiredModel | None
@@ -75,6 +78,11 @@ class Agreement:
         self._suspected_since_s: float | None = None
         self.plan: Plan | None = None
         self.phase = Phase.IDLE
+
+    @property
+    def is_first(self) -> bool:
+        """Whether no plan was ever seen: the next one is the mesh's first."""
+        return self._epoch_seen == 0
 
     def loaded(self, target: Target) -> None:
         """This peer's layers of `target` are in memory and checked."""
@@ -161,7 +169,7 @@ class Agreement:
     def _proposal(self, view: View, now_s: float) -> Plan | None:
         if self._held is None or view.desired is None or self._is_waiting_for_suspect(now_s):
             return None
-        if sum(m.is_present for m in view.members) < view.min_peers:
+        if self.is_first and sum(m.is_present for m in view.members) < view.min_peers:
             return None
         ring, since_s = self._held
         patience_s = self._timing.settle_s if self.plan is None else self._timing.improve_s

@@ -2,7 +2,6 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
 M = TypeVar("M")
@@ -75,15 +74,14 @@ class Reply(Generic[R]):
             return await self._future
 
 
-async def ask(mailbox: Mailbox[M], message: Callable[[Reply[R]], M], timeout_s: float) -> R:
-    """Tell `mailbox` the message that `message` makes of a fresh reply, and wait for the answer.
+async def ask(mailbox: Tells[M_contra], message: M_contra, reply: Reply[R], timeout_s: float) -> R:
+    """Tell `mailbox` a message that carries `reply`, and wait for the answer.
 
     Raises:
         TimeoutError: no answer within `timeout_s`.
     """
-    reply: Reply[R] = Reply()
     async with asyncio.timeout(timeout_s):
-        await mailbox.tell(message(reply))
+        await mailbox.tell(message)
         return await reply.wait(timeout_s)
 
 

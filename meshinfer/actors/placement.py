@@ -52,7 +52,10 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class PlacementLimits:
-    """min_peers: no ring before so many are present. kv_reserve_tokens: KV cache planned beside weights."""
+    """min_peers: no first ring before so many are present.
+
+    kv_reserve_tokens: KV cache that is planned beside the weights.
+    """
 
     min_peers: int
     kv_reserve_tokens: int
@@ -240,7 +243,7 @@ class Placement(Actor[PlacementMessage]):
         if isinstance(self._candidate, Infeasible):
             return self._candidate.reason
         present = sum(m.is_present for m in self._members)
-        if present < self._limits.min_peers:
+        if self._agreement.is_first and present < self._limits.min_peers:
             return f"waiting for {self._limits.min_peers - present} more of {self._limits.min_peers} peers"
         if fault:
             return fault

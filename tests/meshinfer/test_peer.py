@@ -1,7 +1,7 @@
 """Whole peers in one process, over real sockets, with a real (tiny) model."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,11 +20,12 @@ from meshinfer import (
     RequestError,
     RingBroken,
     Sampling,
+    Snapshot,
     WrongModel,
 )
 from meshinfer.config import RequestLimits
 from meshinfer.topology.agreement import AgreementTiming
-from meshinfer.topology.member import Status
+from meshinfer.topology.member import Phase, Status
 from meshinfer.topology.membership import MembershipTiming
 from tests.reference import greedy_text
 from tests.tiny import make_tiny_model
@@ -71,6 +72,11 @@ async def mesh(config: PeerConfig, count: int) -> AsyncIterator[list[Peer]]:
         yield peers
 
 
+def has_stages(snapshot: Snapshot, count: int) -> bool:
+    plan = snapshot.mesh.plan
+    return plan is not None and len(plan.ring.stages) == count
+
+
 async def answer(peer: Peer, prompt: Prompt, max_tokens: int = 16, sampling: Sampling | None = None) -> str:
     async with asyncio.timeout(60):
         return "".join(
@@ -78,14 +84,21 @@ async def answer(peer: Peer, prompt: Prompt, max_tokens: int = 16, sampling: Sam
         )
 
 
+async def shown(peer: Peer, is_wanted: Callable[[Snapshot], bool]) -> Snapshot:
+    """The first snapshot of `peer` that is as wanted."""
+    async with asyncio.timeout(60):
+        async for snapshot in peer.watch():
+            if is_wanted(snapshot):
+                return snapshot
+    raise AssertionError("watching never ends by itself")
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
 async def test_rings_of_any_size_answer_as_one_process_does_from_every_peer(
     config: PeerConfig, tiny: Path, count: int
 ) -> None:
     async with mesh(config, count) as peers:
-        plan = peers[0].snapshot().mesh.plan
-        assert plan is not None
-        assert len(plan.ring.stages) == count
+        assert has_stages(peers[0].snapshot(), count)
         for prompt in PROMPTS:
             expected = greedy_text(tiny, prompt, 16)
             for peer in peers:
@@ -124,13 +137,10 @@ async def test_a_long_prompt_goes_round_in_pieces_and_changes_nothing(config: Pe
 
 async def test_all_peers_show_the_same_mesh(config: PeerConfig) -> None:
     async with mesh(config, 3) as peers:
-        async with asyncio.timeout(30):
-            for peer in peers:
-                async for snapshot in peer.watch():
-                    if all(member.phase.value == "active" for member in snapshot.mesh.members):
-                        break
-        shown = [peer.snapshot().mesh for peer in peers]
-        assert shown[0] == shown[1] == shown[2]
+        for peer in peers:
+            await shown(peer, lambda s: all(m.phase is Phase.ACTIVE for m in s.mesh.members))
+        meshes = [peer.snapshot().mesh for peer in peers]
+        assert meshes[0] == meshes[1] == meshes[2]
 
 
 async def test_a_stop_string_ends_the_answer_and_is_not_shown(config: PeerConfig, tiny: Path) -> None:
@@ -160,11 +170,7 @@ async def test_when_a_peer_leaves_in_the_middle_of_an_answer_it_goes_on(
     async with mesh(replace(config, min_peers=1), 2) as peers:
         third = Peer(replace(config, name="p9", peers=(seed_of(peers[0]),)))
         async with third:
-            async with asyncio.timeout(60):
-                async for snapshot in third.watch():
-                    plan = snapshot.mesh.plan
-                    if snapshot.mesh.is_live and plan and len(plan.ring.stages) == 3:
-                        break
+            await shown(third, lambda s: s.mesh.is_live and has_stages(s, 3))
             text, pieces = "", peers[0].generate(PROMPTS[0], max_tokens=40)
             async with asyncio.timeout(60), aclosing(pieces):
                 async for piece in pieces:
@@ -179,11 +185,8 @@ async def test_a_peer_without_a_model_follows_the_mesh_where_it_can_and_says_why
 ) -> None:
     async with mesh(config, 1) as (peer,):
         guest = Peer(replace(config, name="guest", model=None, peers=(seed_of(peer),)))
-        async with guest, asyncio.timeout(30):
-            async for snapshot in guest.watch():
-                if snapshot.fault:
-                    break
-            assert "directory of another machine" in snapshot.fault
+        async with guest:
+            assert "directory of another machine" in (await shown(guest, lambda s: bool(s.fault))).fault
             with pytest.raises(NoRing, match="directory of another machine"):
                 await answer(guest, "abc")
 
@@ -194,15 +197,11 @@ async def test_the_same_name_with_other_content_holds_no_layers_and_is_told(
     other = make_tiny_model(tmp_path / "other" / "tiny", layers=4, seed=99)
     async with mesh(config, 1) as (peer,):
         impostor = Peer(replace(config, name="impostor", model=str(other), peers=(seed_of(peer),)))
-        async with impostor, asyncio.timeout(30):
-            async for snapshot in impostor.watch():
-                if snapshot.fault:
-                    break
-            assert "differs from the one that the mesh runs" in snapshot.fault
+        async with impostor:
+            fault = (await shown(impostor, lambda s: bool(s.fault))).fault
+            assert "differs from the one that the mesh runs" in fault
             assert await answer(peer, "abc") == greedy_text(tiny, "abc", 16)
-            plan = peer.snapshot().mesh.plan
-            assert plan is not None
-            assert len(plan.ring.stages) == 1
+            assert has_stages(peer.snapshot(), 1)
 
 
 @pytest.mark.parametrize(
@@ -237,11 +236,8 @@ async def test_more_answers_than_a_peer_writes_at_once_are_refused(config: PeerC
 
 async def test_a_model_that_does_not_fit_is_refused_with_numbers(config: PeerConfig) -> None:
     small = replace(config, memory_bytes=100_000)
-    async with Peer(small) as peer, asyncio.timeout(30):
-        async for snapshot in peer.watch():
-            if "needs" in snapshot.mesh.reason:
-                break
-        assert "tiny needs" in snapshot.mesh.reason
+    async with Peer(small) as peer:
+        await shown(peer, lambda s: "tiny needs" in s.mesh.reason)
         with pytest.raises(NoRing, match="tiny needs"):
             await answer(peer, "abc")
 
@@ -278,8 +274,4 @@ async def test_a_peer_that_left_is_shown_as_such(config: PeerConfig) -> None:
         async with Peer(replace(config, name="guest", peers=(seed_of(peer),))) as guest:
             async with asyncio.timeout(30):
                 await guest.until_live()
-        async with asyncio.timeout(30):
-            async for snapshot in peer.watch():
-                statuses = {member.name: member.status for member in snapshot.mesh.members}
-                if statuses.get("guest") is Status.LEFT:
-                    break
+        await shown(peer, lambda s: ("guest", Status.LEFT) in [(m.name, m.status) for m in s.mesh.members])

@@ -1,5 +1,6 @@
 import contextlib
 import math
+from typing import cast
 
 import msgpack
 import pytest
@@ -102,7 +103,7 @@ class Lent:
 
 
 def head(tag: object, fields: object, tensors: object = ()) -> bytes:
-    return bytes(msgpack.packb([tag, fields, tensors]))
+    return cast("bytes", msgpack.packb([tag, fields, tensors]))
 
 
 TOKEN = {"session": "s", "target": {"epoch": 1, "digest": "d"}, "position": 1, "token": 1, "finish": None}

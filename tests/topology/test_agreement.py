@@ -222,6 +222,16 @@ def test_no_ring_is_proposed_before_enough_peers_are_here() -> None:
     assert core.step(lone_view(ME, min_peers=2), 6.0) != []
 
 
+def test_a_ring_that_was_there_once_may_come_back_with_fewer_peers() -> None:
+    core = Agreement(ME.peer, TIMING)
+    core.step(lone_view(ME, min_peers=2), 0.0)
+    core.step(lone_view(ME, min_peers=2), 1.0)
+    assert core.plan is not None
+    core.failed(core.plan.target)
+    core.step(lone_view(ME, min_peers=9), 2.0)
+    assert core.plan is not None
+
+
 def test_a_frame_of_the_plan_activates_a_stage_that_is_ready() -> None:
     core = Agreement(ME.peer, TIMING)
     view = lone_view(ME)

@@ -21,22 +21,27 @@ class Doubler(Actor[Double]):
             message.reply.answer(2 * message.number)
 
 
+async def doubled(mailbox: Mailbox[Double], number: int, timeout_s: float) -> int:
+    reply: Reply[int] = Reply()
+    return await ask(mailbox, Double(number, reply), reply, timeout_s)
+
+
 async def test_who_asks_is_answered() -> None:
     doubler = Doubler(bag())
     async with Living(doubler):
-        assert await ask(doubler.mailbox, lambda reply: Double(21, reply), 5.0) == 42
+        assert await doubled(doubler.mailbox, 21, 5.0) == 42
 
 
 async def test_an_answer_may_be_an_error() -> None:
     doubler = Doubler(bag())
     async with Living(doubler):
         with pytest.raises(ValueError, match="below 0"):
-            await ask(doubler.mailbox, lambda reply: Double(-1, reply), 5.0)
+            await doubled(doubler.mailbox, -1, 5.0)
 
 
 async def test_who_is_not_answered_does_not_wait_for_ever() -> None:
     with pytest.raises(TimeoutError):
-        await ask(bag(), lambda reply: Double(1, reply), 0.01)
+        await doubled(bag(), 1, 0.01)
 
 
 async def test_a_late_answer_to_nobody_is_dropped() -> None:

@@ -29,7 +29,8 @@ async def greet(link: Link, hello: Hello, timeout_s: float) -> Hello:
             decoded = wire.decode(await link.receive())
     except TimeoutError as error:
         await link.close()
-        raise LinkBroken(f"{link.remote} did not introduce itself within {timeout_s:.0f} s") from error
+        reason = f"{link.remote} did not introduce itself within {timeout_s:.0f} s"
+        raise LinkBroken(f"{reason}: is that where a peer takes links, and not its HTTP API?") from error
     except TransportError:
         await link.close()
         raise

@@ -176,10 +176,15 @@ class PeerProcess:
 
 
 class ProcessMesh:
-    """The peers of one mesh. Leave its context and none is left, and their last words are printed."""
+    """The peers of one mesh. Leave its context and none is left.
 
-    def __init__(self, scratch: Path) -> None:
+    is_quiet: their last words are printed only if an exception comes by. A test's fixture does not see it
+    come, so tests have them printed always: pytest keeps them to itself unless the test fails.
+    """
+
+    def __init__(self, scratch: Path, *, is_quiet: bool = False) -> None:
         self.peers: list[PeerProcess] = []
+        self._is_quiet = is_quiet
         self._cache_dir = scratch / "cache"
         self._mesh = f"test-{uuid.uuid4().hex[:12]}"
 
@@ -195,8 +200,8 @@ class ProcessMesh:
         reports = [peer.report() for peer in self.peers]
         for peer in self.peers:
             peer.close()
-        # pytest keeps this to itself unless the test fails.
-        print("\n".join(reports))
+        if error is not None or not self._is_quiet:
+            print("\n".join(reports))
 
     def start(
         self,
@@ -227,13 +232,19 @@ class ProcessMesh:
 
 @contextmanager
 def ring(
-    count: int, model: Path, scratch: Path, *, min_peers: int | None = None, memory_gb: float = 1.0
+    count: int,
+    model: Path,
+    scratch: Path,
+    *,
+    min_peers: int | None = None,
+    memory_gb: float = 1.0,
+    is_quiet: bool = False,
 ) -> Iterator[list[PeerProcess]]:
     """`count` peers, `p0` to the last one in the ring's order, that all show the same live ring.
 
     min_peers: as many as there are, unless told otherwise: then a smaller ring forms first, and may again.
     """
-    with ProcessMesh(scratch) as mesh:
+    with ProcessMesh(scratch, is_quiet=is_quiet) as mesh:
         least = count if min_peers is None else min_peers
         first = mesh.start("p0", model, min_peers=least, memory_gb=memory_gb)
         for number in range(1, count):

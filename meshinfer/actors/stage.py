@@ -248,10 +248,12 @@ class Stage(Actor[StageMessage]):
         finish, position = None, frame.position + len(frame.tokens)
         if result.token is not None:
             finish = self._finish(frame.session, result.token, position)
-            token = Token(frame.session, frame.target, position, result.token, finish)
-            await self._post.send(frame.origin, token)
+        # The head first: the next step waits for it, the reader only for the token.
         done = StepDone(frame.session, frame.target, position, result.token, finish)
         await self._post.send(plan.ring.head.peer, done)
+        if result.token is not None:
+            token = Token(frame.session, frame.target, position, result.token, finish)
+            await self._post.send(frame.origin, token)
 
     def _finish(self, session: SessionId, token: int, position: int) -> Finish | None:
         """Whether the answer ends with `token`, which stands at `position` of the sequence."""

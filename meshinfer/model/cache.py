@@ -15,7 +15,7 @@ class SessionCaches:
     local: the entries that local layers write, once each.
     stand_ins: entries of other peers' layers of a kind that no local layer has: nobody writes them, and
         their offset must advance all the same, since some models take masks and positions from it.
-    length: how many tokens went in.
+    length: how many tokens were computed; entries may be one step ahead of it.
     """
 
     entries: list[Any]
@@ -24,8 +24,7 @@ class SessionCaches:
     length: int = 0
 
     def advance(self, tokens: int) -> None:
-        """Note that a step of `tokens` went in."""
-        self.length += tokens
+        """Move the stand-ins on by a step of `tokens`, once its graph is built."""
         for entry in self.stand_ins:
             _advance(entry, tokens)
 

@@ -8,6 +8,7 @@ import mlx.core as mx
 from meshinfer.errors import StageFailed, UnsupportedModel
 from meshinfer.messages import Opening, SessionId
 
+from .ahead import Pass, Socket, is_possible
 from .base import ModelCard, ModelFiles, Progress, Step, StepResult
 from .cache import SessionCaches, make_caches
 from .loader import LoadedModel, load_shard_model
@@ -24,11 +25,17 @@ _CLEAR_EVERY_TOKENS = 256
 
 @dataclass(slots=True)
 class _Session:
-    """What a shard keeps of a session; `history` (all token ids) at the tail only."""
+    """What a shard keeps of a session; `history` (all token ids) at the tail only.
+
+    ahead: the graph of the next step, which reads its input from `socket`. Building it has moved the caches'
+    offsets on, so the next step must be that one.
+    """
 
     opening: Opening
     caches: SessionCaches
     history: list[int] = field(default_factory=list)
+    socket: Socket | None = None
+    ahead: Pass | None = None
 
 
 class Shard:
@@ -55,6 +62,7 @@ class Shard:
         self._vocab_size = int(self._dry_run(incoming).shape[-1])
         self._cut.outgoing = None
         self._sessions: dict[SessionId, _Session] = {}
+        self._builds_ahead = is_possible()
 
     @classmethod
     def load(
@@ -169,40 +177,78 @@ class Shard:
 
     def _compute(self, session: _Session, step: Step) -> StepResult:
         """One pass and one evaluation: what goes on, together with the caches."""
-        logits = self._run(session, step)
-        session.caches.advance(len(step.tokens))
-        if not self._is_tail:
-            outgoing = self._cut.outgoing
-            mx.eval(outgoing, session.caches.state)
-            return StepResult((lend("hidden", outgoing),), None)
-        session.history.extend(step.tokens)
-        if not step.is_sampled:
-            # Norm and head were built, and are never evaluated.
+        graph = self._graph_of(session, step)
+        session.caches.length += len(step.tokens)
+        results: tuple[Any, ...] = () if self._is_tail else (graph.outgoing,)
+        if self._is_tail:
+            session.history.extend(step.tokens)
+        if self._is_tail and step.is_sampled:
+            # Otherwise norm and head were built, and are never evaluated.
+            results = self._sampled(session, graph.logits)
+        mx.async_eval(results, session.caches.state)  # type: ignore[no-untyped-call]
+        if step.is_sampled and self._builds_ahead:
+            # From here on the caches hold the next step's lazy arrays: they are not to be evaluated.
+            session.ahead = self._build_ahead(session, step)
+        else:
             mx.eval(session.caches.state)
+        mx.eval(results)
+        if not self._is_tail:
+            return StepResult((lend("hidden", graph.outgoing),), None)
+        if not results:
             return StepResult((), None)
-        return StepResult((), self._sampled(session, logits[:, -1, :]))
+        token, health = results
+        check_health(health.item())
+        return StepResult((), int(token.item()))
 
-    def _run(self, session: _Session, step: Step) -> Any:
-        """Build the step's graph and return the logits, lazily; at other stages they mean nothing."""
+    def _graph_of(self, session: _Session, step: Step) -> Pass:
+        ahead, session.ahead = session.ahead, None
+        if ahead is not None:
+            return self._plugged(session, ahead, step)
+        hidden = None if self._is_head else take_hidden(step.tensors, self._hidden_dtypes)
+        return self._build(session, mx.array(step.tokens, mx.int32)[None], hidden)
+
+    def _plugged(self, session: _Session, ahead: Pass, step: Step) -> Pass:
+        """The graph that was built ahead, with this step's input in its memory.
+
+        Raises:
+            StageFailed: the step is another one than was built.
+        """
+        socket = session.socket
+        if socket is None or len(step.tokens) != 1 or not socket.fits(step.tensors):
+            shapes = [(tensor.dtype, tensor.shape) for tensor in step.tensors]
+            raise StageFailed(
+                f"session {step.session}: a step of {len(step.tokens)} tokens with tensors {shapes} came at "
+                f"position {step.position}: behind a sampled token only a single one can come"
+            )
+        socket.plug(step.tokens[0], step.tensors)
+        return ahead
+
+    def _build_ahead(self, session: _Session, step: Step) -> Pass:
+        """Build the graph of the token after `step`, whose computation goes on meanwhile."""
+        if session.socket is None:
+            session.socket = Socket(step.tensors[0] if step.tensors else None)
+        return self._build(session, *session.socket.inputs())
+
+    def _build(self, session: _Session, tokens: Any, hidden: Any) -> Pass:
+        """Build the graph for tokens (1, n) and the hidden state (1, n, size) that enters, if any."""
         cut = self._cut
         cut.outgoing = None
-        cut.is_trimmed = len(step.tokens) > 1
-        cut.incoming = None if self._is_head else take_hidden(step.tensors, self._hidden_dtypes)
+        cut.is_trimmed = tokens.shape[1] > 1
+        cut.incoming = hidden
         try:
-            return self._model(mx.array(step.tokens, mx.int32)[None], cache=session.caches.entries)
+            logits = self._model(tokens, cache=session.caches.entries)
+            return Pass(logits, cut.outgoing)
         finally:
-            cut.incoming = None
+            cut.incoming = cut.outgoing = None
+            session.caches.advance(tokens.shape[1])
 
-    def _sampled(self, session: _Session, logits: Any) -> int:
-        opening = session.opening
+    def _sampled(self, session: _Session, logits: Any) -> tuple[Any, Any]:
+        """Lazy: the token, and what `check_health` looks at."""
+        opening, history = session.opening, session.history
         answer_start = opening.prompt_tokens - opening.answered_tokens
-        token, health = sample(logits, opening.sampling, session.history, answer_start, len(session.history))
-        mx.eval(token, health, session.caches.state)
-        check_health(health.item())
-        return int(token.item())
+        return sample(logits[:, -1, :], opening.sampling, history, answer_start, len(history))
 
     def _tidy(self, session: _Session, tokens: int) -> None:
-        self._cut.outgoing = None
         if tokens > 1 or session.caches.length % _CLEAR_EVERY_TOKENS == 0:
             mx.clear_cache()
 

@@ -377,7 +377,8 @@ async def test_a_stranger_with_a_hundred_connections_is_turned_away(kind: Kind) 
             with suppress(LinkBroken):  # turned away by now, some of them
                 await link.send(framed(b"h", b"x" * 1000))
         outcomes = [asyncio.create_task(link.receive()) for link in links]  # awaited below
-        waiting, turned_away = set(outcomes), []
+        waiting = set(outcomes)
+        turned_away: list[BaseException | None] = []
         async with asyncio.timeout(30):
             while len(turned_away) < 100 - 64:
                 done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)

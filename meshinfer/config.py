@@ -62,6 +62,8 @@ class ActorLimits:
     before the first restart, doubling. link_queue: frames that wait for one link; past that it is stalled
     and is closed. stop_timeout_s: how long a peer takes at most to say goodbye.
     seed_retry_s: the longest pause between two attempts to reach a `--peer`.
+    hello_timeout_s: a link whose other end has not introduced itself by then is closed.
+    greetings: links that are greeted at once; further ones wait in the listener.
     """
 
     mailbox: int = 4096
@@ -73,6 +75,7 @@ class ActorLimits:
     stop_timeout_s: float = 5.0
     seed_retry_s: float = 5.0
     hello_timeout_s: float = 5.0
+    greetings: int = 32
 
 
 def default_cache_dir() -> Path:

@@ -4,6 +4,7 @@ What peers say about membership and plans is in `meshinfer.topology`; the greeti
 a link are here.
 """
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 from typing import NewType
@@ -47,7 +48,10 @@ class Sampling:
         answer so far; 0 is off.
     penalty_window: how many of the last tokens (prompt included) the repetition penalty looks at.
     logit_bias: (token id, added to its logit) pairs.
-    seed: with the position it fixes the draw, on whichever peers the ring runs.
+    seed: with the position it fixes the draw, on whichever peers the ring runs; 64 bits, with sign or without.
+
+    Raises:
+        ValueError: a parameter is outside its range, or no number.
     """
 
     temperature: float = 0.0
@@ -60,6 +64,23 @@ class Sampling:
     penalty_window: int = 64
     logit_bias: tuple[tuple[int, float], ...] = ()
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        ranges = {
+            "temperature": 0 <= self.temperature < math.inf,
+            "top_p": 0 <= self.top_p <= 1,
+            "top_k": self.top_k >= 0,
+            "min_p": 0 <= self.min_p <= 1,
+            "repetition_penalty": 0 < self.repetition_penalty < math.inf,
+            "presence_penalty": math.isfinite(self.presence_penalty),
+            "frequency_penalty": math.isfinite(self.frequency_penalty),
+            "penalty_window": self.penalty_window >= 0,
+            "logit_bias": all(abs(token) < 1 << 63 and math.isfinite(b) for token, b in self.logit_bias),
+            "seed": -(1 << 63) <= self.seed < 1 << 64,
+        }
+        for name, is_within in ranges.items():
+            if not is_within:
+                raise ValueError(f"sampling with {name} {getattr(self, name)!r} is outside its range")
 
 
 @dataclass(frozen=True, slots=True)

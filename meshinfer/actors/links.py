@@ -104,18 +104,23 @@ class Links(Actor[LinksMessage]):
     # --- how links come to be
 
     async def _accept(self) -> None:
+        # Strangers wait in the listener, which turns most of them away, and not here.
+        greetings = asyncio.Semaphore(self._limits.greetings)
         while True:
+            await greetings.acquire()
             try:
                 link = await self._listener.accept()
             except LinkClosed:
                 return
-            self.tasks.create_task(self._welcome(link), name=f"welcome {link.remote}")
+            welcome = self.tasks.create_task(self._welcome(link), name=f"welcome {link.remote}")
+            welcome.add_done_callback(lambda _: greetings.release())
 
     async def _welcome(self, link: Link) -> None:
         try:
             await self._introduce(link, is_ours=False)
         except TransportError as error:
-            self._complain(link.remote, str(error))
+            # By host: each attempt of a stranger comes from another port.
+            self._complain(Address(link.remote.rpartition(":")[0]), str(error))
 
     async def _seek(self, seed: Address) -> None:
         """Keep a link to a seed: dial with back-off, and again when it ends, for ever."""
@@ -195,7 +200,8 @@ class Links(Actor[LinksMessage]):
         """Keep the new link or the present one; both sides come to the same answer."""
         peer, present = greeted.hello.peer, self._lines.get(greeted.hello.peer)
         if present is not None and self._prefers(present, greeted):
-            greeted.settled.set_result(present)
+            if not greeted.settled.done():
+                greeted.settled.set_result(present)
             # The other side decides alike and closes; we merely don't use it.
             await greeted.link.close()
             return

@@ -1,5 +1,6 @@
 import contextlib
 import math
+from dataclasses import replace
 from typing import cast
 
 import msgpack
@@ -175,10 +176,30 @@ def test_a_message_with_one_part_exchanged_does_no_worse(message: wire.Message, 
         wire.decode(received(Frame(head(tag, fields, tensors), wire.encode(message).payload)))
 
 
-@pytest.mark.parametrize("number", [math.nan, math.inf])
-def test_numbers_that_are_none_survive_the_wire_and_are_judged_behind_it(number: float) -> None:
-    opening = m.Opening(m.Sampling(temperature=number), 1, 1, ())
-    frame = wire.encode(m.Submit(SESSION, TARGET, A, (1,), opening))
-    decoded = wire.decode(frame).message
-    assert isinstance(decoded, m.Submit)
-    assert str(decoded.opening.sampling.temperature) == str(number)
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("temperature", math.nan),
+        ("temperature", math.inf),
+        ("temperature", -0.1),
+        ("top_p", 1.1),
+        ("min_p", -1.0),
+        ("top_k", -1),
+        ("repetition_penalty", 0.0),
+        ("presence_penalty", math.nan),
+        ("frequency_penalty", math.inf),
+        ("penalty_window", -1),
+        ("logit_bias", [[1, math.nan]]),
+        ("seed", -(2**63) - 1),
+    ],
+)
+def test_sampling_outside_its_range_can_neither_be_made_nor_come_over_the_wire(
+    field: str, value: object
+) -> None:
+    tag, fields, tensors = msgpack.unpackb(wire.encode(m.Submit(SESSION, TARGET, A, (1,), OPENING)).head)
+    fields["opening"]["sampling"][field] = value
+    if field != "seed":  # msgpack has no such number
+        with pytest.raises(ProtocolError, match=f"sampling with {field}"):
+            wire.decode(Frame(head(tag, fields, tensors)))
+    with pytest.raises(ValueError, match=f"sampling with {field}"):
+        replace(SAMPLING, **{field: value})  # type: ignore[arg-type]

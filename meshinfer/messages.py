@@ -48,7 +48,7 @@ class Sampling:
         answer so far; 0 is off.
     penalty_window: how many of the last tokens (prompt included) the repetition penalty looks at.
     logit_bias: (token id, added to its logit) pairs.
-    seed: with the position it fixes the draw, on whichever peers the ring runs; 64 bits, with sign or without.
+    seed: with the position it fixes the draw, on whichever peers the ring runs; 64 bits, signed or not.
 
     Raises:
         ValueError: a parameter is outside its range, or no number.

@@ -59,7 +59,8 @@ def _member(before: MemberView | None, after: MemberView) -> Line | None:
         return None
     match after.status, was:
         case Status.ALIVE, Status.SUSPECT:
-            return Line(f"{after.name} answers again")
+            # Again, or for the first time: others may have told of it before it was linked.
+            return Line(f"{after.name} answers")
         case Status.ALIVE, _:
             return Line(f"{after.name} joined")
         case Status.SUSPECT, Status.ALIVE:

@@ -31,7 +31,7 @@ def test_nothing_is_told_twice() -> None:
     [
         ([], [ALIVE], "mac-b joined"),
         ([ALIVE], [member(B, Status.SUSPECT)], "mac-b does not answer"),
-        ([member(B, Status.SUSPECT)], [ALIVE], "mac-b answers again"),
+        ([member(B, Status.SUSPECT)], [ALIVE], "mac-b answers"),
         ([ALIVE], [member(B, Status.LEFT)], "mac-b left"),
         ([member(B, Status.SUSPECT)], [member(B, Status.DEAD)], "mac-b is gone"),
         ([member(B, Status.DEAD)], [ALIVE], "mac-b joined"),

@@ -32,7 +32,8 @@ class AgreementTiming:
 class View:
     """All that a step decides on. candidate: the planner's answer for exactly these members.
 
-    min_peers: how many must be present before a first plan; later ones may have fewer.
+    min_peers: how many must be present, with the model's files, before a first plan; later ones may have
+    fewer.
     """
 
     members: tuple[Member, ...]
@@ -169,7 +170,7 @@ class Agreement:
     def _proposal(self, view: View, now_s: float) -> Plan | None:
         if self._held is None or view.desired is None or self._is_waiting_for_suspect(now_s):
             return None
-        if self.is_first and sum(m.is_present for m in view.members) < view.min_peers:
+        if self.is_first and able_peers(view.members, view.desired) < view.min_peers:
             return None
         ring, since_s = self._held
         patience_s = self._timing.settle_s if self.plan is None else self._timing.improve_s
@@ -198,6 +199,13 @@ class Agreement:
             return []
         self.phase = Phase.ACTIVE
         return [Activate(self.plan)]
+
+
+def able_peers(members: Sequence[Member], desired: DesiredModel | None) -> int:
+    """How many members are present and have the files of what the mesh should run."""
+    return sum(
+        m.is_present and desired is not None and m.record.fingerprint == desired.fingerprint for m in members
+    )
 
 
 def is_live(plan: Plan, members: Sequence[Member], except_for: PeerId | None = None) -> bool:

@@ -165,6 +165,10 @@ class Membership:
         told.update({record.peer: record.order for record in news})
         return Gossip((self._own, *news), self.desired)
 
+    def not_told(self, peer: PeerId) -> None:
+        """What `gossip_for` made for `peer` could not be sent: tell everything again."""
+        self._told.pop(peer, None)
+
     def _spreadable(self) -> Iterable[PeerRecord]:
         return (known.record for known in self._known.values() if not known.has_left)
 

@@ -120,7 +120,8 @@ class Links(Actor[LinksMessage]):
             await self._introduce(link, is_ours=False)
         except TransportError as error:
             # By host: each attempt of a stranger comes from another port.
-            self._complain(Address(link.remote.rpartition(":")[0]), str(error))
+            host = Address(link.remote.rpartition(":")[0])
+            self._complain(host, str(error).replace(link.remote, host))
 
     async def _seek(self, seed: Address) -> None:
         """Keep a link to a seed: dial with back-off, and again when it ends, for ever."""

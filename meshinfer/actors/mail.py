@@ -232,10 +232,14 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """The plan that sessions go to: live, or None with the reason why there is none."""
+    """The plan that sessions go to: live, or None with the reason why there is none.
+
+    is_forming: a plan is agreed on, and its stages load.
+    """
 
     plan: Plan | None
     reason: str
+    is_forming: bool = False
 
 
 @dataclass(frozen=True, slots=True)

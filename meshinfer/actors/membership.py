@@ -94,7 +94,8 @@ class MembershipActor(Actor[MembershipMessage]):
 
     def _speak_to(self, peer: PeerId) -> None:
         # Dropped when the links are busy: the next heartbeat says it again.
-        self._links.offer(Send(peer, self._core.gossip_for(peer)))
+        if not self._links.offer(Send(peer, self._core.gossip_for(peer))):
+            self._core.not_told(peer)
 
     def _reach_absent(self, now_s: float) -> None:
         for record in self._core.absent(now_s):

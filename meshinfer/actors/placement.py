@@ -6,7 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from meshinfer.topology.agreement import Activate, Agreement, Effect, Prepare, View, Withdraw
+from meshinfer.topology.agreement import (
+    Activate,
+    Agreement,
+    Effect,
+    Prepare,
+    View,
+    Withdraw,
+    able_peers,
+)
 from meshinfer.topology.desire import DesiredModel
 from meshinfer.topology.member import Member, PeerRecord, Phase
 from meshinfer.topology.plan import Plan
@@ -218,7 +226,8 @@ class Placement(Actor[PlacementMessage]):
         await self._membership.tell(Publish(change))
 
     async def _tell_requests(self, mesh: MeshSnapshot) -> None:
-        serving = Serving(mesh.plan if mesh.is_live else None, mesh.reason)
+        is_forming = mesh.plan is not None and not mesh.is_live
+        serving = Serving(mesh.plan if mesh.is_live else None, mesh.reason, is_forming)
         if serving != self._served:
             self._served = serving
             await self._requests.tell(serving)
@@ -242,13 +251,13 @@ class Placement(Actor[PlacementMessage]):
             return f"waiting for {', '.join(_unloaded(plan, self._members)) or 'the ring'} to load layers"
         if isinstance(self._candidate, Infeasible):
             return self._candidate.reason
-        present = sum(m.is_present for m in self._members)
-        if self._agreement.is_first and present < self._limits.min_peers:
-            return f"waiting for {self._limits.min_peers - present} more of {self._limits.min_peers} peers"
         if fault:
             return fault
         if self._here.fetching:
             return f"{self._here.fetching} is being fetched"
+        able, wanted = able_peers(self._members, self._desired), self._limits.min_peers
+        if self._agreement.is_first and able < wanted:
+            return f"waiting for {wanted - able} more of {wanted} peers that have the model's files"
         if self._desired is None and self._here.model is None:
             return "nobody has told the mesh what to run: start a peer with --model"
         return "the peers are agreeing on a ring"

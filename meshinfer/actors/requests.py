@@ -42,7 +42,8 @@ RequestsMessage = Begin | Abandon | Serving | Envelope | LinkLost
 
 @dataclass(slots=True)
 class _Session:
-    """since_s: when it last made progress. broken_s: when it first left a plan since its last token.
+    """since_s: when it last made progress. broken_s: when it first left a plan since its last token, or
+    began to wait for the first one; None while all is well. head: where the present attempt was submitted.
 
     attempt: counts submissions; it is part of the id on the wire, so that what an earlier attempt left
     under way is told from this one.
@@ -50,8 +51,9 @@ class _Session:
 
     begin: Begin
     since_s: float
-    broken_s: float
+    broken_s: float | None
     target: Target | None = None
+    head: PeerId | None = None
     attempt: int = 0
     answer: list[int] = field(default_factory=list)
 
@@ -121,6 +123,7 @@ class Requests(Actor[RequestsMessage]):
         if plan is None:
             return
         session.target, session.since_s = plan.target, self._now_s()
+        session.head = plan.ring.head.peer
         session.attempt += 1
         answered = len(session.answer)
         opening = replace(
@@ -140,20 +143,24 @@ class Requests(Actor[RequestsMessage]):
         target = serving.plan.target if serving.plan else None
         for session in list(self._sessions.values()):
             if session.target != target:
-                self._unsubmit(session)
+                await self._unsubmit(session)
                 await self._submit(session)
 
-    def _unsubmit(self, session: _Session) -> None:
-        if session.target is not None:
-            session.target = None
-            session.broken_s = max(session.broken_s, session.since_s)
+    async def _unsubmit(self, session: _Session) -> None:
+        """Give up the present attempt, wherever something of it may still go on."""
+        await self._cancel(session)
+        if session.broken_s is None:
+            session.broken_s = self._now_s()
+
+    async def _cancel(self, session: _Session) -> None:
+        if session.target is not None and session.head is not None:
+            await self._post.send(session.head, Cancel(session.wire_id, session.target))
+        session.target = session.head = None
 
     async def _abandon(self, session_id: SessionId) -> None:
         session = self._sessions.pop(session_id, None)
-        plan = self._serving.plan
-        if session is None or plan is None or session.target != plan.target:
-            return
-        await self._post.send(plan.ring.head.peer, Cancel(session.wire_id, plan.target))
+        if session is not None:
+            await self._cancel(session)
 
     # --- what the ring answers
 
@@ -175,7 +182,7 @@ class Requests(Actor[RequestsMessage]):
             reason = f"the ring sent token {token.position} of a session that is at {expected}"
             self._end(session, StageFailed(reason))
             return
-        session.since_s = session.broken_s = self._now_s()
+        session.since_s, session.broken_s = self._now_s(), None
         session.answer.append(token.token)
         session.begin.sink.put_nowait(Sampled(token.token, token.finish))
         if token.finish is not None:
@@ -198,14 +205,14 @@ class Requests(Actor[RequestsMessage]):
         """The ring did not compute this: try again with the next plan, or with this one after a pause."""
         if session := self._current(session_id, target):
             logger.info("session %s left %s after %d tokens", session_id, target, len(session.answer))
-            self._unsubmit(session)
+            await self._unsubmit(session)
 
     async def _link_lost(self, peer: PeerId) -> None:
         plan = self._serving.plan
         if plan is None or peer not in plan.ring.peers:
             return
-        for session in self._sessions.values():
-            self._unsubmit(session)
+        for session in list(self._sessions.values()):
+            await self._unsubmit(session)
 
     def _end(self, session: _Session, error: MeshError) -> None:
         del self._sessions[session.begin.session]
@@ -225,18 +232,17 @@ class Requests(Actor[RequestsMessage]):
             if session.target is None:
                 await self._submit_or_give_up(session, now_s)
             elif now_s - session.since_s > self._limits.progress_timeout_s:
-                await self._post.send(self._head_or_self(), Cancel(session.wire_id, session.target))
+                await self._cancel(session)
                 reason = f"the ring made no progress for {self._limits.progress_timeout_s:.0f} s"
                 self._end(session, RingBroken(reason))
 
     async def _submit_or_give_up(self, session: _Session, now_s: float) -> None:
-        if now_s - session.broken_s > self._limits.ring_wait_s:
+        limits = self._limits
+        # While layers are loaded, a ring is on its way: that takes as long as it takes, within reason.
+        wait_s = limits.progress_timeout_s if self._serving.is_forming else limits.ring_wait_s
+        if session.broken_s is not None and now_s - session.broken_s > wait_s:
             reason = self._serving.reason or "its stages do not agree"
-            waited = f"no ring took over within {self._limits.ring_wait_s:.0f} s: {reason}"
+            waited = f"no ring took over within {wait_s:.0f} s: {reason}"
             self._end(session, RingBroken(waited) if session.answer else NoRing(waited))
         else:
             await self._submit(session)
-
-    def _head_or_self(self) -> PeerId:
-        plan = self._serving.plan
-        return plan.ring.head.peer if plan else self._post.own.peer

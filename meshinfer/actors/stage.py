@@ -185,15 +185,24 @@ class Stage(Actor[StageMessage]):
         if not self._is_active:
             self._is_active = True
             await self._placement.tell(Confirmed(plan.target))
+        if frame.opening is None and frame.session not in self._sessions:
+            # This stage began anew in the middle of it; from its tokens the session can do so as well.
+            await self._fail(frame, "the session is not known here any more", is_retryable=True)
+            return
         try:
             result = await self._computed(plan, frame)
         except MeshError as error:
             self._sessions.pop(frame.session, None)
-            name = self._post.own.name
-            failed = Failed(frame.session, frame.target, self._me, f"{name}: {error}", is_retryable=False)
-            await self._tell_both(failed, frame.origin)
+            await self._fail(frame, str(error), is_retryable=False)
             return
+        except Exception:  # this actor ends by it, and nobody must wait for this frame
+            await self._fail(frame, "the stage failed", is_retryable=True)
+            raise
         await self._onward(plan, frame, result)
+
+    async def _fail(self, frame: Activation, reason: str, *, is_retryable: bool) -> None:
+        text = f"{self._post.own.name}: {reason}"
+        await self._tell_both(Failed(frame.session, frame.target, self._me, text, is_retryable), frame.origin)
 
     def _is_from_predecessor(self, plan: Plan, envelope: Envelope) -> bool:
         before = plan.ring.before(self._me)

@@ -155,6 +155,8 @@ def talk(client: PeerClient, terminal: Terminal, settings: TalkSettings, lines: 
                 terminal.say("a new chat", Tone.DIM)
             case "/help" | "/?":
                 terminal.say(HELP, Tone.DIM)
+            case command if command.startswith("/") and len(command.split()) == 1:
+                terminal.say(f"{command} is no command here: {HELP}", Tone.DIM)
             case question:
                 _one_turn(client, terminal, settings, conversation, question)
 

@@ -51,10 +51,16 @@ class Bench:
         await self.requests.mailbox.tell(Begin(SESSION, (1, 2, 3), opening, self.sink))
 
     async def submitted(self) -> Submit:
-        send = await next_of(self.links, Send)
-        assert isinstance(send.message, Submit)
+        """The next submission; cancellations of earlier attempts are passed over."""
+        while not isinstance((send := await next_of(self.links, Send)).message, Submit):
+            assert isinstance(send.message, Cancel)
         assert send.peer == B
+        assert isinstance(send.message, Submit)
         return send.message
+
+    async def cancelled(self, submit: Submit) -> None:
+        """Wait until the head is told to let go of an attempt."""
+        assert (await next_of(self.links, Send)).message == Cancel(submit.session, submit.target)
 
     async def answer(self, submit: Submit, *tokens: int, finish: Finish | None = None) -> None:
         """Sampled tokens behind those that the session has."""
@@ -140,14 +146,47 @@ async def test_a_ring_that_never_computes_is_given_up_in_the_end() -> None:
         assert "no ring took over within 5 s" in await bench.failed_with(NoRing)
 
 
+async def test_a_ring_that_takes_sessions_and_never_computes_them_is_given_up_too() -> None:
+    bench = Bench()
+    async with Living(bench.requests):
+        await bench.serve(plan(1))
+        await bench.begin()
+        submit = await bench.submitted()
+        await bench.answer(submit, 10)
+        assert await bench.read(1) == [10]
+        for _ in range(20):
+            await bench.tell(WrongEpoch(submit.session, submit.target, None))
+            await bench.cancelled(submit)
+            bench.now_s += 0.5
+            if bench.now_s > LIMITS.ring_wait_s:
+                break
+            submit = await bench.submitted()
+        assert "its stages do not agree" in await bench.failed_with(RingBroken)
+
+
+async def test_a_ring_that_is_being_loaded_is_waited_for_longer() -> None:
+    bench = Bench()
+    async with Living(bench.requests):
+        await bench.serve(plan(1))
+        await bench.begin()
+        submit = await bench.submitted()
+        await bench.requests.mailbox.tell(Serving(None, "waiting for C to load layers", is_forming=True))
+        await bench.cancelled(submit)
+        bench.now_s = LIMITS.ring_wait_s + 1
+        await bench.serve(plan(2))
+        assert (await bench.submitted()).target == plan(2).target
+
+
 async def test_an_answer_whose_ring_does_not_come_back_fails_with_the_reason() -> None:
     bench = Bench()
     async with Living(bench.requests):
         await bench.serve(plan(1))
         await bench.begin()
-        await bench.answer(await bench.submitted(), 10)
+        submit = await bench.submitted()
+        await bench.answer(submit, 10)
         assert await bench.read(1) == [10]
         await bench.serve(None, "tiny needs 9 GB, 1 peer offers 5 GB")
+        await bench.cancelled(submit)
         bench.now_s = LIMITS.ring_wait_s + 1
         assert "tiny needs 9 GB" in await bench.failed_with(RingBroken)
 

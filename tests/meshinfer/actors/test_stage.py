@@ -198,8 +198,9 @@ async def test_a_frame_that_does_not_fit_its_session_fails_by_name_and_the_stage
     plan = bench.plan((A, 0, 4))
     async with Living(bench.stage):
         await bench.install(plan)
-        unknown = Activation(SESSION, plan.target, C, 7, (1,), 0, None, True)
-        await bench.frame(unknown, sender=A)
+        await bench.frame(prompt_frame(plan), sender=A)
+        assert isinstance((await bench.told())[1], Token)
+        await bench.frame(Activation(SESSION, plan.target, C, 7, (1,), 0, None, True), sender=A)
         receiver, failed = await bench.told()
         assert receiver == C
         assert isinstance(failed, Failed)
@@ -207,6 +208,18 @@ async def test_a_frame_that_does_not_fit_its_session_fails_by_name_and_the_stage
         assert not failed.is_retryable
         await bench.frame(prompt_frame(plan, session=SessionId("other.1")), sender=A)
         assert isinstance((await bench.told())[1], Token)
+
+
+async def test_a_session_that_a_restarted_stage_does_not_know_is_sent_back_to_begin_anew(
+    bench: Bench,
+) -> None:
+    plan = bench.plan((A, 0, 4))
+    async with Living(bench.stage):
+        await bench.install(plan)
+        await bench.frame(Activation(SESSION, plan.target, C, 7, (1,), 0, None, True), sender=A)
+        _, failed = await bench.told()
+    assert isinstance(failed, Failed)
+    assert failed.is_retryable
 
 
 async def test_more_sessions_than_may_be_open_are_refused(bench: Bench) -> None:

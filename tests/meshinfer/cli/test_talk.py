@@ -55,6 +55,11 @@ def test_help_tells_the_keys(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"{HELP}\n"
 
 
+def test_a_mistyped_command_does_not_go_to_the_model(capsys: pytest.CaptureFixture[str]) -> None:
+    assert talked("/bogus", "/etc is a directory").messages == [["/etc is a directory"]]
+    assert "/bogus is no command here" in capsys.readouterr().out
+
+
 def test_an_answer_is_written_as_it_comes_and_its_pace_told(capsys: pytest.CaptureFixture[str]) -> None:
     with client(lambda request: answer("Hello\x1b there")) as peer:
         told = ask(peer, Conversation().asked("Hi"), TalkSettings())

@@ -255,11 +255,11 @@ class Placement(Actor[PlacementMessage]):
             return fault
         if self._here.fetching:
             return f"{self._here.fetching} is being fetched"
-        able, wanted = able_peers(self._members, self._desired), self._limits.min_peers
-        if self._agreement.is_first and able < wanted:
-            return f"waiting for {wanted - able} more of {wanted} peers that have the model's files"
         if self._desired is None and self._here.model is None:
             return "nobody has told the mesh what to run: start a peer with --model"
+        able, wanted = able_peers(self._members, self._desired), self._limits.min_peers
+        if self._desired is not None and self._agreement.is_first and able < wanted:
+            return f"waiting for {wanted - able} more of {wanted} peers that have the model's files"
         return "the peers are agreeing on a ring"
 
 

@@ -56,7 +56,7 @@ class RequestLimits:
 
 @dataclass(frozen=True, slots=True)
 class ActorLimits:
-    """mailbox: messages that wait for an actor. ask_timeout_s: how long a question waits for its answer.
+    """mailbox: messages that wait for an actor.
 
     max_restarts within restart_window_s: an actor that fails more often ends the peer. restart_delay_s:
     before the first restart, doubling. link_queue: frames that wait for one link; past that it is stalled
@@ -67,7 +67,6 @@ class ActorLimits:
     """
 
     mailbox: int = 4096
-    ask_timeout_s: float = 10.0
     max_restarts: int = 5
     restart_window_s: float = 60.0
     restart_delay_s: float = 0.1

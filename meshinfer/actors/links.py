@@ -215,7 +215,7 @@ class Links(Actor[LinksMessage]):
         self.tasks.create_task(self._carry(line), name=f"line {greeted.hello.name}")
         if not greeted.settled.done():
             greeted.settled.set_result(line)
-        await self._events.tell(LinkUp(greeted.hello, greeted.link.remote))
+        await self._events.tell(LinkUp(greeted.hello))
 
     def _prefers(self, present: Line, new: _Greeted) -> bool:
         if present.ended.is_set() or new.hello.run != present.peer.run:

@@ -76,7 +76,6 @@ class LinkUp:
     """A peer is linked."""
 
     hello: Hello
-    remote: Address
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ class ComputeThread:
         self._jobs: SimpleQueue[_Job] = SimpleQueue()
         self._closing = Lock()
         self._is_closed = False
+        self._is_prepared = False
         self._thread = Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
@@ -113,8 +114,9 @@ class ComputeThread:
         result: Any = None
         error: BaseException | None = None
         try:
-            if not job.is_last:
+            if not job.is_last and not self._is_prepared:
                 prepare_mlx()
+                self._is_prepared = True
             result = job.function()
         except StopIteration as stop:
             # A future refuses this one.

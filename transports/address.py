@@ -14,6 +14,9 @@ _ADDRESS = re.compile(
 )
 _MAX_ADDRESS_CHARS = 300
 
+# Links and datagrams of a peer have the same host and port. Schemes without a row carry both.
+_DATAGRAM_SCHEMES = {"tcp": "udp"}
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
@@ -45,3 +48,14 @@ def parse_address(address: str) -> Endpoint:
 def format_address(scheme: str, host: str, port: int) -> Address:
     """Put an address together; the inverse of `parse_address`."""
     return Address(f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}")
+
+
+def datagram_address(address: Address) -> Address:
+    """Tell where the peer that is dialled at `address` receives datagrams: same host, same port.
+
+    Raises:
+        BadAddress: it is no address.
+    """
+    endpoint = parse_address(address)
+    scheme = _DATAGRAM_SCHEMES.get(endpoint.scheme, endpoint.scheme)
+    return format_address(scheme, endpoint.host, endpoint.port)

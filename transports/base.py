@@ -1,4 +1,4 @@
-"""What every transport offers: whole frames, in order, between two addresses."""
+"""What every transport offers: whole frames, in order, over links; and datagrams, which may be lost."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -134,8 +134,73 @@ class Listener(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """What came as one datagram. source: where it came from, and where an answer goes."""
+
+    source: Address
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DatagramLimits:
+    """What is taken in as datagrams.
+
+    max_bytes: longer ones are neither sent nor received. Beyond some 1,400 bytes the network may cut them
+        in pieces, and one lost piece loses all.
+    max_waiting: how many may await `receive`; what comes then is dropped.
+    """
+
+    max_bytes: int = 1400
+    max_waiting: int = 4096
+
+
+class Datagrams(Protocol):
+    """A port for datagrams: each arrives whole, or not at all; perhaps twice, in any order. One receiver."""
+
+    @property
+    def address(self) -> Address:
+        """Where others send to, with the port that was really bound: `udp://…`, or `memory://…`."""
+        ...
+
+    @property
+    def dropped(self) -> int:
+        """How many were received and thrown away, because too many waited for `receive`."""
+        ...
+
+    @property
+    def oversized(self) -> int:
+        """How many were received and thrown away, because they were longer than allowed."""
+        ...
+
+    def send(self, address: Address, data: bytes) -> bool:
+        """Hand one datagram to the network; return whether it took it. Never blocks or raises.
+
+        address: the other port's; `datagram_address` makes it of the address that a peer is dialled at.
+            Its host must be a number: names would have to be looked up.
+
+        False when this port can't send there (another scheme or IP version, a name, no route, no such
+        interface), `data` is too long, the system's buffer is full or this side is closed. True promises
+        nothing: it may be lost all the same.
+        """
+        ...
+
+    async def receive(self) -> list[Packet]:
+        """Wait for datagrams; return all that came, in the order they did. Cancelled, none is lost.
+
+        Raises:
+            LinkClosed: this side was closed.
+            LinkBroken: the system took the port away; see __cause__.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Free the port; what was not received is lost. Calling it again does nothing. Never raises."""
+        ...
+
+
 class Transport(Protocol):
-    """A way to reach peers, by addresses of one scheme."""
+    """A way to reach peers, by addresses of one scheme, and by datagrams beside it."""
 
     async def listen(self, address: Address) -> Listener:
         """Await peers at `address`; port 0 means any free one.
@@ -150,5 +215,15 @@ class Transport(Protocol):
 
         Raises:
             DialFailed: nobody answered; the text says why.
+        """
+        ...
+
+    async def datagrams(self, address: Address, limits: DatagramLimits | None = None) -> Datagrams:
+        """Open a port for datagrams at `address` (as `datagram_address` makes it); port 0: any free one.
+
+        `listen_both` opens it beside a listener, under the same number.
+
+        Raises:
+            ListenFailed: the address is taken or not ours; the text says which and what to do.
         """
         ...

@@ -1,16 +1,17 @@
-"""Links inside one process, for tests: over a `MemoryNetwork`, whose weather they feel.
+"""Links and datagrams inside one process, for tests: over a `MemoryNetwork`, whose weather they feel.
 
-They are the very links that TCP has (codec, back-pressure, closing); only the stream below differs. Time
+The links are the very links that TCP has (codec, back-pressure, closing); only the stream below differs. Time
 is the loop's own, so a loop with virtual time makes hours of weather pass at once.
 """
 
 import asyncio
 
 from .address import format_address, parse_address
-from .base import Address, Buffers, LinkLimits
+from .base import Address, Buffers, DatagramLimits, LinkLimits
 from .buffers import PooledBuffers
 from .errors import BadAddress, DialFailed, LinkClosed, ListenFailed
 from .frame import PROTOCOL_VERSION
+from .memory_datagrams import MemoryDatagrams
 from .network import MemoryNetwork
 from .queue import EndingQueue
 from .stream import StreamLink
@@ -43,13 +44,7 @@ class MemoryTransport:
         Raises:
             ListenFailed: somebody listens there, or the host is another one.
         """
-        try:
-            endpoint = parse_address(address)
-        except BadAddress as error:
-            raise ListenFailed(str(error)) from error
-        if endpoint.host != self._host:
-            raise ListenFailed(f"cannot listen on {address}: this host is {self._host!r}")
-        real = format_address(_SCHEME, self._host, endpoint.port or self._network.free_port())
+        real = self._own_address(address)
         listener = MemoryListener(self._network, self._host, real, self)
         self._network.bind(listener)
         return listener
@@ -66,9 +61,9 @@ class MemoryTransport:
         try:
             target = parse_address(address).host
             async with asyncio.timeout(limit_s):
-                await self._network.cross(self._host, target)
+                await self._network.knock(self._host, target)
                 wire = self._connect(local, address, target)
-                await self._network.cross(target, self._host)
+                await self._network.answer(target, self._host)
         except BadAddress as error:
             raise DialFailed(address, str(error)) from error
         except (TimeoutError, asyncio.CancelledError) as error:
@@ -82,6 +77,30 @@ class MemoryTransport:
             raise DialFailed(address, reason, is_refused=True)
         wire.start()
         return self.link(wire, local, address)
+
+    async def datagrams(self, address: Address, limits: DatagramLimits | None = None) -> MemoryDatagrams:
+        """Open a port for datagrams at `address` of this host; port 0 means any free one.
+
+        Raises:
+            ListenFailed: somebody has that port, or the host is another one.
+        """
+        box = MemoryDatagrams(self._network, self._host, self._own_address(address), limits)
+        self._network.bind_box(box)
+        return box
+
+    def _own_address(self, address: Address) -> Address:
+        """Check an address of this host, and find a port for port 0.
+
+        Raises:
+            ListenFailed: it is none of this host.
+        """
+        try:
+            endpoint = parse_address(address)
+        except BadAddress as error:
+            raise ListenFailed(str(error)) from error
+        if endpoint.scheme != _SCHEME or endpoint.host != self._host:
+            raise ListenFailed(f"cannot listen on {address}: this host is {self._host!r} of {_SCHEME}://")
+        return format_address(_SCHEME, self._host, endpoint.port or self._network.free_port())
 
     def _connect(self, local: Address, address: Address, target: str) -> Wire | None:
         listener = self._network.listener_at(address)

@@ -1,36 +1,24 @@
-"""A network inside one process, with weather: delay, jitter, narrow wires, broken links, partitions."""
+"""A network inside one process: hosts, the links and datagrams between them, and what befalls those."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from random import Random
 from typing import Protocol
 
-from .base import Address
+from .address import parse_address
+from .base import Address, Packet
 from .errors import ListenFailed
+from .gates import Gates
 from .pipe import PipeEnd
+from .route import MemoryRoute
+from .weather import Weather
 
 _FIRST_FREE_PORT = 49152
 
 
-@dataclass(frozen=True, slots=True)
-class Weather:
-    """How bytes fare in one direction between two hosts.
-
-    delay_s: how long they are under way; jitter_s: up to this much longer, drawn for each piece.
-    bytes_per_s: how wide the wire is; None is as wide as it takes.
-    break_chance: the probability that a piece of up to 64 KiB breaks its link, since a stream can't lose.
-    """
-
-    delay_s: float = 0.0
-    jitter_s: float = 0.0
-    bytes_per_s: float | None = None
-    break_chance: float = 0.0
-
-
-class Listening(Protocol):
-    """Who listens at an address of a host."""
+class Bound(Protocol):
+    """Who has an address of a host."""
 
     @property
     def host(self) -> str:
@@ -47,92 +35,196 @@ class Listening(Protocol):
         ...
 
 
+class BoundBox(Bound, Protocol):
+    """Who takes datagrams at an address of a host."""
+
+    def take(self, packet: Packet) -> None:
+        """Take in one that arrived."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Pipe:
+    """A connection: the host that dialled, its end, and those of the other side."""
+
+    first: str
+    first_end: PipeEnd
+    second: str
+    second_end: PipeEnd
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether both ends are closed for good."""
+        return self.first_end.is_gone and self.second_end.is_gone
+
+    def end_of(self, host: str) -> list[PipeEnd]:
+        """The ends that `host` has of it: none, one, or both when it dialled itself."""
+        ends = ((self.first, self.first_end), (self.second, self.second_end))
+        return [end for owner, end in ends if owner == host]
+
+
 class MemoryNetwork:
-    """Hosts by name, the links between them, and what the weather does to those."""
+    """Hosts by name, what travels between them, and what the weather and the operator do to it.
+
+    A host's tasks go on whatever happens to it here: who crashes or freezes one ends or heeds them too.
+    """
 
     def __init__(self, random: Random, weather: Weather | None = None) -> None:
         self._random = random
         self._weather = weather or Weather()
         self._local_weather: dict[tuple[str, str], Weather] = {}
-        self._blocked: set[tuple[str, str]] = set()
-        self._held: dict[tuple[str, str], list[Callable[[], None]]] = {}
-        self._listeners: dict[Address, Listening] = {}
-        self._pipes: list[tuple[str, PipeEnd, str, PipeEnd]] = []
+        self._gates = Gates()
+        self._listeners: dict[Address, Bound] = {}
+        self._boxes: dict[Address, BoundBox] = {}
+        self._pipes: list[_Pipe] = []
+        self._datagram_routes: dict[tuple[str, str], MemoryRoute] = {}
         self._last_port = _FIRST_FREE_PORT - 1
 
-    def set_weather(self, weather: Weather, between: tuple[str, str] | None = None) -> None:
-        """Change the weather from now on: everywhere, or both ways between two hosts."""
+    def set_weather(
+        self, weather: Weather, between: tuple[str, str] | None = None, *, is_one_way: bool = False
+    ) -> None:
+        """Change the weather from now on: everywhere, or between two hosts.
+
+        is_one_way: from the first of the two to the second only.
+        """
         if between is None:
             self._weather = weather
-        else:
-            one, other = between
-            self._local_weather[one, other] = self._local_weather[other, one] = weather
+            return
+        self._local_weather[between] = weather
+        if not is_one_way:
+            self._local_weather[between[1], between[0]] = weather
+
+    # What befalls ways and cables
 
     def block(self, source: str, target: str) -> None:
-        """Hold back all that `source` sends to `target`, this way only."""
-        self._blocked.add((source, target))
+        """Hold back all that `source` sends to `target`, this way only; datagrams are lost."""
+        self._gates.block(source, target)
 
     def partition(self, one: str, other: str) -> None:
-        """Hold back all between two hosts, both ways."""
+        """Hold back all between two hosts, both ways; datagrams are lost."""
         self.block(one, other)
         self.block(other, one)
 
     def heal(self, one: str, other: str) -> None:
         """Let through what was held back between two hosts, and all that follows."""
-        for way in ((one, other), (other, one)):
-            self._blocked.discard(way)
-            for arrive in self._held.pop(way, []):
-                arrive()
+        self._gates.unblock(one, other)
+        self._gates.unblock(other, one)
+
+    def unplug(self, host: str) -> None:
+        """Take `host` off the network: nobody is told, links stay, dials time out, datagrams are lost."""
+        self._gates.unplug(host)
+
+    def plug(self, host: str) -> None:
+        """Put `host` on the network again; what its links held back comes through."""
+        self._gates.plug(host)
 
     def sever(self, one: str, other: str) -> None:
-        """Break every link between two hosts, as pulling a cable and putting it back does."""
-        for first, first_end, second, second_end in self._pipes:
-            if {first, second} == {one, other}:
-                self._break(first_end, second_end)
+        """Break every link between two hosts, as a firewall's reset does."""
+        for pipe in self._pipes:
+            if {pipe.first, pipe.second} == {one, other}:
+                self._break(pipe)
+
+    # What befalls hosts
 
     def crash(self, host: str) -> None:
-        """Break every link of `host` and free its addresses, as when its process is killed."""
-        for first, first_end, second, second_end in self._pipes:
-            if host in (first, second):
-                self._break(first_end, second_end)
-        for listener in [one for one in self._listeners.values() if one.host == host]:
-            listener.shut()
+        """Free the addresses of `host` and reset its links, as when its process is killed.
 
-    # For transports and listeners
+        The machine stays: dials are refused, and resets travel behind what was sent, if they can.
+        """
+        self._gates.end(host)
+        for end in self._ends_of(host):
+            end.die()
+        self._shut_all(host)
+
+    def cut_power(self, host: str) -> None:
+        """Let `host` vanish: nobody is told, and its links stay half open at their other ends.
+
+        It is off the network until `plug`: then dials are refused, and whoever still sends on an old link
+        is answered with a reset.
+        """
+        self._gates.unplug(host)
+        self._gates.end(host)
+        for end in self._ends_of(host):
+            end.forget()
+        self._shut_all(host)
+
+    def freeze(self, host: str, *, is_asleep: bool = False) -> None:
+        """Stop the process of `host`, as SIGSTOP does: nothing is delivered to it or sent by it.
+
+        Its kernel goes on: links stay, dials are answered and then meet silence. What is sent to it waits,
+        as does what it tries to send; of its datagrams the first 256 each way. is_asleep: the whole
+        machine sleeps, as a laptop does: dials time out, and datagrams to it are lost.
+        """
+        self._gates.freeze(host, is_asleep=is_asleep)
+
+    def thaw(self, host: str) -> None:
+        """Let a frozen host go on: what waited comes through."""
+        self._gates.thaw(host)
+
+    # For transports, listeners and routes
+
+    @property
+    def gates(self) -> Gates:
+        """What holds things back."""
+        return self._gates
 
     def free_port(self) -> int:
         """Find a port that nobody had before."""
         self._last_port += 1
         return self._last_port
 
-    def bind(self, listener: Listening) -> None:
+    def bind(self, listener: Bound) -> None:
         """Let `listener` be found at its address.
 
         Raises:
             ListenFailed: somebody else listens there.
         """
-        if listener.address in self._listeners:
-            raise ListenFailed(f"cannot listen on {listener.address}: the port is already in use")
+        _check_free(self._listeners, listener.address)
         self._listeners[listener.address] = listener
 
-    def unbind(self, listener: Listening) -> None:
-        """Let `listener` be found no more."""
-        if self._listeners.get(listener.address) is listener:
-            del self._listeners[listener.address]
+    def bind_box(self, box: BoundBox) -> None:
+        """Let `box` take the datagrams to its address.
 
-    def listener_at(self, address: Address) -> Listening | None:
+        Raises:
+            ListenFailed: somebody else takes them.
+        """
+        _check_free(self._boxes, box.address)
+        self._boxes[box.address] = box
+
+    def unbind(self, bound: Bound) -> None:
+        """Let a listener or box be found no more."""
+        if self._listeners.get(bound.address) is bound:
+            del self._listeners[bound.address]
+        if self._boxes.get(bound.address) is bound:
+            del self._boxes[bound.address]
+
+    def listener_at(self, address: Address) -> Bound | None:
         """Find who listens at `address`."""
         return self._listeners.get(address)
 
-    async def cross(self, source: str, target: str) -> None:
-        """Wait as long as a small packet from `source` to `target` needs; held back while blocked."""
+    def send_datagram(self, host: str, packet: Packet, target: Address) -> None:
+        """Send a datagram of `host` on its way to `target`.
+
+        Raises:
+            BadAddress: `target` is no address.
+        """
+        way = (host, parse_address(target).host)
+        if way not in self._datagram_routes:
+            self._datagram_routes[way] = MemoryRoute(self, *way)
+        self._datagram_routes[way].carry_datagram(len(packet.data), partial(self._deliver, packet, target))
+
+    async def knock(self, source: str, target: str) -> None:
+        """Wait as long as a dial needs from the process of `source` to the machine of `target`."""
         through = asyncio.get_running_loop().create_future()
+        route = MemoryRoute(self, source, target)
+        self._gates.leave(source, partial(route.carry_by_kernel, 0, partial(_resolve, through)))
+        await through
 
-        def arrive() -> None:
-            if not through.done():
-                through.set_result(None)
-
-        MemoryRoute(self, source, target).carry(0, arrive)
+    async def answer(self, source: str, target: str) -> None:
+        """Wait as long as its answer needs from the machine of `source` to the process of `target`."""
+        through = asyncio.get_running_loop().create_future()
+        arrive = partial(self._gates.enter, target, partial(_resolve, through))
+        MemoryRoute(self, source, target).carry_by_kernel(0, arrive)
         await through
 
     def join(
@@ -144,12 +236,12 @@ class MemoryNetwork:
     ) -> None:
         """Make a pipe between two hosts' protocols."""
         there, back = MemoryRoute(self, source, target), MemoryRoute(self, target, source)
-        near, far = PipeEnd(dialling, there), PipeEnd(listening, back)
-        there.on_break = back.on_break = lambda: self._break(near, far)
-        self._pipes = [pipe for pipe in self._pipes if not (pipe[1].is_gone and pipe[3].is_gone)]
-        self._pipes.append((source, near, target, far))
-        far.connect(near)
-        near.connect(far)
+        pipe = _Pipe(source, PipeEnd(dialling, there), target, PipeEnd(listening, back))
+        there.on_break = back.on_break = partial(self._break, pipe)
+        self._pipes = [each for each in self._pipes if not each.is_gone]
+        self._pipes.append(pipe)
+        pipe.second_end.connect(pipe.first_end)
+        pipe.first_end.connect(pipe.second_end)
 
     def weather_between(self, source: str, target: str) -> Weather:
         """Tell the weather from `source` to `target`."""
@@ -159,44 +251,30 @@ class MemoryNetwork:
         """Draw from [0, 1) for whatever the weather decides."""
         return self._random.random()
 
-    def let_through(self, source: str, target: str, arrive: Callable[[], None]) -> None:
-        """Let something arrive, or hold it back until the way is free."""
-        if (source, target) in self._blocked:
-            self._held.setdefault((source, target), []).append(arrive)
-        else:
-            arrive()
+    def _deliver(self, packet: Packet, target: Address) -> None:
+        box = self._boxes.get(target)
+        if box is not None:
+            box.take(packet)
 
-    def _break(self, one: PipeEnd, other: PipeEnd) -> None:
-        for end in (one, other):
-            end.shatter(ConnectionResetError("connection reset by the network"))
+    def _ends_of(self, host: str) -> list[PipeEnd]:
+        return [end for pipe in self._pipes for end in pipe.end_of(host)]
+
+    def _shut_all(self, host: str) -> None:
+        for bound in [*self._listeners.values(), *self._boxes.values()]:
+            if bound.host == host:
+                bound.shut()
+
+    def _break(self, pipe: _Pipe) -> None:
+        error = ConnectionResetError("connection reset by the network")
+        for host, end in ((pipe.first, pipe.first_end), (pipe.second, pipe.second_end)):
+            self._gates.enter(host, partial(end.shatter, error))
 
 
-class MemoryRoute:
-    """One way between two hosts, as one connection takes it."""
+def _check_free(bound: dict[Address, Bound] | dict[Address, BoundBox], address: Address) -> None:
+    if address in bound:
+        raise ListenFailed(f"cannot listen on {address}: the port is already in use")
 
-    def __init__(self, network: MemoryNetwork, source: str, target: str) -> None:
-        self.on_break: Callable[[], None] | None = None
-        self._network = network
-        self._source = source
-        self._target = target
-        self._free_at_s = 0.0  # when the wire has put out what was handed over so far
 
-    def carry(self, size_bytes: int, arrive: Callable[[], None]) -> None:
-        """Call `arrive` when `size_bytes` have come through the weather of this moment."""
-        loop = asyncio.get_running_loop()
-        weather = self._network.weather_between(self._source, self._target)
-        if self.on_break is not None and weather.break_chance and self._network.draw() < weather.break_chance:
-            loop.call_soon(self.on_break)
-            return
-        now_s = loop.time()
-        at_s = now_s + weather.delay_s
-        if weather.jitter_s:
-            at_s += weather.jitter_s * self._network.draw()
-        if weather.bytes_per_s is not None:
-            self._free_at_s = max(self._free_at_s, now_s) + size_bytes / weather.bytes_per_s
-            at_s += self._free_at_s - now_s
-        through = partial(self._network.let_through, self._source, self._target, arrive)
-        if at_s <= now_s:
-            loop.call_soon(through)
-        else:
-            loop.call_at(at_s, through)
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

@@ -3,12 +3,14 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Protocol
 
 # Like a kernel's socket buffers: what the receiver has not read stays with the sender beyond this.
 _WINDOW_BYTES = 256 << 10
 _SEGMENT_BYTES = 64 << 10
 _FIN = memoryview(b"")
+_RESET = memoryview(b"")
 
 
 class Route(Protocol):
@@ -39,6 +41,7 @@ class PipeEnd(asyncio.Transport):
         self._is_paused = False
         self._is_closing = False
         self._is_gone = False
+        self._is_forgotten = False
         self._wants_fin = False
         self._sent_fin = False
 
@@ -50,10 +53,25 @@ class PipeEnd(asyncio.Transport):
     def shatter(self, error: OSError) -> None:
         """Let the network break the connection as this end sees it; what travels is lost."""
         self._travelling.clear()
-        self._arrived.clear()
-        self._unsent.clear()
-        self._unsent_bytes = 0
+        self._drop_all()
         self._go(error)
+
+    def die(self) -> None:
+        """Go as a killed process does: what the network has taken still arrives, and behind it a reset."""
+        if self._is_gone:
+            return
+        self._drop_all()
+        self._wants_fin = self._sent_fin = True
+        self._hand_over(_RESET)
+        self._go(ConnectionAbortedError("this process was killed"))
+
+    def forget(self) -> None:
+        """Go as a machine without power does: what travels is lost, and the other end hears nothing.
+
+        Unless it sends: then it is told that nobody knows this connection.
+        """
+        self._is_forgotten = True
+        self.shatter(ConnectionAbortedError("this machine lost its power"))
 
     @property
     def is_gone(self) -> bool:
@@ -158,8 +176,16 @@ class PipeEnd(asyncio.Transport):
     def arrive(self) -> None:
         """Take in the oldest piece that travels from the other end."""
         assert self._other is not None, "used before connect"
-        if self._other._travelling and not self._is_gone:
-            self._arrived.append(self._other._travelling.popleft())
+        if self._is_forgotten:
+            # Its machine must be on the network again, or nothing would arrive here.
+            unknown = ConnectionResetError("connection reset: the other machine began anew")
+            self._route.carry(0, partial(self._other.shatter, unknown))
+        elif self._other._travelling and not self._is_gone:
+            piece = self._other._travelling.popleft()
+            if piece is _RESET:
+                self.shatter(ConnectionResetError("connection reset by the other host"))
+                return
+            self._arrived.append(piece)
             self._read_on()
 
     def _read_on(self) -> None:
@@ -191,6 +217,12 @@ class PipeEnd(asyncio.Transport):
             self._is_pressed = False
             if not self._is_gone:
                 self._protocol.resume_writing()
+
+    def _drop_all(self) -> None:
+        """Throw away what this end would still send or read."""
+        self._arrived.clear()
+        self._unsent.clear()
+        self._unsent_bytes = 0
 
     def _go(self, error: OSError | None) -> None:
         if not self._is_gone:

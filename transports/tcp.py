@@ -5,16 +5,18 @@ import logging
 import socket
 import sys
 from contextlib import suppress
-from typing import Any
 
-from .address import Endpoint, format_address, parse_address
-from .base import Address, Buffers, LinkLimits
+from .address import parse_address
+from .base import Address, Buffers, DatagramLimits, LinkLimits
+from .binding import bound_socket
 from .buffers import PooledBuffers
-from .errors import BadAddress, DialFailed, LinkClosed, ListenFailed
+from .errors import BadAddress, DialFailed, LinkClosed
 from .frame import PROTOCOL_VERSION
 from .queue import EndingQueue
-from .reasons import why_no_answer, why_not_listening
+from .reasons import why_no_answer
+from .socketname import address_of
 from .stream import StreamLink
+from .udp import UdpDatagrams, open_udp
 from .wire import Wire
 
 logger = logging.getLogger(__name__)
@@ -43,19 +45,8 @@ class TcpTransport:
         Raises:
             ListenFailed: the address is taken or not ours; the text says which and what to do.
         """
-        limit_s = self._limits.dial_timeout_s
-        try:
-            endpoint = parse_address(address)
-            async with asyncio.timeout(limit_s):
-                sock = await _bound_socket(endpoint)
-        except BadAddress as error:
-            raise ListenFailed(str(error)) from error
-        except TimeoutError as error:
-            reason = f"nobody told its number within {limit_s:g} s"
-            raise ListenFailed(f"cannot listen on {address}: {reason}") from error
-        except OSError as error:
-            raise ListenFailed(f"cannot listen on {address}: {why_not_listening(error)}") from error
-        listener = TcpListener(_address_of(sock.getsockname()))
+        sock = await bound_socket(address, self._limits.dial_timeout_s, backlog=_MAX_WAITING_LINKS)
+        listener = TcpListener(address_of(_SCHEME, sock.getsockname()))
         loop = asyncio.get_running_loop()
         listener.attach(await loop.create_server(lambda: self._wire(listener), sock=sock))
         return listener
@@ -85,6 +76,14 @@ class TcpTransport:
         wire.start()
         return link
 
+    async def datagrams(self, address: Address, limits: DatagramLimits | None = None) -> UdpDatagrams:
+        """Open a UDP port at an address such as `udp://192.168.1.4:52414`; port 0 means any free one.
+
+        Raises:
+            ListenFailed: the address is taken or not ours; the text says which and what to do.
+        """
+        return await open_udp(address, limits, self._limits.dial_timeout_s)
+
     def _wire(self, listener: "TcpListener | None") -> Wire:
         def made(wire: Wire, transport: asyncio.Transport) -> None:
             _tune(transport.get_extra_info("socket"), self._limits.keepalive_idle_s)
@@ -94,8 +93,8 @@ class TcpTransport:
         return Wire(self._limits, self._buffers, self._version, made)
 
     def _link(self, wire: Wire, transport: asyncio.Transport) -> StreamLink:
-        local = _address_of(transport.get_extra_info("sockname"))
-        remote = _address_of(transport.get_extra_info("peername"))
+        local = address_of(_SCHEME, transport.get_extra_info("sockname"))
+        remote = address_of(_SCHEME, transport.get_extra_info("peername"))
         return StreamLink(wire, local, remote, self._limits, self._version)
 
 
@@ -144,27 +143,6 @@ class TcpListener:
         return True
 
 
-async def _bound_socket(endpoint: Endpoint) -> socket.socket:
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(
-        endpoint.host, endpoint.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )
-    family, kind, protocol, _, name = found[0]
-    sock = socket.socket(family, kind, protocol)
-    try:
-        # Without this the port of a peer that just ended is taken for a minute.
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.setblocking(False)
-        sock.bind(name)
-        sock.listen(_MAX_WAITING_LINKS)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
 def _tune(sock: socket.socket, keepalive_idle_s: float) -> None:
     """Send small frames at once, and find out about a peer that vanished while the link was idle."""
     idle_s = max(1, round(keepalive_idle_s))
@@ -180,13 +158,3 @@ def _tune(sock: socket.socket, keepalive_idle_s: float) -> None:
         if option is not None:
             with suppress(OSError):  # macOS refuses on a socket that was reset meanwhile
                 sock.setsockopt(level, option, value)
-
-
-def _address_of(name: tuple[Any, ...] | None) -> Address:
-    """Turn a socket's name into an address; a link-local one keeps the interface it is good for."""
-    if name is None:  # reset before anybody looked
-        return Address(f"{_SCHEME}://unknown:0")
-    host, port = str(name[0]), int(name[1])
-    if len(name) == 4 and name[3] and "%" not in host:
-        host = f"{host}%{socket.if_indextoname(name[3])}"
-    return format_address(_SCHEME, host, port)

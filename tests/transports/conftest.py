@@ -9,19 +9,40 @@ from random import Random
 import pytest
 import uvloop
 
-from meshinfer.transports.base import Address, Buffers, Link, LinkLimits, Listener, Transport
+from meshinfer.transports.address import datagram_address
+from meshinfer.transports.base import (
+    Address,
+    Buffers,
+    DatagramLimits,
+    Datagrams,
+    Link,
+    LinkLimits,
+    Listener,
+    Transport,
+)
 from meshinfer.transports.buffers import PooledBuffers
 from meshinfer.transports.frame import PROTOCOL_VERSION
 from meshinfer.transports.memory import MemoryTransport
 from meshinfer.transports.network import MemoryNetwork
 from meshinfer.transports.registry import TRANSPORTS
+from tests.simulation.loop import VirtualLoop
+
+ON_BOTH_LOOPS = (
+    "test_conformance.py",
+    "test_datagrams.py",
+    "test_listen_both.py",
+    "test_tcp.py",
+    "test_udp.py",
+)
 
 
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Run what meets sockets on both loops, everything else on the standard one."""
-    if item.path.name in ("test_conformance.py", "test_tcp.py"):
+    """Run what meets sockets on both loops, weather in virtual time, everything else on the standard one."""
+    if item.path.name == "test_network.py":
+        return {"virtual": VirtualLoop}
+    if item.path.name in ON_BOTH_LOOPS:
         return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
     return {"asyncio": asyncio.new_event_loop}
 
@@ -91,6 +112,16 @@ class Kind:
                 yield dialled, accepted
             finally:
                 await asyncio.gather(dialled.close(), accepted.close())
+
+    @asynccontextmanager
+    async def ports(self, count: int, limits: DatagramLimits | None = None) -> AsyncIterator[list[Datagrams]]:
+        """Ports for datagrams, beside each other."""
+        async with AsyncExitStack() as stack:
+            opened = []
+            for _ in range(count):
+                opened.append(await self.make().datagrams(datagram_address(self.address), limits))
+                stack.push_async_callback(opened[-1].close)
+            yield opened
 
 
 @pytest.fixture(params=["memory", *TRANSPORTS])

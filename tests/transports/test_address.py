@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshinfer.transports.address import Endpoint, format_address, parse_address
+from meshinfer.transports.address import Endpoint, datagram_address, format_address, parse_address
 from meshinfer.transports.base import Address
 from meshinfer.transports.errors import BadAddress, TransportError
 
@@ -62,3 +62,21 @@ def test_a_bad_address_is_caught_as_a_transport_error_and_as_a_bad_value() -> No
 def test_addresses_are_plain_texts() -> None:
     assert isinstance(format_address("tcp", "h", 1), str)
     assert format_address("tcp", "h", 1) == Address("tcp://h:1")
+
+
+@pytest.mark.parametrize(
+    ("link", "datagrams"),
+    [
+        ("tcp://192.168.1.4:52414", "udp://192.168.1.4:52414"),
+        ("tcp://[fe80::1%en5]:1", "udp://[fe80::1%en5]:1"),
+        ("udp://192.168.1.4:52414", "udp://192.168.1.4:52414"),
+        ("memory://a:1", "memory://a:1"),
+    ],
+)
+def test_a_peer_receives_datagrams_where_it_is_dialled(link: str, datagrams: str) -> None:
+    assert datagram_address(Address(link)) == datagrams
+
+
+def test_what_is_no_address_has_none_for_datagrams() -> None:
+    with pytest.raises(BadAddress):
+        datagram_address(Address("pigeon"))

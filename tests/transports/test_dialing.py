@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshinfer.transports.base import Address, Link, Listener
+from meshinfer.transports.base import Address, DatagramLimits, Datagrams, Link, Listener
 from meshinfer.transports.dialing import Backoff, dial_until
 from meshinfer.transports.errors import DialFailed
 from meshinfer.transports.memory import MemoryTransport
@@ -30,6 +30,9 @@ class Late:
         if self._attempts_left == 0:
             await self.listen(address)
         return await self._inner.dial(address)
+
+    async def datagrams(self, address: Address, limits: DatagramLimits | None = None) -> Datagrams:
+        return await self._inner.datagrams(address, limits)
 
 
 @given(seed=st.integers(), first=st.floats(0.001, 1.0), factor=st.floats(1.0, 1000.0))

@@ -1,0 +1,56 @@
+import socket
+
+import pytest
+
+from meshinfer.transports.base import Address
+from meshinfer.transports.binding import bound_socket
+from meshinfer.transports.errors import ListenFailed
+from meshinfer.transports.interfaces import list_interfaces
+
+LINK_LOCAL = [
+    (interface.index, address)
+    for interface in list_interfaces()
+    for address in interface.addresses
+    if address.startswith("fe80") and "%" in address
+]
+
+
+@pytest.mark.parametrize("backlog", [None, 5])
+@pytest.mark.parametrize("address", ["udp://127.0.0.1:0", "udp://localhost:0", "udp://0.0.0.0:0"])
+async def test_numbers_and_names_can_be_bound(address: str, backlog: int | None) -> None:
+    with await bound_socket(Address(address), 5.0, backlog=backlog) as sock:
+        assert sock.getsockname()[1] > 0
+        assert sock.type == (socket.SOCK_DGRAM if backlog is None else socket.SOCK_STREAM)
+        assert not sock.getblocking()
+
+
+@pytest.mark.skipif(not LINK_LOCAL, reason="no link-local IPv6 on this machine")
+@pytest.mark.parametrize("backlog", [None, 5])
+async def test_a_link_local_address_is_bound_on_its_interface(backlog: int | None) -> None:
+    index, address = LINK_LOCAL[0]
+    with await bound_socket(Address(f"tcp://[{address}]:0"), 5.0, backlog=backlog) as sock:
+        assert sock.getsockname()[3] == index
+
+
+@pytest.mark.parametrize("backlog", [None, 5])
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("tcp://198.51.100.7:0", "not one of this machine's"),
+        ("tcp://no-such-host.invalid:1", "name is unknown here"),
+        ("tcp://[fe80::1%no-such-card]:1", "cannot listen on"),
+        ("pigeon", "is no address"),
+    ],
+)
+async def test_what_cannot_be_bound_says_why(address: str, words: str, backlog: int | None) -> None:
+    with pytest.raises(ListenFailed, match=words):
+        await bound_socket(Address(address), 5.0, backlog=backlog)
+
+
+async def test_of_a_port_there_is_one_of_each_kind() -> None:
+    with await bound_socket(Address("tcp://127.0.0.1:0"), 5.0, backlog=5) as links:
+        address = Address(f"tcp://127.0.0.1:{links.getsockname()[1]}")
+        with await bound_socket(address, 5.0, backlog=None):
+            for backlog in (None, 5):
+                with pytest.raises(ListenFailed, match="already in use"):
+                    await bound_socket(address, 5.0, backlog=backlog)

@@ -3,15 +3,16 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 
 from .ring import Ring
 from .target import Digest, Epoch, Target
 
-PLANNER_VERSION = 1
+PLANNER_VERSION = 2
 """Part of every digest: peers with another planner never take its plans for their own."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
     """Ring order and layer ownership of one model, proposed in one epoch.
 
@@ -23,12 +24,12 @@ class Plan:
     fingerprint: str
     ring: Ring
 
-    @property
+    @cached_property
     def digest(self) -> Digest:
         """Identity of the body; the epoch is not part of it, so equal proposals are one."""
         return digest_of(self.model, self.fingerprint, self.ring)
 
-    @property
+    @cached_property
     def target(self) -> Target:
         """What frames of this plan are stamped with."""
         return Target(self.epoch, self.digest)

@@ -1,146 +1,232 @@
-"""Who holds which layers: a pure function of what every peer knows, in integers only.
+"""Who holds which layers, in which order: a pure function of what every peer knows, in integers only.
 
-The memory planner takes the peers that `spread` asks for and cuts the layers so that the fullest peer
-is as empty as possible: each stage's share of its own budget is balanced, embeddings and head counted.
+What a ring costs: see `Prices` (stages) and `Ways` (hops). What counts as the best ring:
+
+1. Of one set of peers: no stage may be slower than 1/32 above the slowest stage of the set's most balanced
+   ring that fits. Of the orders and cuts left two are looked at: the one with the least (hops, moved bytes,
+   sum of the squares of the stages' ns, names and ids in ring order, cuts), and that with the least (moved
+   bytes, hops, and so on). The second is the set's ring if its step takes at most 1/32 longer, or else the
+   first.
+2. Which set: SPREAD_AUTO looks at all sets, a number at those of so many peers, SPREAD_ALL at those of the
+   greatest size that has a ring. Of rings whose step takes at most 1/32 longer than that of the fastest, the
+   least (moved bytes, number of peers, step, names and ids in ring order, cuts) is taken. So a peer is left
+   out that doesn't make the ring faster, and the present ring stays where another would hardly be better.
+
+Among up to EXACT_PEERS peers that reach each other and have room for a layer this is exact; above, it is
+approached by `Growth`, out of a shortlist of SHORTLIST peers or as many as there are layers.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import accumulate
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
+from .cuts import Draft, allowance, make_draft
 from .desire import SPREAD_ALL, SPREAD_AUTO
-from .ring import PeerId, Ring, Run, Stage
+from .growth import Growth
+from .hops import NEVER, Ways, measure_ways
+from .orders import best_order
+from .prices import Prices
+from .question import Answer, Candidate, Cost, Infeasible, Planner, Question
+from .ring import PeerId, Ring, Stage
+from .shortfall import shortfall
+from .subsets import Subsets
 
-_SHARE = 1 << 20
-"""A stage's fill is counted in 1/_SHARE of its budget, to stay in integers."""
+EXACT_PEERS = 10
+"""Up to so many peers the best ring is found for certain."""
+
+SHORTLIST = 64
+"""Candidates that are looked at, at least; as many as there are layers, up to MOST_STAGES."""
+
+MOST_STAGES = 128
 
 
 @dataclass(frozen=True, slots=True)
-class Footprint:
-    """What a model asks of the peers that hold it, in bytes.
+class _Field:
+    """A question made ready: candidates by name and id, which the indices of all the rest refer to."""
 
-    layer_bytes: weights and reserved KV cache of each layer. head_bytes, tail_bytes: what the first and
-    the last stage hold besides; shared_bytes of it only once where they are the same peer.
+    candidates: tuple[Candidate, ...]
+    prices: Prices
+    ways: Ways
+    parts: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Option:
+    """A set of peers that could make the ring; its draft costs at least the floors."""
+
+    step_floor_ns: int
+    moved_floor_bytes: int
+    peers: int
+    draft: Callable[[], Draft]
+
+
+def plan_ring(question: Question) -> Answer | Infeasible:
+    """Find the best ring, as the module's head defines it."""
+    field = _prepare(question, None)
+    draft = _best(_options(field, question.spread))
+    if draft is None:
+        parts = [[field.candidates[i] for i in part] for part in field.parts]
+        return shortfall(question, len(_with_room(question)), parts)
+    stages = (Stage(field.candidates[i].peer, field.candidates[i].run, a, b) for i, a, b in draft.bounds)
+    ring = Ring(field.prices.layer_count, tuple(stages))
+    return Answer(ring, _cost(field, draft), _present_cost(field, question.present))
+
+
+PLANNERS: dict[str, Planner] = {"ring": plan_ring}
+
+
+def plan_models(questions: Sequence[Question]) -> tuple[Answer | Infeasible, ...]:
+    """Plan several models at once: each with the memory that those before it leave."""
+    taken: dict[PeerId, int] = {}
+    answers: list[Answer | Infeasible] = []
+    for question in questions:
+        left = tuple(
+            replace(c, memory_bytes=max(0, c.memory_bytes - taken.get(c.peer, 0)))
+            for c in question.candidates
+        )
+        answer = plan_ring(replace(question, candidates=left))
+        answers.append(answer)
+        for stage in answer.ring.stages if isinstance(answer, Answer) else ():
+            used = question.footprint.stage_bytes(stage.first_layer, stage.end_layer)
+            taken[stage.peer] = taken.get(stage.peer, 0) + used
+    return tuple(answers)
+
+
+def cost_of(question: Question, ring: Ring) -> Cost:
+    """Price a ring of candidates.
+
+    Raises:
+        ValueError: it isn't the model's, a peer is no candidate in the same run, a stage doesn't fit its
+            memory, or there is no way for a hop.
     """
-
-    layer_bytes: tuple[int, ...]
-    head_bytes: int
-    tail_bytes: int
-    shared_bytes: int
-
-    @property
-    def total_bytes(self) -> int:
-        """All of it on one peer."""
-        return sum(self.layer_bytes) + self.head_bytes + self.tail_bytes - self.shared_bytes
-
-    def ends_bytes(self, first: int, end: int) -> int:
-        """What a stage with layers first, …, end - 1 holds besides them, as head or tail."""
-        is_head, is_tail = first == 0, end == len(self.layer_bytes)
-        both = self.shared_bytes if is_head and is_tail else 0
-        return is_head * self.head_bytes + is_tail * self.tail_bytes - both
-
-    def stage_bytes(self, first: int, end: int) -> int:
-        """What a stage with layers first, …, end - 1 must hold."""
-        return sum(self.layer_bytes[first:end]) + self.ends_bytes(first, end)
+    return _price(_prepare(question, ring), ring)
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A peer that could hold layers: it is present, has the right files, and offers `memory_bytes`."""
-
-    peer: PeerId
-    run: Run
-    name: str
-    memory_bytes: int
+def _present_cost(field: _Field, present: Ring | None) -> Cost | None:
+    try:
+        return _price(field, present) if present else None
+    except ValueError:
+        return None
 
 
-@dataclass(frozen=True, slots=True)
-class Infeasible:
-    """Why no ring can be made; `reason` says what is missing, with numbers."""
+def _price(field: _Field, ring: Ring) -> Cost:
+    if ring.layer_count != field.prices.layer_count:
+        raise ValueError(f"a ring of {ring.layer_count} layers, the model has {field.prices.layer_count}")
+    index = {(candidate.peer, candidate.run): i for i, candidate in enumerate(field.candidates)}
+    for stage in ring.stages:
+        if (stage.peer, stage.run) not in index:
+            raise ValueError(f"{stage.peer[:8]} is no candidate in run {stage.run}")
+    order = tuple(index[stage.peer, stage.run] for stage in ring.stages)
+    cuts = tuple(stage.end_layer for stage in ring.stages)
+    draft = make_draft(field.prices, field.ways.ring_ns(order), order, cuts)
+    if draft.hops_ns >= NEVER or draft.stages_ns >= NEVER:
+        raise ValueError("a stage doesn't fit its peer, or there is no way for a hop")
+    return _cost(field, draft)
 
-    reason: str
+
+def _cost(field: _Field, draft: Draft) -> Cost:
+    prices = field.prices
+    stages = [prices.stage_ns(*bound) for bound in draft.bounds]
+    loads = [prices.load_ns(index, prices.moved_bytes(index, a, b)) for index, a, b in draft.bounds]
+    return Cost(max(stages), draft.step_ns, max(loads), draft.moved_bytes)
 
 
-Planner = Callable[[Sequence[Candidate], Footprint, int, str], Ring | Infeasible]
-"""(candidates, footprint, spread, model name) → ring. Equal input in any order gives an equal ring."""
+def _prepare(question: Question, ring: Ring | None) -> _Field:
+    """Sort, shortlist and price the candidates; those of `ring` and of the present ring are always there."""
+    wanted = [peer for each in (ring, question.present) if each for peer in each.peers]
+    candidates = _shortlist(question, wanted)
+    prices = Prices(question.footprint, candidates, question.present)
+    ways = measure_ways(candidates, question.footprint.hop_bytes)
+    parts = ([i for i in part if prices.can_hold(i)] for part in ways.components())
+    return _Field(candidates, prices, ways, tuple(tuple(part) for part in parts if part))
 
 
-def plan_by_memory(
-    candidates: Sequence[Candidate], footprint: Footprint, spread: int, model: str
-) -> Ring | Infeasible:
-    """Cut `footprint` over the candidates that `spread` asks for, the roomiest first."""
-    roomiest = sorted(candidates, key=lambda c: (-c.memory_bytes, c.name, c.peer))
-    layer_count = len(footprint.layer_bytes)
-    if not roomiest:
-        return Infeasible(f"no peer has the files of {model}")
-    if spread > len(roomiest):
-        return Infeasible(f"{model} is to be spread over {spread} peers, {len(roomiest)} can hold layers")
-    counts = range(1, min(len(roomiest), layer_count) + 1)
+def _shortlist(question: Question, wanted: Sequence[PeerId]) -> tuple[Candidate, ...]:
+    """All candidates by peer id; of very many those wanted, and in turn the fastest and the roomiest."""
+    everyone = sorted(question.candidates, key=_by_name)
+    size = max(SHORTLIST, min(question.footprint.layer_count, MOST_STAGES))
+    if len(everyone) <= size:
+        return tuple(everyone)
+    with_room = _with_room(question)
+    # An unmeasured peer counts as slow here: it is there for its memory.
+    fastest = sorted(with_room, key=lambda c: (c.ns_per_mib == 0, c.ns_per_mib, -c.memory_bytes, c.peer))
+    roomiest = sorted(with_room, key=lambda c: (-c.memory_bytes, c.ns_per_mib == 0, c.ns_per_mib, c.peer))
+    in_turn = [c for pair in zip(fastest, roomiest, strict=True) for c in pair]
+    line = [c for c in everyone if c.peer in wanted] + in_turn
+    chosen = list({c.peer: c for c in line}.values())
+    return tuple(sorted(chosen[:size], key=_by_name))
+
+
+def _by_name(candidate: Candidate) -> tuple[str, PeerId]:
+    """Where nothing else decides, people find the ring in the order of its names."""
+    return (candidate.name, candidate.peer)
+
+
+def _with_room(question: Question) -> list[Candidate]:
+    """The candidates that have room for a layer, whichever it is."""
+    footprint = question.footprint
+    least_bytes = min(footprint.stage_bytes(i, i + 1) for i in range(footprint.layer_count))
+    return [candidate for candidate in question.candidates if candidate.memory_bytes >= least_bytes]
+
+
+def _options(field: _Field, spread: int) -> list[_Option]:
+    """The sets that `spread` leaves to choose from, and that have a ring."""
+    options = [option for part in field.parts for option in _options_of(field, part, spread)]
     if spread == SPREAD_ALL:
-        # Peers past the number of layers would hold nothing: they watch.
-        counts = counts[-1:]
+        greatest = max((option.peers for option in options), default=0)
+        options = [option for option in options if option.peers == greatest]
+    return options
+
+
+def _options_of(field: _Field, part: tuple[int, ...], spread: int) -> Iterator[_Option]:
+    if len(part) > EXACT_PEERS:
+        memory_bytes = [candidate.memory_bytes for candidate in field.candidates]
+        for draft in Growth(field.prices, field.ways, part, memory_bytes).drafts(spread):
+            yield _Option(draft.step_ns, draft.moved_bytes, len(draft.order), partial(_known, draft))
+        return
+    subsets = Subsets(field.prices, field.ways, part)
+    masks = [mask for mask in subsets.masks if subsets.slowest_ns[mask] < NEVER]
+    if spread == SPREAD_ALL:
+        greatest = max((mask.bit_count() for mask in masks), default=0)
+        masks = [mask for mask in masks if mask.bit_count() == greatest]
     elif spread != SPREAD_AUTO:
-        if spread > layer_count:
-            return Infeasible(f"{model} has {layer_count} layers, too few for {spread} peers")
-        counts = range(spread, spread + 1)
-    for count in counts:
-        chosen = sorted(roomiest[:count], key=lambda c: (c.name, c.peer))
-        cuts = _cut(footprint, tuple(c.memory_bytes for c in chosen))
-        if cuts is not None:
-            return _ring(chosen, cuts, layer_count)
-    return _too_small(roomiest, footprint, model)
+        masks = [mask for mask in masks if mask.bit_count() == spread]
+    for mask in masks:
+        floors = subsets.step_floor_ns(mask), subsets.moved_floor_bytes(mask), mask.bit_count()
+        yield _Option(*floors, partial(best_order, subsets, mask))
 
 
-PLANNERS: dict[str, Planner] = {"memory": plan_by_memory}
+def _known(draft: Draft) -> Draft:
+    return draft
 
 
-def _ring(chosen: Sequence[Candidate], cuts: Sequence[int], layer_count: int) -> Ring:
-    bounds = zip(chosen, cuts, cuts[1:], strict=False)
-    return Ring(layer_count, tuple(Stage(c.peer, c.run, first, end) for c, first, end in bounds))
+def _best(options: Sequence[_Option]) -> Draft | None:
+    """The best ring of all options; those are not worked out whose floors rule them out."""
+    by_step = sorted(options, key=lambda option: (option.step_floor_ns, option.peers))
+    drafts: list[Draft] = []
+    least_ns = NEVER
+    for option in by_step:
+        if option.step_floor_ns >= least_ns:
+            break
+        drafts.append(option.draft())
+        least_ns = min(least_ns, drafts[-1].step_ns)
+    limit_ns = allowance(least_ns)
+    best = min((draft for draft in drafts if draft.step_ns <= limit_ns), key=_rank, default=None)
+    rest = [option for option in by_step[len(drafts) :] if option.step_floor_ns <= limit_ns]
+    for option in sorted(rest, key=_floor):
+        if best is not None and _floor(option) > _rank(best)[:3]:
+            break
+        draft = option.draft()
+        if draft.step_ns <= limit_ns and (best is None or _rank(draft) < _rank(best)):
+            best = draft
+    return best
 
 
-def _cut(footprint: Footprint, budgets: tuple[int, ...]) -> list[int] | None:
-    """Bounds 0 = c0 < c1 < … = layer count that minimise the greatest fill; None where it does not fit.
-
-    Dynamic programme over (stage, end layer): O(stages · layers²). Of equal cuts the earliest bounds win.
-    """
-    count, stages = len(footprint.layer_bytes), len(budgets)
-    before = (0, *accumulate(footprint.layer_bytes))
-    best: list[dict[int, tuple[int, tuple[int, ...]]]] = [{0: (0, (0,))}]
-    for index, budget in enumerate(budgets):
-        row: dict[int, tuple[int, tuple[int, ...]]] = {}
-        ends = [count] if index == stages - 1 else range(index + 1, count - (stages - index - 1) + 1)
-        for end in ends:
-            options = [
-                (
-                    max(fill, _fill(before[end] - before[first] + footprint.ends_bytes(first, end), budget)),
-                    (*bounds, end),
-                )
-                for first, (fill, bounds) in best[-1].items()
-                if first < end
-            ]
-            fitting = [option for option in options if option[0] <= _SHARE]
-            if fitting:
-                row[end] = min(fitting)
-        best.append(row)
-    return list(best[-1][count][1]) if count in best[-1] else None
+def _floor(option: _Option) -> tuple[int, int, int]:
+    """No draft of the option ranks before this."""
+    return (option.moved_floor_bytes, option.peers, option.step_floor_ns)
 
 
-def _fill(used_bytes: int, budget_bytes: int) -> int:
-    return -(-used_bytes * _SHARE // budget_bytes) if budget_bytes > 0 else _SHARE + 1
-
-
-def _too_small(candidates: Sequence[Candidate], footprint: Footprint, model: str) -> Infeasible:
-    have = sum(c.memory_bytes for c in candidates)
-    return Infeasible(
-        f"{model} needs {_text(footprint.total_bytes)} with its KV cache; "
-        f"{len(candidates)} peer{'s offer' if len(candidates) > 1 else ' offers'} {_text(have)} "
-        f"({', '.join(f'{c.name} {_text(c.memory_bytes)}' for c in candidates[:8])}): "
-        "add a peer, give more with --memory, or take a smaller model"
-    )
-
-
-def _text(size_bytes: int) -> str:
-    if size_bytes >= 10**9:
-        return f"{size_bytes / 1e9:.1f} GB"
-    return f"{size_bytes / 1e6:.{0 if size_bytes >= 10**7 else 1}f} MB"
+def _rank(draft: Draft) -> tuple[int, int, int, tuple[int, ...], tuple[int, ...]]:
+    """Sorts rings that are about as fast."""
+    return (draft.moved_bytes, len(draft.order), draft.step_ns, draft.order, draft.cuts)

@@ -1,0 +1,107 @@
+"""What a stage costs each peer: time of a decode step, and weights that it would have to load."""
+
+from collections.abc import Sequence
+from itertools import accumulate
+
+from .footprint import Footprint
+from .hops import NEVER
+from .question import Candidate
+from .ring import Ring
+
+DEFAULT_NS_PER_MIB = 10_000
+"""A decode step's cost per MiB of weights, where no candidate has measured its own: 100 GB/s."""
+
+DEFAULT_DISK_MB_S = 1000
+"""How fast weights are read where it was not measured, in 10^6 bytes a second."""
+
+Columns = list[list[int]]
+"""columns[end][first]: ns of a decode step in layers first, …, end - 1; NEVER where they do not fit."""
+
+
+class Prices:
+    """The costs of stages, by index of the candidate.
+
+    ns_per_mib: each candidate's speed; the median of the measured ones (the lower of two) where unmeasured.
+    columns: see `Columns`; a cost grows with every layer, and so does the memory that it takes.
+    """
+
+    def __init__(self, footprint: Footprint, candidates: Sequence[Candidate], present: Ring | None) -> None:
+        self.footprint = footprint
+        self.layer_count = footprint.layer_count
+        self.ns_per_mib = _speeds(candidates)
+        self._kinds = [(ns, c.memory_bytes) for ns, c in zip(self.ns_per_mib, candidates, strict=True)]
+        self.columns = self._all_columns()
+        self._held = [_held_layers(candidate, self.layer_count, present) for candidate in candidates]
+        self._missing_before = [_missing_before(footprint, held) for held in self._held]
+        self._disk_mb_s = [candidate.disk_mb_s or DEFAULT_DISK_MB_S for candidate in candidates]
+
+    def can_hold(self, index: int) -> bool:
+        """Whether a stage of one layer, somewhere in the model, fits this candidate."""
+        return any(column[-1] < NEVER for column in self.columns[index][1:])
+
+    def stage_ns(self, index: int, first: int, end: int) -> int:
+        """One token through layers first, …, end - 1; NEVER where they do not fit."""
+        return self.columns[index][end][first]
+
+    def moved_bytes(self, index: int, first: int, end: int) -> int:
+        """Weights of the stage that are not in this candidate's memory yet.
+
+        Who holds the first layer holds what only the head needs, who holds the last what the tail needs.
+        """
+        before, held, footprint = self._missing_before[index], self._held[index], self.footprint
+        needs_head, needs_tail = first == 0, end == self.layer_count
+        moved = before[end] - before[first]
+        if needs_head and not held[0]:
+            moved += footprint.head_bytes - footprint.shared_bytes
+        if needs_tail and not held[-1]:
+            moved += footprint.tail_bytes - footprint.shared_bytes
+        if (needs_head or needs_tail) and not (held[0] or held[-1]):
+            moved += footprint.shared_bytes
+        return moved
+
+    def load_ns(self, index: int, moved_bytes: int) -> int:
+        """How long this candidate reads `moved_bytes` from its disk."""
+        return moved_bytes * 1000 // self._disk_mb_s[index]
+
+    def held(self, index: int) -> list[bool]:
+        """Which layers this candidate has in memory."""
+        return self._held[index]
+
+    def table(self, index: int) -> tuple[int, int]:
+        """Speed and memory: candidates with the same have the same columns."""
+        return self._kinds[index]
+
+    def _all_columns(self) -> list[Columns]:
+        footprint, ends = self.footprint, range(self.layer_count + 1)
+        needs = [[footprint.stage_bytes(first, end) for first in range(end)] for end in ends]
+        reads = [[footprint.step_bytes(first, end) for first in range(end)] for end in ends]
+        # Equal peers share one table.
+        tables: dict[tuple[int, int], Columns] = {}
+        for kind in self._kinds:
+            if kind not in tables:
+                ns, memory = kind
+                tables[kind] = [
+                    [ns * read >> 20 if need <= memory else NEVER for need, read in zip(*rows, strict=True)]
+                    for rows in zip(needs, reads, strict=True)
+                ]
+        return [tables[kind] for kind in self._kinds]
+
+
+def _speeds(candidates: Sequence[Candidate]) -> tuple[int, ...]:
+    measured = sorted(candidate.ns_per_mib for candidate in candidates if candidate.ns_per_mib > 0)
+    usual = measured[(len(measured) - 1) // 2] if measured else DEFAULT_NS_PER_MIB
+    return tuple(candidate.ns_per_mib or usual for candidate in candidates)
+
+
+def _held_layers(candidate: Candidate, layer_count: int, present: Ring | None) -> list[bool]:
+    ranges = list(candidate.resident)
+    stage = present.stage_of(candidate.peer) if present else None
+    if stage is not None and stage.run == candidate.run:
+        ranges.append((stage.first_layer, stage.end_layer))
+    return [any(first <= layer < end for first, end in ranges) for layer in range(layer_count)]
+
+
+def _missing_before(footprint: Footprint, held: Sequence[bool]) -> list[int]:
+    """Bytes of layers 0, …, b - 1 that are not held, for every b."""
+    missing = (0 if has else size for size, has in zip(footprint.weight_bytes, held, strict=True))
+    return [0, *accumulate(missing)]

@@ -64,9 +64,7 @@ class DesiredModel:
         return (-self.revision, *asked, self.is_wanted)
 
 
-def merge_desires(
-    held: tuple[DesiredModel, ...], told: Iterable[DesiredModel]
-) -> tuple[DesiredModel, ...]:
+def merge_desires(held: tuple[DesiredModel, ...], told: Iterable[DesiredModel]) -> tuple[DesiredModel, ...]:
     """Keep the better value for each name, in canonical order; of too many models the oldest stay."""
     best = {model.name: model for model in held}
     for model in told:

@@ -28,6 +28,11 @@ class Member:
         return self.status in (Status.ALIVE, Status.SUSPECT)
 
     @property
+    def is_staying(self) -> bool:
+        """Whether it is there and does not leave."""
+        return self.is_present and not self.record.is_leaving
+
+    @property
     def is_available(self) -> bool:
-        """Whether new plans may count on it: it is there, stays, and does not flap."""
-        return self.is_present and self.record.is_eligible and not self.record.is_leaving
+        """Whether new plans had better count on it: it is there, stays, and does not flap."""
+        return self.is_staying and self.record.is_eligible

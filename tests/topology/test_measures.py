@@ -1,0 +1,52 @@
+from meshinfer.topology.measures import Measures
+from meshinfer.topology.record import MAX_LINKS, LinkMeasure
+from tests.topology.voices import B, C, peer
+
+
+def measured(*rtts_ms: float) -> Measures:
+    measures = Measures()
+    for rtt_ms in rtts_ms:
+        measures.took(B, rtt_ms / 1000)
+    return measures
+
+
+def test_a_way_is_published_after_four_probes_by_the_shortest_of_them() -> None:
+    assert measured(2.0, 1.0, 9.0).links([B], set(), 0.0) == ()
+    (link,) = measured(2.0, 1.0, 9.0, 3.0).links([B], set(), 0.0)
+    assert link == LinkMeasure(B, link.rtt_us)
+    assert 860 <= link.rtt_us <= 1024
+
+
+def test_noise_changes_nothing_and_another_way_does_after_a_while() -> None:
+    measures = measured(*[1.0] * 16)
+    first = measures.links([B], set(), 0.0)
+    for _ in range(16):
+        measures.took(B, 0.0012)
+    assert measures.links([B], set(), 10.0) == first
+    for _ in range(16):
+        measures.took(B, 0.020)
+    assert measures.links([B], set(), 20.0) == first
+    assert measures.links([B], set(), 51.0) != first
+
+
+def test_a_way_that_does_not_work_is_published_at_once_measured_or_not() -> None:
+    assert Measures().links([B, C], {C}, 0.0) == (LinkMeasure(C, 0, is_up=False),)
+    (link,) = measured(*[1.0] * 4).links([B], {B}, 0.0)
+    assert not link.is_up
+
+
+def test_of_too_many_ways_those_that_do_not_work_and_the_shortest_are_published() -> None:
+    measures, present = Measures(), [peer(index) for index in range(MAX_LINKS + 8)]
+    for index, other in enumerate(present):
+        for _ in range(4):
+            measures.took(other, 0.001 * 2**index)
+    links = measures.links(present, {present[-1]}, 0.0)
+    assert len(links) == MAX_LINKS
+    assert [link.peer for link in links] == [*present[: MAX_LINKS - 1], present[-1]]
+
+
+def test_who_is_no_member_any_more_is_forgotten() -> None:
+    measures = measured(*[1.0] * 4)
+    measures.links([B], set(), 0.0)
+    measures.forget_all_but([C])
+    assert measures.links([B], set(), 0.0) == ()

@@ -8,7 +8,7 @@
 Importing this imports no mlx, opens nothing, and touches neither signals nor logging.
 """
 
-from meshinfer.topology.planner import Planner
+from meshinfer.topology.question import Planner
 from meshinfer.transports.base import Transport
 
 from .config import ApiConfig, PeerConfig

@@ -1,17 +1,20 @@
 """Which actors a peer is made of, and who may write to whom."""
 
 import asyncio
-import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from random import Random
 from typing import Any
 
+from meshinfer.topology import quantise
 from meshinfer.topology.agreement import Agreement
-from meshinfer.topology.member import PeerRecord, Version
-from meshinfer.topology.membership import Gossip, Membership
+from meshinfer.topology.membership import Membership
 from meshinfer.topology.planner import PLANNERS
-from meshinfer.transports.base import Address, Listener, Transport
+from meshinfer.topology.record import PeerRecord, Version
+from meshinfer.topology.ring import Run
+from meshinfer.topology.sync import Parcel, SyncDelta, SyncDigest
+from meshinfer.transports.base import Address, Datagrams, Listener, Transport
 from meshinfer.transports.dialing import Backoff
 
 from . import messages as m
@@ -19,21 +22,17 @@ from .actors.actor import Mailbox
 from .actors.discovery import DiscoveryActor
 from .actors.head import Head, HeadMessage
 from .actors.links import Links, LinksMessage
-from .actors.mail import LocalModel
 from .actors.membership import MembershipActor, MembershipMessage
-from .actors.placement import Picture, Placement, PlacementLimits, PlacementMessage
+from .actors.placement import Picture, Placement, PlacementLimits, PlacementMessage, Think
 from .actors.post import Post
 from .actors.requests import Requests, RequestsMessage
-from .actors.stage import Stage, StageMessage
+from .actors.stage import LoadShard, Stage, StageMessage
 from .actors.supervisor import ActorFactory, Supervisor
 from .actors.watch import Watch
-from .actors.weights import Weights, WeightsMessage, Wish
+from .actors.weights import Fetch, Weights, WeightsMessage, Wish
 from .config import PeerConfig
 from .errors import ModelError
-from .machine.identity import Identity
-from .model.base import Progress
-from .model.compute import ComputeThread
-from .model.local import fetch_model, load_shard
+from .model.base import Compute, Progress
 from .release import RELEASE
 from .snapshot import Activity
 
@@ -42,57 +41,88 @@ _SHOW_EVERY_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What actors stand on: made before them, and ended after them."""
+    """What actors stand on: made before them, and ended after them. All that is not deterministic is here.
+
+    hello: how this peer greets others; its run was persisted. begin_run: persists a run greater than the
+    given one, and returns the greeting of the new life. addresses, find_addresses: where it can be reached,
+    then and now. seeds: peers that it seeks for ever. fetch, load: get a model's files, and layers of them
+    into memory. think: runs the planner off the loop. now_s, step_clock_s (read on the compute thread),
+    pause, random, created_ms: time and chance; created_ms is this machine's clock at the start.
+    """
 
     config: PeerConfig
-    identity: Identity
+    hello: m.Hello
+    begin_run: Callable[[int], Awaitable[m.Hello]]
     addresses: tuple[Address, ...]
+    find_addresses: Callable[[], Awaitable[tuple[Address, ...]]]
+    seeds: tuple[Address, ...]
     api_url: str
     memory_bytes: int
-    compute: ComputeThread
+    compute: Compute
+    fetch: Fetch
+    load: LoadShard
+    progress: Progress
     transport: Transport
     listener: Listener
+    datagrams: Datagrams
     board: Watch[Picture]
-    activity: Watch[Activity | None]
+    think: Think
     now_s: Callable[[], float]
+    step_clock_s: Callable[[], float]
+    pause: Callable[[float], Awaitable[None]]
+    random: Random
+    created_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class Composition:
-    """A peer's actors under their supervisor, and the mailboxes that the peer itself writes to.
-
-    stop_fetching: ends a download or a load that the compute thread is busy with.
-    """
+    """A peer's actors under their supervisor, and the mailboxes that the peer itself writes to."""
 
     supervisor: Supervisor
     links: Mailbox[LinksMessage]
+    membership: Mailbox[MembershipMessage]
     requests: Mailbox[RequestsMessage]
-    stop_fetching: Callable[[], None]
+
+
+MakeMailbox = Callable[[str, int], Mailbox[Any]]
+"""(whose, capacity) → an empty mailbox."""
 
 
 class _Mailboxes:
     """Where each actor's messages wait; they outlive the actors."""
 
-    def __init__(self, capacity: int) -> None:
-        self.links: Mailbox[LinksMessage] = Mailbox("links", capacity)
-        self.membership: Mailbox[MembershipMessage] = Mailbox("membership", capacity)
-        self.weights: Mailbox[WeightsMessage] = Mailbox("weights", capacity)
-        self.placement: Mailbox[PlacementMessage] = Mailbox("placement", capacity)
-        self.stage: Mailbox[StageMessage] = Mailbox("stage", capacity)
-        self.head: Mailbox[HeadMessage] = Mailbox("head", capacity)
-        self.requests: Mailbox[RequestsMessage] = Mailbox("requests", capacity)
+    def __init__(self, make: MakeMailbox, capacity: int) -> None:
+        self.links: Mailbox[LinksMessage] = make("links", capacity)
+        self.membership: Mailbox[MembershipMessage] = make("membership", capacity)
+        self.weights: Mailbox[WeightsMessage] = make("weights", capacity)
+        self.placement: Mailbox[PlacementMessage] = make("placement", capacity)
+        self.stage: Mailbox[StageMessage] = make("stage", capacity)
+        self.head: Mailbox[HeadMessage] = make("head", capacity)
+        self.requests: Mailbox[RequestsMessage] = make("requests", capacity)
 
 
-def compose(ground: Ground) -> Composition:
-    """Make the actors; nothing runs before the supervisor does."""
-    config, identity = ground.config, ground.identity
-    boxes = _Mailboxes(config.actors.mailbox)
-    hello = m.Hello(identity.peer, identity.run, identity.name, config.mesh, RELEASE, ground.listener.address)
+def compose(ground: Ground, make_mailbox: MakeMailbox = Mailbox) -> Composition:
+    """Make the actors; nothing runs before the supervisor does. make_mailbox: others let one look on."""
+    config, hello = ground.config, ground.hello
+    boxes = _Mailboxes(make_mailbox, config.actors.mailbox)
     post = Post(hello, boxes.links)
     post.route(_routes(boxes))
-    progress = _Relay(ground.activity)
+
+    async def begin_run(than: int) -> m.Hello:
+        born = await ground.begin_run(than)
+        post.begin_anew(born)
+        return born
+
     # The cores outlive a restart of their actor only where they hold nothing that could be torn.
-    membership = Membership(_first_record(ground), config.membership)
+    membership = Membership(
+        _first_record(ground),
+        config.membership,
+        mesh=config.mesh,
+        # Until meshes have keys: it keeps meshes apart and finds damage, and keeps nobody out.
+        key=config.mesh.encode(),
+        draw=ground.random.random,
+        now_s=ground.now_s(),
+    )
 
     def links() -> Links:
         return Links(
@@ -100,19 +130,22 @@ def compose(ground: Ground) -> Composition:
             hello=hello,
             transport=ground.transport,
             listener=ground.listener,
-            seeds=tuple(Address(f"tcp://{peer}") for peer in config.peers),
+            seeds=ground.seeds,
             limits=config.actors,
             events=boxes.membership,
             deliver=post.deliver,
-            backoff=lambda: Backoff(random.Random(), most_s=config.actors.seed_retry_s),
+            backoff=lambda: Backoff(ground.random, most_s=config.actors.seed_retry_s),
         )
 
     def members() -> MembershipActor:
         return MembershipActor(
             boxes.membership,
             core=membership,
-            heartbeat_s=config.membership.heartbeat_s,
             now_s=ground.now_s,
+            datagrams=ground.datagrams,
+            begin_run=begin_run,
+            find_addresses=ground.find_addresses,
+            pause=ground.pause,
             links=boxes.links,
             viewers=(boxes.placement, boxes.weights),
             on_link_lost=(boxes.stage, boxes.head, boxes.requests),
@@ -121,8 +154,8 @@ def compose(ground: Ground) -> Composition:
     def weights() -> Weights:
         return Weights(
             boxes.weights,
-            wish=Wish(identity.peer, config.model, config.spread, time.time_ns() // 1_000_000),
-            fetch=_fetch_on(ground.compute, config, progress, ground.activity),
+            wish=Wish(hello.peer, config.model, config.spread, ground.created_ms),
+            fetch=ground.fetch,
             membership=boxes.membership,
             placement=boxes.placement,
         )
@@ -130,11 +163,14 @@ def compose(ground: Ground) -> Composition:
     def placement() -> Placement:
         return Placement(
             boxes.placement,
-            peer=identity.peer,
+            peer=hello.peer,
             mesh=config.mesh,
-            limits=PlacementLimits(config.min_peers, config.requests.kv_reserve_tokens),
-            agreement=Agreement(identity.peer, config.agreement),
+            limits=PlacementLimits(
+                config.min_peers, config.requests.kv_reserve_tokens, config.requests.prefill_chunk_tokens
+            ),
+            agreement=Agreement(hello.peer, config.agreement),
             planner=PLANNERS[config.planner],
+            think=ground.think,
             now_s=ground.now_s,
             membership=boxes.membership,
             weights=boxes.weights,
@@ -149,12 +185,13 @@ def compose(ground: Ground) -> Composition:
             boxes.stage,
             post=post,
             compute=ground.compute,
-            load=load_shard,
+            load=ground.load,
             placement=boxes.placement,
             memory_bytes=ground.memory_bytes,
             max_sessions=2 * config.requests.max_running,
             load_timeout_s=config.requests.load_timeout_s,
-            progress=lambda what, done, total: progress(f"loading {what}", done, total),
+            progress=lambda what, done, total: ground.progress(f"loading {what}", done, total),
+            now_s=ground.step_clock_s,
         )
 
     def head() -> Head:
@@ -177,13 +214,15 @@ def compose(ground: Ground) -> Composition:
     }
     if config.is_mdns_on:
         factories["discovery"] = discovery
-    return Composition(Supervisor(factories, config.actors), boxes.links, boxes.requests, progress.stop)
+    return Composition(Supervisor(factories, config.actors), boxes.links, boxes.membership, boxes.requests)
 
 
 def _routes(boxes: _Mailboxes) -> dict[Any, tuple[Mailbox[Any], ...]]:
     """Who takes which message of another peer."""
     return {
-        Gossip: (boxes.membership,),
+        SyncDigest: (boxes.membership,),
+        SyncDelta: (boxes.membership,),
+        Parcel: (boxes.membership,),
         m.Submit: (boxes.head,),
         m.Cancel: (boxes.head,),
         m.StepDone: (boxes.head,),
@@ -199,20 +238,19 @@ def _routes(boxes: _Mailboxes) -> dict[Any, tuple[Mailbox[Any], ...]]:
 
 
 def _first_record(ground: Ground) -> PeerRecord:
-    identity = ground.identity
     return PeerRecord(
-        peer=identity.peer,
-        run=identity.run,
+        peer=ground.hello.peer,
+        run=Run(ground.hello.run),
         version=Version(0),
-        name=identity.name,
+        name=ground.hello.name,
         release=RELEASE,
         addresses=tuple(ground.addresses),
         api=ground.api_url,
-        memory_bytes=ground.memory_bytes,
+        memory_bytes=quantise.memory(ground.memory_bytes),
     )
 
 
-class _Relay:
+class Relay:
     """Progress as it comes from the compute thread, shown on the loop a few times a second."""
 
     def __init__(self, activity: Watch[Activity | None]) -> None:
@@ -242,18 +280,3 @@ class _Relay:
     def _show(self, shown: Activity) -> None:
         is_done = shown.total_bytes > 0 and shown.done_bytes >= shown.total_bytes
         self._activity.set(None if is_done else shown)
-
-
-def _fetch_on(
-    compute: ComputeThread, config: PeerConfig, progress: Progress, activity: Watch[Activity | None]
-) -> Callable[[str], Any]:
-    async def fetch(wanted: str) -> LocalModel:
-        try:
-            parts = await compute.run(
-                fetch_model, wanted, config.cache_dir, config.is_download_allowed, progress
-            )
-        finally:
-            activity.set(None)
-        return LocalModel(*parts)
-
-    return fetch

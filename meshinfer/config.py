@@ -7,7 +7,8 @@ from pathlib import Path
 
 from meshinfer.topology.agreement import AgreementTiming
 from meshinfer.topology.desire import SPREAD_ALL, SPREAD_AUTO
-from meshinfer.topology.membership import MembershipTiming
+from meshinfer.topology.knobs import MembershipKnobs, lan
+from meshinfer.topology.planner import PLANNERS
 from meshinfer.transports.base import LinkLimits
 
 from .errors import ConfigError
@@ -61,6 +62,7 @@ class ActorLimits:
     max_restarts within restart_window_s: an actor that fails more often ends the peer. restart_delay_s:
     before the first restart, doubling. link_queue: frames that wait for one link; past that it is stalled
     and is closed. stop_timeout_s: how long a peer takes at most to say goodbye.
+    leave_timeout_s: how long a peer that leaves waits at most for others to take over its layers.
     seed_retry_s: the longest pause between two attempts to reach a `--peer`.
     hello_timeout_s: a link whose other end has not introduced itself by then is closed.
     greetings: links that are greeted at once; further ones wait in the listener.
@@ -72,6 +74,7 @@ class ActorLimits:
     restart_delay_s: float = 0.1
     link_queue: int = 1024
     stop_timeout_s: float = 5.0
+    leave_timeout_s: float = 20.0
     seed_retry_s: float = 5.0
     hello_timeout_s: float = 5.0
     greetings: int = 32
@@ -100,6 +103,8 @@ class PeerConfig:
     over how many peers the model is spread. min_peers: no first ring is formed before this many are
     present; later ones may have fewer.
     is_download_allowed: whether missing models may be fetched from the network.
+    planner: a name in `PLANNERS`. membership: the presets `lan`, `large` and `test` of
+    `meshinfer.topology.knobs`, or knobs of your own; all peers of a mesh take the same.
     """
 
     model: str | None = None
@@ -114,9 +119,9 @@ class PeerConfig:
     min_peers: int = 1
     cache_dir: Path = field(default_factory=default_cache_dir)
     is_download_allowed: bool = True
-    planner: str = "memory"
+    planner: str = "ring"
     link: LinkLimits = field(default_factory=LinkLimits)
-    membership: MembershipTiming = field(default_factory=MembershipTiming)
+    membership: MembershipKnobs = field(default_factory=lan)
     agreement: AgreementTiming = field(default_factory=AgreementTiming)
     requests: RequestLimits = field(default_factory=RequestLimits)
     actors: ActorLimits = field(default_factory=ActorLimits)
@@ -135,6 +140,8 @@ class PeerConfig:
             raise ConfigError(
                 f"--memory {self.memory_bytes} bytes is no amount of memory: give gigabytes above 0"
             )
+        if self.planner not in PLANNERS:
+            raise ConfigError(f"planner {self.planner!r} is none of {', '.join(sorted(PLANNERS))}")
         if self.min_peers < 1:
             raise ConfigError(f"--min-peers {self.min_peers}: a ring takes at least 1 peer")
         _ = self.spread

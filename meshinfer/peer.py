@@ -7,31 +7,36 @@ import time
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
+from random import Random
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from meshinfer.topology.member import Phase
+from meshinfer.topology.record import Phase
 from meshinfer.topology.snapshot import picture
 from meshinfer.transports.address import format_address
-from meshinfer.transports.base import Address, Listener, Transport
+from meshinfer.transports.base import Address, Transport
 from meshinfer.transports.errors import TransportError
+from meshinfer.transports.listen_both import listen_both
 from meshinfer.transports.registry import transport_for
 
-from .actors.actor import Reply, ask
-from .actors.mail import Abandon, Begin, Leave, LocalModel
+from .actors.mail import Abandon, Begin, LocalModel
 from .actors.placement import Picture
 from .actors.requests import sink_for
 from .actors.watch import Bell, Watch
-from .composition import Ground, compose
+from .actors.weights import Fetch
+from .composition import Ground, Relay, compose
 from .config import PeerConfig, parse_host_port
 from .errors import ConfigError, NoRing, Overloaded, WrongModel
+from .farewell import leave_mesh
 from .generation import Piece, Prompt, encode, opening_for, pieces
 from .machine.identity import claim_identity
 from .machine.interfaces import reachable_addresses
 from .machine.memory import memory_budget_bytes
-from .messages import Sampling, SessionId
+from .messages import Hello, Sampling, SessionId
 from .model.arraypool import ArrayPool
 from .model.compute import ComputeThread
+from .model.local import fetch_model, load_shard, warm_up
+from .release import RELEASE
 from .snapshot import Activity, Snapshot
 
 if TYPE_CHECKING:
@@ -197,38 +202,79 @@ class Peer:
         stack.push_async_callback(compute.close, config.actors.stop_timeout_s)
         pool = ArrayPool(compute.post)
         stack.callback(pool.close)
-        self._listener, transport = await self._listen(pool)
+        transport = await self._listen(pool)
         stack.push_async_callback(self._listener.close)
+        stack.push_async_callback(self._datagrams.close)
         self._api = await self._bind_api(stack)
-        measured_bytes = await asyncio.to_thread(memory_budget_bytes)
-        ground = Ground(
-            config=config,
-            identity=self._identity,
-            addresses=reachable_addresses(self.address),
-            api_url=self._api.url_for_others if self._api else "",
-            memory_bytes=config.memory_bytes or measured_bytes,
-            compute=compute,
-            transport=transport,
-            listener=self._listener,
-            board=self._board,
-            activity=self._activity,
-            now_s=time.monotonic,
-        )
-        self._parts = compose(ground)
+        self._parts = compose(await self._ground(compute, transport))
         # Awaited in `_stop`, and by whoever calls `wait`.
         self._running = asyncio.create_task(self._parts.supervisor.run(), name=f"peer {self.name}")
         stack.push_async_callback(self._stop)
         if self._api is not None:
             await self._api.start(stack)
 
-    async def _listen(self, pool: ArrayPool) -> tuple[Listener, Transport]:
+    async def _ground(self, compute: ComputeThread, transport: Transport) -> Ground:
+        config, listening = self._config, self.address
+        measured_bytes = await asyncio.to_thread(memory_budget_bytes)
+        self._progress = Relay(self._activity)
+        return Ground(
+            config=config,
+            hello=self._hello(),
+            begin_run=self._begin_run,
+            addresses=reachable_addresses(listening),
+            find_addresses=lambda: asyncio.to_thread(reachable_addresses, listening),
+            seeds=tuple(Address(f"tcp://{peer}") for peer in config.peers),
+            api_url=self._api.url_for_others if self._api else "",
+            memory_bytes=config.memory_bytes or measured_bytes,
+            compute=compute,
+            fetch=self._fetch_on(compute),
+            load=load_shard,
+            progress=self._progress,
+            transport=transport,
+            listener=self._listener,
+            datagrams=self._datagrams,
+            board=self._board,
+            think=asyncio.to_thread,
+            now_s=time.monotonic,
+            step_clock_s=time.perf_counter,
+            pause=asyncio.sleep,
+            random=Random(),
+            created_ms=time.time_ns() // 1_000_000,
+        )
+
+    def _hello(self) -> Hello:
+        identity = self._identity
+        return Hello(identity.peer, identity.run, identity.name, self._config.mesh, RELEASE, self.address)
+
+    async def _begin_run(self, than: int) -> Hello:
+        self._identity = await asyncio.to_thread(self._identity.next_run, than)
+        return self._hello()
+
+    def _fetch_on(self, compute: ComputeThread) -> Fetch:
+        config = self._config
+
+        async def fetch(wanted: str) -> LocalModel:
+            try:
+                parts = await compute.run(
+                    fetch_model, wanted, config.cache_dir, config.is_download_allowed, self._progress
+                )
+            finally:
+                self._activity.set(None)
+            # Until the peers have agreed on a ring, the thread has nothing to do.
+            compute.post(warm_up)
+            return LocalModel(*parts)
+
+        return fetch
+
+    async def _listen(self, pool: ArrayPool) -> Transport:
         host, port = parse_host_port(self._config.listen, "--listen", is_any_port_allowed=True)
         address = format_address("tcp", host, port)
         transport = transport_for(address, self._config.link, pool)
         try:
-            return await transport.listen(address), transport
+            self._listener, self._datagrams = await listen_both(transport, address)
         except TransportError as error:
             raise ConfigError(str(error)) from error
+        return transport
 
     async def _bind_api(self, stack: AsyncExitStack) -> "ApiServer | None":
         if self._config.api is None:
@@ -241,20 +287,9 @@ class Peer:
         return server
 
     async def _stop(self) -> None:
-        """Tell the others, then end all actors."""
-        timeout_s = self._config.actors.stop_timeout_s
-        self._parts.stop_fetching()
-        await self._listener.close()
-        if not self._running.done():
-            try:
-                gone: Reply[None] = Reply()
-                await ask(self._parts.links, Leave("it was stopped", gone), gone, timeout_s)
-            except TimeoutError:
-                logger.warning("not every peer could be told goodbye within %.0f s", timeout_s)
-        self._running.cancel()
-        await asyncio.wait([self._running])
-        if not self._running.cancelled() and (error := self._running.exception()) is not None:
-            logger.error("the peer had failed", exc_info=error)
+        """Let others take over, tell them, then end all actors."""
+        self._progress.stop()
+        await leave_mesh(self._parts, self._listener, self._running, self._config.actors)
 
 
 def _import_api_server() -> "type[ApiServer]":

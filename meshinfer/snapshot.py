@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from meshinfer.topology.member import Phase, Status
+from meshinfer.topology.member import Status
+from meshinfer.topology.record import Phase
 from meshinfer.topology.ring import PeerId
 from meshinfer.topology.snapshot import MemberView, MeshSnapshot
 

@@ -1,6 +1,7 @@
 """Messages as frames: a msgpack head `[tag, fields, tensor descriptors]`, then the tensors' own bytes.
 
-Tags are never reused. What does not fit its dataclass is a ProtocolError that names the field.
+Tags are never reused (3 was the heartbeat of an earlier release). What does not fit its dataclass is a
+ProtocolError that names the field.
 """
 
 import math
@@ -10,7 +11,7 @@ from typing import Any, cast
 import msgpack
 import msgspec
 
-from meshinfer.topology.membership import Gossip
+from meshinfer.topology.sync import Parcel, SyncDelta, SyncDigest
 from meshinfer.transports.base import Buffer, Frame
 from meshinfer.transports.errors import ProtocolError
 
@@ -19,7 +20,9 @@ from . import messages as m
 Message = (
     m.Hello
     | m.Farewell
-    | Gossip
+    | SyncDigest
+    | SyncDelta
+    | Parcel
     | m.Submit
     | m.Activation
     | m.StepDone
@@ -35,7 +38,6 @@ Message = (
 TAGS: dict[int, type[Message]] = {
     1: m.Hello,
     2: m.Farewell,
-    3: Gossip,
     4: m.Submit,
     5: m.Activation,
     6: m.StepDone,
@@ -46,6 +48,9 @@ TAGS: dict[int, type[Message]] = {
     11: m.Release,
     12: m.WrongEpoch,
     13: m.Failed,
+    14: SyncDigest,
+    15: SyncDelta,
+    16: Parcel,
 }
 _TAG_OF = {kind: tag for tag, kind in TAGS.items()}
 

@@ -1,234 +1,327 @@
 """How peers come to act on the same ring without a coordinator: adopt if valid, ready, then active.
 
-Rules R1–R8 of the specification, for one model. Each peer publishes the plan that it follows and how far
-it is with it; everybody adopts the greatest valid one. `step` is called when anything changed and now and
-then; it is pure but for this object's own state, and time comes in as a number.
+Rules R1–R9 of the specification, for one model. Each peer publishes which plans it follows and how far it
+is with them; everybody takes up the greatest valid one, beside the one that still computes. `step` is called
+when anything changed and now and then; it is pure but for this object's own state, and time comes in as a
+number.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from .desire import SPREAD_ALL, DesiredModel
-from .member import Member, Phase, Status
-from .membership import highest_epoch
+from .asking import able_peers
+from .following import Activate, Drop, Effect, Following, GiveUp, PhaseOut, Prepare, Withdraw
+from .improvement import is_better, is_nearer
 from .plan import Plan
-from .planner import Footprint, Infeasible
+from .question import Answer, Infeasible
+from .record import Follow, Phase
 from .ring import PeerId, Ring
-from .target import Epoch, Target
+from .serving import is_live, is_ready
+from .target import Digest, Epoch, Target
+from .validity import both_bytes, why_invalid, why_unwanted
+from .view import View
+
+_NOTHING = Target(Epoch(0), Digest(""))
+
+_USUAL_DISK_MB_S = 1000
+"""What a disk is taken for that was not measured: a plain SSD."""
 
 
 @dataclass(frozen=True, slots=True)
 class AgreementTiming:
-    """settle_s: how long a first plan must be the same before it is proposed. improve_s: the same for one
-    that would replace a valid plan. suspect_patience_s: a suspect holds up proposals no longer than this.
+    """settle_s: how long the planner's ring must be the same before it is proposed where no plan can stay.
+    widen_s: the same where it spreads the model as was asked for, which the present one does not.
+    improve_s: the same where it would merely be better. payback_s: the time over which loading a better
+    ring must pay. suspect_patience_s: a suspect, or a plan whose body is not here yet, holds up proposals no
+    longer than this. load_slack_s: a stage that loads for longer than this and three times what its disk
+    needs gives up. drain_s: what still runs under a plan this long after another took over is moved.
     """
 
     settle_s: float = 1.0
-    improve_s: float = 2.0
+    widen_s: float = 2.0
+    improve_s: float = 5.0
+    payback_s: float = 600.0
     suspect_patience_s: float = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """All that a step decides on. candidate: the planner's answer for exactly these members.
-
-    min_peers: how many must be present, with the model's files, before a first plan; later ones may have
-    fewer.
-    """
-
-    members: tuple[Member, ...]
-    desired: DesiredModel | None
-    footprint: Footprint | None
-    candidate: Ring | Infeasible | None
-    min_peers: int
-
-
-@dataclass(frozen=True, slots=True)
-class Prepare:
-    """Load the layers that `plan` gives this peer."""
-
-    plan: Plan
-
-
-@dataclass(frozen=True, slots=True)
-class Activate:
-    """All stages of `plan` are ready: it may compute."""
-
-    plan: Plan
-
-
-@dataclass(frozen=True, slots=True)
-class Withdraw:
-    """The plan is no longer valid, because of `reason`: compute nothing under it."""
-
-    plan: Plan
-    reason: str
-
-
-Effect = Prepare | Activate | Withdraw
+    load_slack_s: float = 30.0
+    drain_s: float = 30.0
 
 
 class Agreement:
-    """What this peer follows. `plan` and `phase` go into its record."""
+    """What this peer follows: `newest`, the plan it took up last, and `former`, which computes until then.
+
+    `former` is ACTIVE while `newest` is not, and DRAIN afterwards; or DRAIN until the layers of `newest` can
+    take its place, where memory has no room for both.
+    """
 
     def __init__(self, peer: PeerId, timing: AgreementTiming) -> None:
         self._peer = peer
         self._timing = timing
         self._epoch_seen = 0
+        self._greatest_held = _NOTHING
+        self._given_up: Target | None = None
         self._held: tuple[Ring, float] | None = None
-        self._suspected_since_s: float | None = None
-        self.plan: Plan | None = None
-        self.phase = Phase.IDLE
+        self._unclear_since_s: float | None = None
+        self.newest: Following | None = None
+        self.former: Following | None = None
 
     @property
     def is_first(self) -> bool:
         """Whether no plan was ever seen: the next one is the mesh's first."""
         return self._epoch_seen == 0
 
-    def loaded(self, target: Target) -> None:
-        """This peer's layers of `target` are in memory and checked."""
-        if self.plan and self.plan.target == target and self.phase is Phase.PREPARE:
-            self.phase = Phase.READY
+    @property
+    def plans(self) -> tuple[Plan, ...]:
+        """The bodies of what is followed."""
+        return tuple(followed.plan for followed in (self.former, self.newest) if followed)
+
+    @property
+    def follows(self) -> tuple[Follow, ...]:
+        """What the own record says of it."""
+        return tuple(followed.published for followed in (self.former, self.newest) if followed)
+
+    # --- what the stage tells
+
+    def loaded(self, target: Target, kv_tokens: int) -> None:
+        """This peer's layers of `target` are in memory and checked, with room for `kv_tokens` beside them."""
+        if self.former is not None and self.former.target == target:
+            self.former = replace(self.former, kv_tokens=kv_tokens)
+        if self.newest is not None and self.newest.target == target:
+            phase = self.newest.phase
+            is_done = phase is Phase.PREPARE and self.newest.is_begun
+            self.newest = replace(self.newest, kv_tokens=kv_tokens, phase=Phase.READY if is_done else phase)
 
     def failed(self, target: Target) -> bool:
         """This peer cannot load its layers of `target`; return whether it still followed it."""
-        if self.plan is None or self.plan.target != target:
+        if self.newest is None or self.newest.target != target:
             return False
-        self.plan, self.phase = None, Phase.IDLE
+        self._give_up(target)
         return True
+
+    def drained(self, target: Target) -> None:
+        """No session is left under `target`, which takes no new ones."""
+        if self.former is not None and self.former.target == target and self.former.phase is Phase.DRAIN:
+            self.former = replace(self.former, until_s=float("-inf"))
+
+    def restarted(self) -> None:
+        """The stage lost all that it held: it loads anew what it is to hold in the end."""
+        self.former = None
+        if self.newest is not None and self.newest.phase is not Phase.WATCH:
+            self.newest = Following(self.newest.plan, Phase.PREPARE)
+
+    def confirmed(self, target: Target, now_s: float) -> list[Effect]:
+        """A frame stamped with `target` arrived: its sender knows that all stages are ready."""
+        if self.newest is None or self.newest.target != target or self.newest.phase is not Phase.READY:
+            return []
+        return self._activate(self.newest, now_s)
+
+    # --- the rules
 
     def step(self, view: View, now_s: float) -> list[Effect]:
         """Look at the mesh once more; return what to do, in order."""
-        self._epoch_seen = max(self._epoch_seen, highest_epoch(view.members))
+        self._note(view, now_s)
         effects = self._demote(view)
-        effects += self._adopt(self._greatest_valid(view))
-        self._hold(view, now_s)
-        if (proposal := self._proposal(view, now_s)) is not None:
-            effects += self._adopt(proposal)
-        return effects + self._activate(view)
+        effects += self._expire(view, now_s)
+        effects += self._adopt(self._greatest_wanted(view))
+        effects += self._adopt(self._proposal(view, now_s))
+        effects += self._prepare(view, now_s)
+        return effects + self._take_over(view, now_s)
 
-    def why_invalid(self, plan: Plan, view: View) -> str:
-        """Why `plan` cannot be followed now; empty when it can."""
-        desired = view.desired
-        if desired is None or (plan.model, plan.fingerprint) != (desired.name, desired.fingerprint):
-            return f"the mesh no longer runs {plan.model} ({plan.fingerprint[:8]})"
-        present = {m.record.peer: m for m in view.members if m.is_present}
-        for stage in plan.ring.stages:
-            member = present.get(stage.peer)
-            if member is None:
-                return f"{_name(view.members, stage.peer)} is gone"
-            record = member.record
-            if record.run != stage.run:
-                return f"{record.name} was started anew"
-            if record.fingerprint != plan.fingerprint:
-                return f"{record.name} does not have these files of {plan.model}"
-            if view.footprint is None:
-                continue
-            if plan.ring.layer_count != len(view.footprint.layer_bytes):
-                return f"the plan covers {plan.ring.layer_count} layers, {plan.model} has others"
-            need_bytes = view.footprint.stage_bytes(stage.first_layer, stage.end_layer)
-            if need_bytes > record.memory_bytes:
-                return f"{record.name} offers {record.memory_bytes} bytes, its layers need {need_bytes}"
-        return ""
+    def is_released(self, view: View) -> bool:
+        """Whether this peer, which is leaving, is needed no more: others took over, or nobody can."""
+        if not any(followed.phase is not Phase.WATCH for followed in (self.former, self.newest) if followed):
+            return True
+        others = (m for m in view.members if m.is_available and m.record.peer != self._peer)
+        if not any(others):
+            return True
+        asked = view.question.candidates if view.question else ()
+        is_without_this = all(candidate.peer != self._peer for candidate in asked)
+        return is_without_this and isinstance(view.answer, Infeasible)
 
-    def _demote(self, view: View) -> list[Effect]:
-        if self.plan is None or not (reason := self.why_invalid(self.plan, view)):
-            return []
-        withdrawn, self.plan, self.phase = self.plan, None, Phase.IDLE
-        return [Withdraw(withdrawn, reason)]
-
-    def _greatest_valid(self, view: View) -> Plan | None:
-        published = {
-            m.record.plan.target: m.record.plan for m in view.members if m.is_present and m.record.plan
-        }
-        for target in sorted(published, reverse=True):
-            if not self.why_invalid(published[target], view):
-                return published[target]
-        return None
-
-    def _adopt(self, plan: Plan | None) -> list[Effect]:
-        if plan is None or (self.plan is not None and plan.target <= self.plan.target):
-            return []
-        self._epoch_seen = max(self._epoch_seen, plan.epoch)
-        self.plan = plan
-        stage = plan.ring.stage_of(self._peer)
-        self.phase = Phase.PREPARE if stage else Phase.WATCH
-        return [Prepare(plan)] if stage else []
-
-    def _hold(self, view: View, now_s: float) -> None:
-        """Remember since when the planner gives the same ring, and since when somebody is suspect."""
-        ring = view.candidate if isinstance(view.candidate, Ring) else None
+    def _note(self, view: View, now_s: float) -> None:
+        """Remember the greatest epoch, and since when things are as they are (R1)."""
+        epochs = (follow.target.epoch for follow in view.follows(of_present=False))
+        self._epoch_seen = max(self._epoch_seen, *epochs, 0)
+        ring = view.answer.ring if isinstance(view.answer, Answer) else None
         if ring is None:
             self._held = None
         elif self._held is None or self._held[0] != ring:
             self._held = (ring, now_s)
-        if not any(m.status is Status.SUSPECT for m in view.members):
-            self._suspected_since_s = None
-        elif self._suspected_since_s is None:
-            self._suspected_since_s = now_s
+        if not view.has_suspects and _bodies(view).keys() >= _published(view):
+            self._unclear_since_s = None
+        elif self._unclear_since_s is None:
+            self._unclear_since_s = now_s
+
+    def _demote(self, view: View) -> list[Effect]:
+        """Let go of plans that cannot be kept (R8)."""
+        effects: list[Effect] = []
+        if self.former is not None and (reason := why_invalid(self.former.plan, view)):
+            effects.append(Withdraw(self.former.plan, reason))
+            self.former = None
+        if self.newest is not None and (reason := self._why_dropped(self.newest, view)):
+            effects.append(Withdraw(self.newest.plan, reason))
+            self._fall_back()
+        return effects
+
+    def _why_dropped(self, newest: Following, view: View) -> str:
+        if reason := why_invalid(newest.plan, view):
+            return reason
+        former = self.former
+        if former is None or former.phase is Phase.DRAIN or why_unwanted(former.plan, view):
+            return ""
+        # It is to be replaced before it has ever computed: what computes now does as well.
+        return why_unwanted(newest.plan, view)
+
+    def _give_up(self, target: Target) -> None:
+        self._given_up = target
+        # Whatever it tells the others of itself because of this comes first.
+        self._held = None
+        self._fall_back()
+
+    def _fall_back(self) -> None:
+        """Go on with what still computes, if anything does."""
+        self.newest = None
+        if self.former is not None and self.former.phase is Phase.ACTIVE:
+            self.newest, self.former = self.former, None
+
+    def _expire(self, view: View, now_s: float) -> list[Effect]:
+        """End what takes too long, and what has no room any more (R4, R9)."""
+        effects: list[Effect] = []
+        newest, former = self.newest, self.former
+        if newest is not None and newest.phase is Phase.PREPARE and now_s >= newest.until_s:
+            self._give_up(newest.target)
+            effects.append(GiveUp(newest.plan, "loading its layers takes far longer than its disk needs"))
+        elif newest is not None and newest.is_begun and former and not self._has_room_for_both(view):
+            self.former = None
+            effects.append(Withdraw(former.plan, "there is no memory for it beside the next one"))
+        if self.former is not None and self.former.phase is Phase.DRAIN and now_s >= self.former.until_s:
+            effects.append(Drop(self.former.plan))
+            self.former = None
+        return effects
+
+    def _greatest_wanted(self, view: View) -> Plan | None:
+        """The greatest plan that others follow, if this peer should take it up (R2)."""
+        bodies = _bodies(view)
+        for target in sorted(_published(view), reverse=True):
+            if self.newest is not None and target <= self.newest.target:
+                return None
+            plan = bodies.get(target)
+            if plan is not None and not why_invalid(plan, view) and not why_unwanted(plan, view):
+                return plan if self._may_take_up(plan) else None
+        return None
+
+    def _may_take_up(self, plan: Plan) -> bool:
+        """Whether this peer would not go back by it: to less than it held layers for, or what it gave up."""
+        if plan.ring.stage_of(self._peer) is None:
+            return True
+        return plan.target >= self._greatest_held and plan.target != self._given_up
+
+    def _adopt(self, plan: Plan | None) -> list[Effect]:
+        """Take up `plan` beside what computes; whatever else was followed makes way for it."""
+        if plan is None:
+            return []
+        self._epoch_seen = max(self._epoch_seen, plan.epoch)
+        effects: list[Effect] = []
+        if self.newest is not None and self.newest.phase is Phase.ACTIVE:
+            if self.former is not None:
+                effects.append(Drop(self.former.plan))
+            self.former = self.newest
+        elif self.newest is not None and self.newest.is_begun:
+            effects.append(Drop(self.newest.plan))
+        is_stage = plan.ring.stage_of(self._peer) is not None
+        self.newest = Following(plan, Phase.PREPARE if is_stage else Phase.WATCH)
+        if is_stage:
+            self._greatest_held = plan.target
+        return effects
 
     def _proposal(self, view: View, now_s: float) -> Plan | None:
-        if self._held is None or view.desired is None or self._is_waiting_for_suspect(now_s):
+        """The planner's ring as a new plan, where none can stay or a much better one is possible (R3)."""
+        if self._held is None or view.desired is None or self._is_unclear(now_s):
             return None
         if self.is_first and able_peers(view.members, view.desired) < view.min_peers:
             return None
         ring, since_s = self._held
-        patience_s = self._timing.settle_s if self.plan is None else self._timing.improve_s
-        if now_s - since_s < patience_s:
+        present = self.newest.plan if self.newest else None
+        stays = present is not None and not why_unwanted(present, view)
+        if now_s - since_s < self._patience_s(ring, present.ring if present and stays else None, view):
             return None
-        if self.plan is not None and not _is_wider(ring, self.plan.ring, view.desired.spread):
+        if present is not None and stays and not self._is_worth_it(view, present.ring):
             return None
         plan = Plan(Epoch(self._epoch_seen + 1), view.desired.name, view.desired.fingerprint, ring)
-        return None if self.why_invalid(plan, view) else plan
+        if present is not None and plan.digest == present.digest:
+            return None
+        return None if why_invalid(plan, view) or why_unwanted(plan, view) else plan
 
-    def _is_waiting_for_suspect(self, now_s: float) -> bool:
-        since_s = self._suspected_since_s
+    def _patience_s(self, ring: Ring, present: Ring | None, view: View) -> float:
+        if present is None or view.desired is None:
+            return self._timing.settle_s
+        is_asked_for = is_nearer(ring, present, view.desired.spread)
+        return self._timing.widen_s if is_asked_for else self._timing.improve_s
+
+    def _is_worth_it(self, view: View, present: Ring) -> bool:
+        if not isinstance(view.answer, Answer) or view.question is None or view.desired is None:
+            return False
+        # An answer to a question about another ring says nothing of this one.
+        is_about_it = view.question.present == present
+        return is_about_it and is_better(view.answer, present, view.desired.spread, self._timing.payback_s)
+
+    def _is_unclear(self, now_s: float) -> bool:
+        since_s = self._unclear_since_s
         return since_s is not None and now_s - since_s < self._timing.suspect_patience_s
 
-    def _activate(self, view: View) -> list[Effect]:
-        if self.plan is None or self.phase is not Phase.READY:
+    def _prepare(self, view: View, now_s: float) -> list[Effect]:
+        """Load the newest plan's layers beside the former's, or after it where both do not fit (R9)."""
+        newest, former = self.newest, self.former
+        if newest is None or newest.phase is not Phase.PREPARE or newest.is_begun:
             return []
-        if not is_live(self.plan, view.members, except_for=self._peer):
+        if former is not None and not self._has_room_for_both(view):
+            return self._phase_out(former, now_s)
+        self.newest = replace(newest, is_begun=True, until_s=now_s + self._load_patience_s(view))
+        return [Prepare(newest.plan)]
+
+    def _has_room_for_both(self, view: View) -> bool:
+        if self.newest is None or self.former is None or view.footprint is None:
+            return True
+        mine = self.newest.plan.ring.stage_of(self._peer), self.former.plan.ring.stage_of(self._peer)
+        own = view.present.get(self._peer)
+        if mine[0] is None or mine[1] is None or own is None:
+            return True
+        return both_bytes(view.footprint, mine[0], mine[1]) <= own.memory_bytes
+
+    def _load_patience_s(self, view: View) -> float:
+        """How long loading may take: three times what the disk needs, and some slack (R4)."""
+        own = view.present.get(self._peer)
+        stage = self.newest.plan.ring.stage_of(self._peer) if self.newest else None
+        if view.footprint is None or own is None or stage is None:
+            return self._timing.load_slack_s
+        size_bytes = view.footprint.load_bytes(stage.first_layer, stage.end_layer)
+        return 3 * size_bytes / ((own.disk_mb_s or _USUAL_DISK_MB_S) * 1e6) + self._timing.load_slack_s
+
+    def _take_over(self, view: View, now_s: float) -> list[Effect]:
+        """Compute under the newest plan once all its stages are ready (R5)."""
+        newest = self.newest
+        if newest is None:
             return []
-        self.phase = Phase.ACTIVE
-        return [Activate(self.plan)]
+        if newest.phase is Phase.READY and is_ready(newest.plan, view.members, except_for=self._peer):
+            return self._activate(newest, now_s)
+        if newest.phase is Phase.WATCH and self.former and is_live(newest.plan, view.members):
+            return self._phase_out(self.former, now_s)
+        return []
 
-    def confirmed(self, target: Target) -> list[Effect]:
-        """A frame stamped with `target` arrived: its sender knows that all stages are ready."""
-        if self.plan is None or self.plan.target != target or self.phase is not Phase.READY:
+    def _activate(self, newest: Following, now_s: float) -> list[Effect]:
+        self.newest = replace(newest, phase=Phase.ACTIVE)
+        effects: list[Effect] = [Activate(newest.plan)]
+        return effects + (self._phase_out(self.former, now_s) if self.former else [])
+
+    def _phase_out(self, former: Following, now_s: float) -> list[Effect]:
+        if former.phase is Phase.DRAIN:
             return []
-        self.phase = Phase.ACTIVE
-        return [Activate(self.plan)]
+        self.former = replace(former, phase=Phase.DRAIN, until_s=now_s + self._timing.drain_s)
+        return [PhaseOut(former.plan)]
 
 
-def able_peers(members: Sequence[Member], desired: DesiredModel | None) -> int:
-    """How many members are present and have the files of what the mesh should run."""
-    return sum(
-        m.is_present and desired is not None and m.record.fingerprint == desired.fingerprint for m in members
-    )
+def _bodies(view: View) -> dict[Target, Plan]:
+    return {plan.target: plan for plan in view.plans}
 
 
-def is_live(plan: Plan, members: Sequence[Member], except_for: PeerId | None = None) -> bool:
-    """Whether the records of all stages say that they are loaded for exactly this plan."""
-    records = {m.record.peer: m.record for m in members}
-    return all(
-        stage.peer == except_for
-        or (
-            (record := records.get(stage.peer)) is not None
-            and record.run == stage.run
-            and record.phase.is_loaded
-            and record.target == plan.target
-        )
-        for stage in plan.ring.stages
-    )
-
-
-def _is_wider(ring: Ring, present: Ring, spread: int) -> bool:
-    """Whether a valid plan should give way: the mesh grew, and the model is to be spread further."""
-    if spread == SPREAD_ALL or spread > 0:
-        return len(ring.stages) > len(present.stages)
-    return False
-
-
-def _name(members: Sequence[Member], peer: PeerId) -> str:
-    return next((m.record.name for m in members if m.record.peer == peer), peer[:8])
+def _published(view: View) -> set[Target]:
+    """What those who are here follow; what they only finish is not taken up again."""
+    return {follow.target for follow in view.follows(of_present=True) if follow.phase is not Phase.DRAIN}

@@ -3,16 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .agreement import is_live
 from .desire import DesiredModel, spread_text
-from .member import Member, Phase, Status
+from .member import Member, Status
 from .plan import Plan
+from .record import PeerRecord, Phase
 from .ring import PeerId
+from .serving import is_live
 
 
 @dataclass(frozen=True, slots=True)
 class MemberView:
-    """A member: who, where, how much memory it offers, and which layers it holds (first, end)."""
+    """A member: who, where, how much memory it offers, and which layers it holds (first, end).
+
+    phase: how far it is with the plan that is shown.
+    """
 
     peer: PeerId
     name: str
@@ -30,7 +34,8 @@ class MemberView:
 class MeshSnapshot:
     """The mesh: what it runs, under which plan, who is in it.
 
-    is_live: every stage of the plan is loaded. reason: why not, empty when it is.
+    plan: the one that serves, or else the one that is prepared. is_live: it serves. reason: why not, empty
+    when it does.
     """
 
     mesh: str
@@ -50,7 +55,7 @@ def picture(
     members: Sequence[Member],
     reason: str,
 ) -> MeshSnapshot:
-    """Draw what the members' records say. `reason` counts only while no ring is live."""
+    """Draw what the members' records say of `plan`. `reason` counts only while it is not live."""
     live = plan is not None and is_live(plan, members)
     return MeshSnapshot(
         mesh=mesh,
@@ -64,6 +69,12 @@ def picture(
     )
 
 
+def phase_of(record: PeerRecord, plan: Plan | None) -> Phase:
+    """How far a peer is with a plan."""
+    follow = record.follow(plan.target) if plan else None
+    return follow.phase if follow else Phase.IDLE
+
+
 def _view(member: Member, plan: Plan | None) -> MemberView:
     record = member.record
     stage = plan.ring.stage_of(record.peer) if plan else None
@@ -71,7 +82,7 @@ def _view(member: Member, plan: Plan | None) -> MemberView:
         peer=record.peer,
         name=record.name,
         status=member.status,
-        phase=record.phase,
+        phase=phase_of(record, plan),
         release=record.release,
         addresses=record.addresses,
         api=record.api,

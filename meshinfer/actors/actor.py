@@ -97,6 +97,7 @@ class Actor(ABC, Generic[M]):
     def __init__(self, mailbox: Mailbox[M]) -> None:
         self.mailbox = mailbox
         self.tasks = asyncio.TaskGroup()
+        self._ticked_s = float("-inf")
 
     async def run(self) -> None:
         """Live until cancelled or until something unexpected is raised."""
@@ -109,17 +110,24 @@ class Actor(ABC, Generic[M]):
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
-        due_s = loop.time()
         while True:
-            if self.tick_s is not None and loop.time() >= due_s:
+            wait_s = self.wait_s()
+            if wait_s is not None and wait_s <= 0:
                 await self.tick()
-                due_s = loop.time() + self.tick_s
+                self._ticked_s = loop.time()
+                continue
             try:
-                async with asyncio.timeout_at(due_s if self.tick_s is not None else None):
+                async with asyncio.timeout(wait_s):
                     message = await self.mailbox.take()
             except TimeoutError:
                 continue
             await self.handle(message)
+
+    def wait_s(self) -> float | None:
+        """Seconds until `tick` is due; None where it never is. As `tick_s` says, unless overridden."""
+        if self.tick_s is None:
+            return None
+        return self._ticked_s + self.tick_s - asyncio.get_running_loop().time()
 
     async def begin(self) -> None:
         """Called once before the first message."""

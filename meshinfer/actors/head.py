@@ -1,8 +1,8 @@
-"""The head of the ring: admits sessions, feeds prompts in pieces, and keeps each answer going round."""
+"""The head of rings: admits sessions, feeds prompts in pieces, and keeps each answer going round."""
 
 import logging
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import assert_never
 
 from meshinfer.config import RequestLimits
@@ -18,16 +18,17 @@ from meshinfer.messages import (
     Submit,
     WrongEpoch,
 )
+from meshinfer.topology.ring import PeerId
 from meshinfer.topology.target import Target
 
 from .actor import Actor, Mailbox
-from .mail import Close, Envelope, LinkLost, Open
+from .mail import Clear, Close, Drain, Envelope, HeadOrder, LinkLost, Open
 from .post import Post
 
 logger = logging.getLogger(__name__)
 
 
-HeadMessage = Open | Close | Envelope | LinkLost
+HeadMessage = HeadOrder | Envelope | LinkLost
 
 
 @dataclass(slots=True)
@@ -39,62 +40,113 @@ class _Running:
     returned: int = 0
 
 
+@dataclass(slots=True)
+class _Ring:
+    """What goes round under one plan. is_open: whether it admits; otherwise what runs goes on to its end."""
+
+    kv_tokens: int
+    is_open: bool = True
+    running: dict[SessionId, _Running] = field(default_factory=dict)
+    waiting: deque[Submit] = field(default_factory=deque)
+
+    def has_room_for(self, submit: Submit) -> bool:
+        """Whether every stage has KV memory for it beside what runs."""
+        taken = sum(_tokens(running.submit) for running in self.running.values())
+        return taken + _tokens(submit) <= self.kv_tokens
+
+    def sessions_of(self, origin: PeerId) -> list[SessionId]:
+        """What a peer began here."""
+        submits = [running.submit for running in self.running.values()] + list(self.waiting)
+        return [submit.session for submit in submits if submit.origin == origin]
+
+
 class Head(Actor[HeadMessage]):
-    """Sessions circulate side by side; each has at most `prefill_window` frames under way."""
+    """Sessions circulate side by side; each has at most `prefill_window` frames under way.
+
+    While one plan takes over from another there are two rings: new sessions go to the later one.
+    """
 
     def __init__(self, mailbox: Mailbox[HeadMessage], *, post: Post, limits: RequestLimits) -> None:
         super().__init__(mailbox)
         self._post = post
         self._me = post.own.peer
         self._limits = limits
-        self._target: Target | None = None
-        self._kv_tokens = 0
-        self._running: dict[SessionId, _Running] = {}
-        self._waiting: deque[Submit] = deque()
+        self._rings: dict[Target, _Ring] = {}
 
     async def handle(self, message: HeadMessage) -> None:
         """Carry out one message."""
         match message:
+            case Clear():
+                self._rings.clear()
             case Open(target, kv_tokens):
-                if target != self._target:
-                    self._forget_all()
-                self._target, self._kv_tokens = target, kv_tokens
-            case Close():
-                self._target = None
-                self._forget_all()
+                await self._open(target, kv_tokens)
+            case Drain(target):
+                await self._drain(target)
+            case Close(target):
+                self._rings.pop(target, None)
             case LinkLost(peer):
-                await self._drop([s for s, origin in self._origins() if origin == peer])
+                for ring in list(self._rings.values()):
+                    await self._drop(ring, ring.sessions_of(peer))
             case Envelope(_, Submit() as submit):
                 await self._submit(submit)
             case Envelope(_, StepDone() as done):
                 await self._step_done(done)
-            case Envelope(_, Cancel(session, _) | WrongEpoch(session, _, _) | Failed(session, _, _, _, _)):
-                await self._drop([session])
+            case Envelope(
+                _, Cancel(session, target) | WrongEpoch(session, target, _) | Failed(session, target, _, _, _)
+            ):
+                if (held := self._rings.get(target)) is not None:
+                    await self._drop(held, [session])
             case Envelope():
                 message.release()
             case _:
                 assert_never(message)
 
+    # --- rings
+
+    async def _open(self, target: Target, kv_tokens: int) -> None:
+        ring = self._rings.setdefault(target, _Ring(kv_tokens))
+        ring.kv_tokens, ring.is_open = kv_tokens, True
+        await self._admit()
+
+    async def _drain(self, target: Target) -> None:
+        """Send those who wait to the ring that takes over; what runs goes on."""
+        ring = self._rings.get(target)
+        if ring is None:
+            return
+        ring.is_open = False
+        waiting, ring.waiting = list(ring.waiting), deque()
+        for submit in waiting:
+            await self._send_back(submit)
+
+    @property
+    def _open_target(self) -> Target | None:
+        return max((target for target, ring in self._rings.items() if ring.is_open), default=None)
+
+    async def _send_back(self, submit: Submit) -> None:
+        wrong = WrongEpoch(submit.session, submit.target, self._open_target)
+        await self._post.send(submit.origin, wrong)
+
     # --- admission
 
     async def _submit(self, submit: Submit) -> None:
-        if self._target is None or submit.target != self._target:
-            await self._post.send(submit.origin, WrongEpoch(submit.session, submit.target, self._target))
-        elif submit.session in self._running or any(w.session == submit.session for w in self._waiting):
+        ring = self._rings.get(submit.target)
+        if ring is None or not ring.is_open:
+            await self._send_back(submit)
+        elif submit.session in ring.running or any(w.session == submit.session for w in ring.waiting):
             await self._refuse(submit, "a session of this id is open already", is_full=False)
         elif not submit.prompt:
             await self._refuse(submit, "the prompt is empty", is_full=False)
-        elif _tokens(submit) > self._kv_tokens:
+        elif _tokens(submit) > ring.kv_tokens:
             reason = (
                 f"prompt and answer take {_tokens(submit)} tokens of KV cache, "
-                f"the ring has memory for {self._kv_tokens}: ask for fewer tokens, or add a peer"
+                f"the ring has memory for {ring.kv_tokens}: ask for fewer tokens, or add a peer"
             )
             await self._refuse(submit, reason, is_full=False)
-        elif len(self._waiting) >= self._limits.max_waiting:
-            reason = f"{len(self._running)} requests are running and {len(self._waiting)} wait already"
+        elif len(ring.waiting) >= self._limits.max_waiting:
+            reason = f"{len(ring.running)} requests are running and {len(ring.waiting)} wait already"
             await self._refuse(submit, reason, is_full=True)
         else:
-            self._waiting.append(submit)
+            ring.waiting.append(submit)
             await self._admit()
 
     async def _refuse(self, submit: Submit, reason: str, *, is_full: bool) -> None:
@@ -102,17 +154,15 @@ class Head(Actor[HeadMessage]):
 
     async def _admit(self) -> None:
         """Let waiting sessions in, in their order, while there is room."""
-        while self._waiting and self._has_room_for(self._waiting[0]):
-            submit = self._waiting.popleft()
-            running = self._running[submit.session] = _Running(submit)
-            await self._post.send(submit.origin, Admitted(submit.session, submit.target))
-            await self._feed_prompt(running)
+        for ring in list(self._rings.values()):
+            while ring.waiting and self._has_place() and ring.has_room_for(ring.waiting[0]):
+                submit = ring.waiting.popleft()
+                running = ring.running[submit.session] = _Running(submit)
+                await self._post.send(submit.origin, Admitted(submit.session, submit.target))
+                await self._feed_prompt(running)
 
-    def _has_room_for(self, submit: Submit) -> bool:
-        if len(self._running) >= self._limits.max_running:
-            return False
-        taken = sum(_tokens(running.submit) for running in self._running.values())
-        return taken + _tokens(submit) <= self._kv_tokens
+    def _has_place(self) -> bool:
+        return sum(len(ring.running) for ring in self._rings.values()) < self._limits.max_running
 
     # --- circulation
 
@@ -145,12 +195,13 @@ class Head(Actor[HeadMessage]):
         await self._post.send(self._me, frame)
 
     async def _step_done(self, done: StepDone) -> None:
-        running = self._running.get(done.session)
-        if running is None or done.target != self._target:
+        ring = self._rings.get(done.target)
+        running = ring.running.get(done.session) if ring else None
+        if ring is None or running is None:
             return
         running.returned = done.position
         if done.finish is not None:
-            await self._drop([done.session])
+            await self._drop(ring, [done.session])
         elif done.token is None:
             await self._feed_prompt(running)
         else:
@@ -158,22 +209,14 @@ class Head(Actor[HeadMessage]):
 
     # --- ends
 
-    async def _drop(self, sessions: list[SessionId]) -> None:
+    async def _drop(self, ring: _Ring, sessions: list[SessionId]) -> None:
         """Release sessions on all stages, behind their last frames, and let others in."""
         for session in sessions:
-            running = self._running.pop(session, None)
+            running = ring.running.pop(session, None)
             if running is not None:
                 await self._post.send(self._me, Release(session, running.submit.target))
-        self._waiting = deque(w for w in self._waiting if w.session not in sessions)
+        ring.waiting = deque(w for w in ring.waiting if w.session not in sessions)
         await self._admit()
-
-    def _origins(self) -> list[tuple[SessionId, str]]:
-        submits = [running.submit for running in self._running.values()] + list(self._waiting)
-        return [(submit.session, submit.origin) for submit in submits]
-
-    def _forget_all(self) -> None:
-        self._running.clear()
-        self._waiting.clear()
 
 
 def _tokens(submit: Submit) -> int:

@@ -10,13 +10,14 @@ from meshinfer import wire
 from meshinfer.config import ActorLimits
 from meshinfer.messages import Farewell, Hello
 from meshinfer.topology.ring import PeerId
+from meshinfer.topology.sync import Parcel, SyncDelta, SyncDigest
 from meshinfer.transports.base import Address, Link, Listener, Transport
 from meshinfer.transports.dialing import Backoff, dial_until
 from meshinfer.transports.errors import DialFailed, LinkClosed, LinkError, ProtocolError, TransportError
 
 from .actor import Actor, Mailbox, Reply, Tells
 from .line import Deliver, Line, greet
-from .mail import Leave, LinkDown, LinkEvent, LinkUp, Reach, Refusing, Send
+from .mail import Leave, LinkDown, LinkEvent, LinkUp, Reach, Refusing, Reintroduce, Send, Undelivered
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +36,10 @@ class _Ended:
     reason: str
 
 
-LinksMessage = Send | Reach | Leave | _Greeted | _Ended
+_REPEATED = (SyncDigest, SyncDelta, Parcel)
+"""Gossip repeats itself, so nobody needs to know that it was lost."""
+
+LinksMessage = Send | Reach | Reintroduce | Leave | _Greeted | _Ended
 
 
 class Links(Actor[LinksMessage]):
@@ -78,9 +82,13 @@ class Links(Actor[LinksMessage]):
         """Carry out one message."""
         match message:
             case Send(peer, inner):
-                self._send(peer, inner)
+                await self._send(peer, inner)
             case Reach():
                 self._reach(message)
+            case Reintroduce(hello):
+                self._hello = hello
+                for line in self._lines.values():
+                    line.finish(Farewell(f"{hello.name} was taken for dead and begins anew"))
             case Leave(reason, done):
                 self._leaving = done
                 for line in self._lines.values():
@@ -93,10 +101,12 @@ class Links(Actor[LinksMessage]):
             case _:
                 assert_never(message)
 
-    def _send(self, peer: PeerId, message: wire.Message) -> None:
+    async def _send(self, peer: PeerId, message: wire.Message) -> None:
         line = self._lines.get(peer)
         if line is None:
             logger.debug("no link to %s for %s", peer[:8], type(message).__name__)
+            if not isinstance(message, _REPEATED):
+                await self._events.tell(Undelivered(peer))
         elif not line.send(message):
             logger.warning("%s takes nothing any more, its link is closed", line.peer.name)
             line.ended.set()

@@ -9,8 +9,9 @@ from meshinfer.errors import MeshError
 from meshinfer.messages import Farewell, Finish, Hello, Opening, SessionId
 from meshinfer.model.base import ModelCard, ModelFiles, Tokenizer
 from meshinfer.topology.desire import DesiredModel
-from meshinfer.topology.member import Member, PeerRecord
+from meshinfer.topology.member import Member
 from meshinfer.topology.plan import Plan
+from meshinfer.topology.record import PeerRecord, Resident
 from meshinfer.topology.ring import PeerId
 from meshinfer.topology.target import Target
 from meshinfer.transports.base import Address, Buffer
@@ -46,7 +47,7 @@ class LinkLost:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Carry a message to a peer; without a link it is dropped, and membership tells why."""
+    """Carry a message to a peer; without a link it is lost, and membership is told."""
 
     peer: PeerId
     message: wire.Message
@@ -66,6 +67,13 @@ class Leave:
 
     reason: str
     done: Reply[None]
+
+
+@dataclass(frozen=True, slots=True)
+class Reintroduce:
+    """This peer began a new life: end all links, and greet as `hello` from now on."""
+
+    hello: Hello
 
 
 # --- from links to membership
@@ -94,14 +102,51 @@ class Refusing:
     peer: PeerId
 
 
+@dataclass(frozen=True, slots=True)
+class Undelivered:
+    """There is no link to a peer, so a message to it was lost."""
+
+    peer: PeerId
+
+
 # --- to membership
 
 
 @dataclass(frozen=True, slots=True)
 class Publish:
-    """Change this peer's own record; run and version are kept by membership."""
+    """Change this peer's own record; run and version are kept by membership.
+
+    plans: bodies of the plans that the record follows from now on; others fetch them from here.
+    """
 
     change: Callable[[PeerRecord], PeerRecord]
+    plans: tuple[Plan, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Flapped:
+    """This peer could not do what a plan counted on it for: let plans do without it for a while."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """This peer, which is leaving, is needed no more: others took over, or nobody can. Said once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Depart:
+    """This peer wants to leave: let others take over. Answered when it is needed no more."""
+
+    done: Reply[None]
+
+
+@dataclass(frozen=True, slots=True)
+class SayGoodbye:
+    """Tell everybody that this peer is gone. Answered when that was said."""
+
+    done: Reply[None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +161,11 @@ class Desire:
 
 @dataclass(frozen=True, slots=True)
 class ViewChanged:
-    """The mesh as seen from here, for placement."""
+    """The mesh as seen from here, for placement. plans: all bodies that are known here, whoever told them."""
 
     members: tuple[Member, ...]
     desired: DesiredModel | None
+    plans: tuple[Plan, ...] = ()
 
 
 # --- from weights to placement, and back
@@ -157,8 +203,15 @@ class Unusable:
 
 
 @dataclass(frozen=True, slots=True)
+class Clear:
+    """Placement begins anew, and knows of no plan: let go of all. Goes to the head too."""
+
+
+@dataclass(frozen=True, slots=True)
 class Install:
-    """Load the layers that `plan` gives this peer; what the last plan left in memory is used again."""
+    """Load the layers that `plan` gives this peer, while other plans are computed; what lies in memory of
+    the same layers is used again.
+    """
 
     plan: Plan
     files: ModelFiles
@@ -173,8 +226,15 @@ class Engage:
 
 
 @dataclass(frozen=True, slots=True)
+class Drain:
+    """Another plan takes over: under `target` finish what runs, and begin nothing. Goes to the head too."""
+
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
 class Retire:
-    """The plan is no longer valid: compute nothing more under it."""
+    """The plan is over, or no longer valid: compute nothing more under it."""
 
     target: Target
 
@@ -189,10 +249,34 @@ class Began:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The layers of `target` are in memory; kv_tokens is the room for KV cache beside them."""
+    """The layers of `target` are in memory; kv_tokens is the room for KV cache beside them.
+
+    Said again when that room changed, because another plan's layers came or went.
+    """
 
     target: Target
     kv_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """Which layers lie in memory from now on, for whatever plan."""
+
+    resident: tuple[Resident, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """No session is left under `target`, which takes no new ones."""
+
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
+class Paced:
+    """What a decode step costs here, per MiB of weights: the median of the last ones."""
+
+    ns_per_mib: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +299,10 @@ class Confirmed:
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """This peer is the head of a live ring; kv_tokens is the room of its tightest stage."""
+    """This peer is the head of a live ring; kv_tokens is the room of its tightest stage.
+
+    Said again when that room changed.
+    """
 
     target: Target
     kv_tokens: int
@@ -223,7 +310,9 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """It is so no longer: forget all sessions, their origins bring them back."""
+    """The ring of `target` is no more: forget its sessions, their origins bring them back."""
+
+    target: Target
 
 
 # --- to requests
@@ -233,12 +322,15 @@ class Close:
 class Serving:
     """The plan that sessions go to: live, or None with the reason why there is none.
 
-    is_forming: a plan is agreed on, and its stages load.
+    is_forming: a plan is agreed on, and its stages load. is_paused: because of `reason` nothing new is
+    submitted to the plan, while what runs goes on. kept: other plans whose stages finish what runs.
     """
 
     plan: Plan | None
     reason: str
     is_forming: bool = False
+    is_paused: bool = False
+    kept: tuple[Target, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +362,7 @@ class Abandon:
     session: SessionId
 
 
-LinkEvent = LinkUp | LinkDown | Refusing
-StageEvent = Began | Loaded | LoadFailed | Confirmed
-StageOrder = Install | Engage | Retire
+LinkEvent = LinkUp | LinkDown | Refusing | Undelivered
+StageEvent = Began | Loaded | LoadFailed | Confirmed | Drained | Holds | Paced
+StageOrder = Clear | Install | Engage | Drain | Retire
+HeadOrder = Clear | Open | Drain | Close

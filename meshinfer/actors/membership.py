@@ -1,120 +1,292 @@
-"""Owns this peer's view of the mesh: heartbeats out, gossip in, and who is worth dialling."""
+"""Owns this peer's view of the mesh: packets and links to the core, and what it wants said to the network."""
 
 import logging
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from typing import assert_never
 
-from meshinfer.topology.member import Status
-from meshinfer.topology.membership import Gossip, Membership
-from meshinfer.topology.ring import PeerId
-from meshinfer.transports.base import Address
-from meshinfer.transports.errors import ProtocolError
+from meshinfer.messages import Hello
+from meshinfer.topology.desire import first_wanted
+from meshinfer.topology.member import Member, Status
+from meshinfer.topology.membership import Membership
+from meshinfer.topology.outbox import Effect, NewLife, SendOnLink, SendPacket
+from meshinfer.topology.outbox import Reach as ReachPeer
+from meshinfer.topology.ring import PeerId, Run
+from meshinfer.topology.sync import Parcel, SyncDelta, SyncDigest
+from meshinfer.transports.address import datagram_address
+from meshinfer.transports.base import Address, Datagrams, Packet
+from meshinfer.transports.errors import BadAddress, LinkBroken, LinkClosed, ProtocolError
 
-from .actor import Actor, Mailbox, Tells
-from .mail import Desire, Envelope, LinkDown, LinkLost, LinkUp, Publish, Reach, Refusing, Send, ViewChanged
+from .actor import Actor, Mailbox, Reply, Tells
+from .mail import (
+    Depart,
+    Desire,
+    Envelope,
+    Flapped,
+    LinkDown,
+    LinkLost,
+    LinkUp,
+    Publish,
+    Reach,
+    Refusing,
+    Reintroduce,
+    Released,
+    SayGoodbye,
+    Send,
+    Undelivered,
+    ViewChanged,
+)
 
 logger = logging.getLogger(__name__)
 
+_ADDRESSES_EVERY_S = 30.0
 
-MembershipMessage = LinkUp | LinkDown | Refusing | Envelope | Publish | Desire
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """Datagrams that came in."""
+
+    packets: tuple[Packet, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reborn:
+    hello: Hello
+
+
+@dataclass(frozen=True, slots=True)
+class _Readdressed:
+    addresses: tuple[Address, ...]
+
+
+MembershipMessage = (
+    Arrived
+    | LinkUp
+    | LinkDown
+    | Refusing
+    | Undelivered
+    | Envelope
+    | Publish
+    | Flapped
+    | Released
+    | Depart
+    | SayGoodbye
+    | Desire
+    | _Reborn
+    | _Readdressed
+)
 
 
 class MembershipActor(Actor[MembershipMessage]):
-    """Speaks on every link each heartbeat, and at once when something changed."""
+    """Wakes when its core wants to, and whenever something comes in.
+
+    begin_run: persists a run greater than the given one, and returns this peer's new greeting.
+    find_addresses: where this peer can be reached now; machines move between networks.
+    pause: waits so many seconds.
+    """
 
     def __init__(
         self,
         mailbox: Mailbox[MembershipMessage],
         *,
         core: Membership,
-        heartbeat_s: float,
         now_s: Callable[[], float],
-        links: Tells[Send | Reach],
+        datagrams: Datagrams,
+        begin_run: Callable[[int], Awaitable[Hello]],
+        find_addresses: Callable[[], Awaitable[tuple[Address, ...]]],
+        pause: Callable[[float], Awaitable[None]],
+        links: Tells[Send | Reach | Reintroduce],
         viewers: tuple[Tells[ViewChanged], ...],
         on_link_lost: tuple[Tells[LinkLost], ...],
     ) -> None:
         super().__init__(mailbox)
-        self.tick_s = heartbeat_s
         self._core = core
         self._now_s = now_s
+        self._datagrams = datagrams
+        self._begin_run = begin_run
+        self._find_addresses = find_addresses
+        self._pause = pause
         self._links = links
         self._viewers = viewers
         self._on_link_lost = on_link_lost
-        self._linked: set[PeerId] = set()
+        self._departing: Reply[None] | None = None
+        self._has_left = False
         self._shown: ViewChanged | None = None
+        self._shown_revision = -1
+        self._namesakes: set[str] = set()
+        self._warned: Counter[str] = Counter()
 
-    async def handle(self, message: MembershipMessage) -> None:
-        """Merge one piece of news, and spread what it changed."""
-        now_s = self._now_s()
-        changed = False
-        match message:
-            case LinkUp(hello):
-                self._linked.add(hello.peer)
-                self._core.linked(hello.peer, now_s)
-                self._speak_to(hello.peer)
-            case LinkDown():
-                await self._unlinked(message, now_s)
-            case Refusing(peer):
-                self._core.refused(peer)
-            case Envelope(sender, Gossip() as gossip):
-                self._core.heard(sender.peer, gossip, now_s)
-                # What was learned here reaches the others with the next heartbeat: all are linked to all.
-            case Envelope(_, other):
-                raise ProtocolError(f"membership cannot take {type(other).__name__}")
-            case Publish(change):
-                changed = self._core.publish(change(self._core.own))
-            case Desire(model):
-                changed = self._core.desire(model)
-            case _:
-                assert_never(message)
-        if changed:
-            self._speak()
-        await self._show(now_s)
+    async def begin(self) -> None:
+        """Read datagrams, and notice when this machine moves to another network."""
+        self.tasks.create_task(self._read(), name="datagrams")
+        self.tasks.create_task(self._watch_addresses(), name="addresses")
 
-    async def _unlinked(self, down: LinkDown, now_s: float) -> None:
-        self._linked.discard(down.peer)
-        self._core.unlinked(down.peer, now_s)
-        if down.farewell is not None and down.farewell.leaving:
-            self._core.left(down.peer)
-        for mailbox in self._on_link_lost:
-            await mailbox.tell(LinkLost(down.peer))
-        self._reach_absent(now_s)
+    def wait_s(self) -> float | None:
+        """Until the core wants to be woken."""
+        return self._core.wake_s - self._now_s()
 
     async def tick(self) -> None:
-        """Heartbeat."""
-        now_s = self._now_s()
-        self._core.tick(now_s)
-        self._speak()
-        self._reach_absent(now_s)
-        await self._show(now_s)
+        """Do what the core finds due."""
+        await self._perform(self._core.tick(self._now_s()))
 
-    def _speak(self) -> None:
-        for peer in sorted(self._linked):
-            self._speak_to(peer)
+    async def handle(self, message: MembershipMessage) -> None:
+        """Take in one piece of news, and do what the core makes of it."""
+        core, now_s = self._core, self._now_s()
+        match message:
+            case Arrived(packets):
+                for packet in packets:
+                    await self._perform(core.packet(packet.source, packet.data, now_s))
+                self._warn_of_strangers()
+            case LinkUp(hello):
+                await self._perform(core.linked(hello.peer, Run(hello.run), now_s))
+            case LinkDown():
+                await self._unlinked(message, now_s)
+            case Undelivered(peer):
+                await self._tell_lost(peer)
+            case Refusing(peer):
+                await self._perform(core.refused(peer, now_s))
+            case Envelope(sender, (SyncDigest() | SyncDelta() | Parcel()) as told):
+                await self._perform(core.message(sender.peer, told, now_s))
+            case Envelope(_, other):
+                raise ProtocolError(f"membership cannot take {type(other).__name__}")
+            case Publish(change, plans):
+                await self._perform(core.publish(change(core.own), plans, now_s))
+            case Flapped(reason):
+                logger.warning("plans do without this peer for a while: %s", reason)
+                await self._perform(core.step_down(now_s))
+            case Desire(model):
+                await self._perform(core.desire(model, now_s))
+            case Depart(done):
+                await self._depart(done, now_s)
+            case Released():
+                self._released()
+            case SayGoodbye(done):
+                self._has_left = True
+                await self._perform(core.leave(now_s))
+                done.answer(None)
+            case _Reborn(hello):
+                await self._links.tell(Reintroduce(hello))
+                await self._perform(core.begin_run(Run(hello.run), now_s))
+            case _Readdressed(addresses):
+                await self._perform(core.publish(replace(core.own, addresses=addresses), (), now_s))
+            case _:
+                assert_never(message)
 
-    def _speak_to(self, peer: PeerId) -> None:
-        # Dropped when the links are busy: the next heartbeat says it again.
-        if not self._links.offer(Send(peer, self._core.gossip_for(peer))):
-            self._core.not_told(peer)
+    async def _perform(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case SendPacket(address, data):
+                    self._send(address, data)
+                case SendOnLink(peer, message):
+                    # Dropped when the links are busy: gossip repeats itself.
+                    self._links.offer(Send(peer, message))
+                case ReachPeer(peer, addresses):
+                    self._links.offer(Reach(tuple(Address(a) for a in addresses), peer))
+                case NewLife(than):
+                    logger.warning("others took this peer for dead, it begins anew")
+                    self.tasks.create_task(self._begin_anew(than), name="new life")
+                case _:
+                    assert_never(effect)
+        await self._show()
 
-    def _reach_absent(self, now_s: float) -> None:
-        for record in self._core.absent(now_s):
-            self._links.offer(Reach(tuple(Address(a) for a in record.addresses), record.peer))
+    def _send(self, address: str, data: bytes) -> None:
+        try:
+            self._datagrams.send(datagram_address(Address(address)), data)
+        except BadAddress as error:
+            logger.debug("a record names an address that is none: %s", error)
 
-    async def _show(self, now_s: float) -> None:
-        view = ViewChanged(self._core.members(now_s), self._core.desired)
+    # --- tasks beside the mailbox
+
+    async def _read(self) -> None:
+        while True:
+            try:
+                packets = await self._datagrams.receive()
+            except LinkClosed:
+                return
+            except LinkBroken as error:
+                # Gossip then travels on the links alone.
+                logger.error("no more datagrams can be received: %s", error)
+                return
+            await self.mailbox.tell(Arrived(tuple(packets)))
+
+    async def _begin_anew(self, than: int) -> None:
+        await self.mailbox.tell(_Reborn(await self._begin_run(than)))
+
+    async def _watch_addresses(self) -> None:
+        while True:
+            await self._pause(_ADDRESSES_EVERY_S)
+            addresses = await self._find_addresses()
+            if addresses != self._core.own.addresses:
+                logger.info("this peer can now be reached at %s", ", ".join(addresses))
+                await self.mailbox.tell(_Readdressed(addresses))
+
+    # --- links
+
+    async def _unlinked(self, down: LinkDown, now_s: float) -> None:
+        has_left = down.farewell is not None and down.farewell.leaving
+        effects = self._core.unlinked(down.peer, now_s, has_left=has_left)
+        await self._tell_lost(down.peer)
+        await self._perform(effects)
+
+    async def _tell_lost(self, peer: PeerId) -> None:
+        for mailbox in self._on_link_lost:
+            await mailbox.tell(LinkLost(peer))
+
+    # --- leaving
+
+    async def _depart(self, done: Reply[None], now_s: float) -> None:
+        core = self._core
+        self._departing = done
+        others = [m for m in core.members() if m.is_available and m.record.peer != core.own.peer]
+        if not others:
+            self._released()
+        else:
+            await self._perform(core.publish(replace(core.own, is_leaving=True), (), now_s))
+
+    def _released(self) -> None:
+        if self._departing is not None:
+            self._departing.answer(None)
+            self._departing = None
+
+    # --- what it shows
+
+    async def _show(self) -> None:
+        if self._core.revision == self._shown_revision or self._has_left:
+            return
+        self._shown_revision = self._core.revision
+        members = self._core.members()
+        view = ViewChanged(members, first_wanted(self._core.desired), self._core.plans)
         if view == self._shown:
             return
-        self._log(view)
+        self._log(members)
         self._shown = view
         for viewer in self._viewers:
             await viewer.tell(view)
 
-    def _log(self, view: ViewChanged) -> None:
+    def _log(self, members: tuple[Member, ...]) -> None:
         before = {m.record.peer: m.status for m in self._shown.members} if self._shown else {}
-        for member in view.members:
+        for member in members:
             record = member.record
             if before.get(record.peer) is not member.status and record.peer != self._core.own.peer:
                 # Suspicion comes and goes; the rest is what an operator would tell a colleague.
                 level = logging.DEBUG if member.status is Status.SUSPECT else logging.INFO
                 logger.log(level, "%s is %s", record.name, member.status.value)
+        names = Counter(m.record.name for m in members if m.is_present)
+        for name, count in names.items():
+            if count > 1 and name not in self._namesakes:
+                self._namesakes.add(name)
+                logger.warning("%d peers are called %s: tell them apart with --name", count, name)
+
+    def _warn_of_strangers(self) -> None:
+        """Say once what a user can do something about."""
+        counts = self._core.counts
+        for reason, advice in _ADVICE.items():
+            if counts[reason] and not self._warned[reason]:
+                self._warned[reason] = 1
+                logger.warning("%s", advice)
+
+
+_ADVICE = {
+    "other_version": "packets of another gossip protocol come in: run the same release everywhere",
+}

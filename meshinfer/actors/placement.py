@@ -1,41 +1,49 @@
 """Decides with the other peers who holds which layers, and sees to it that this peer holds its own."""
 
-import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from meshinfer.topology.agreement import (
-    Activate,
-    Agreement,
-    Effect,
-    Prepare,
-    View,
-    Withdraw,
-    able_peers,
-)
+from meshinfer.model.base import ModelCard
+from meshinfer.topology.agreement import Agreement
+from meshinfer.topology.asking import able_peers, question_for
 from meshinfer.topology.desire import DesiredModel
-from meshinfer.topology.member import Member, PeerRecord, Phase
-from meshinfer.topology.plan import Plan
-from meshinfer.topology.planner import Candidate, Footprint, Infeasible, Planner
-from meshinfer.topology.ring import PeerId, Ring
-from meshinfer.topology.snapshot import MeshSnapshot, picture
+from meshinfer.topology.following import Activate, Drop, Effect, GiveUp, PhaseOut, Prepare, Withdraw
+from meshinfer.topology.footprint import Footprint
+from meshinfer.topology.member import Member, Status
+from meshinfer.topology.plan import PLANNER_VERSION, Plan
+from meshinfer.topology.quantise import Steady
+from meshinfer.topology.question import Answer, Infeasible, Planner, Question
+from meshinfer.topology.record import PeerRecord, Phase, Resident
+from meshinfer.topology.ring import PeerId
+from meshinfer.topology.serving import kept_plans, serving_plan
+from meshinfer.topology.snapshot import MeshSnapshot, phase_of, picture
 from meshinfer.topology.target import Target
+from meshinfer.topology.validity import why_unwanted
+from meshinfer.topology.view import View
 
 from .actor import Actor, Mailbox, Tells
 from .mail import (
     Began,
+    Clear,
     Close,
     Confirmed,
+    Drain,
+    Drained,
     Engage,
+    Flapped,
+    HeadOrder,
+    Holds,
     Install,
     Loaded,
     LoadFailed,
     LocalModel,
     ModelHere,
     Open,
+    Paced,
     Publish,
+    Released,
     Retire,
     Serving,
     StageEvent,
@@ -46,6 +54,12 @@ from .mail import (
 from .watch import Watch
 
 logger = logging.getLogger(__name__)
+
+# While a prompt goes through, this many times the hidden states of its piece live at once: queries, keys,
+# values, and the feed-forward's gate and up, each some three times as wide as the model.
+_TRANSIENT_STATES = 8
+_TRANSIENT_ITEM_BYTES = 4
+_HOP_ITEM_BYTES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +76,28 @@ class Picture:
 class PlacementLimits:
     """min_peers: no first ring before so many are present.
 
-    kv_reserve_tokens: KV cache that is planned beside the weights.
+    kv_reserve_tokens: KV cache that is planned beside the weights. prefill_chunk_tokens: the longest piece
+    of a prompt, whose hidden states need room as well.
     """
 
     min_peers: int
     kv_reserve_tokens: int
+    prefill_chunk_tokens: int
 
 
-PlacementMessage = ViewChanged | ModelHere | StageEvent
+Think = Callable[[Planner, Question], Awaitable[Answer | Infeasible]]
+"""Put a question to a planner, wherever its computing disturbs nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Thought:
+    """What the planner says."""
+
+    question: Question
+    answer: Answer | Infeasible
+
+
+PlacementMessage = ViewChanged | ModelHere | StageEvent | _Thought
 
 
 class Placement(Actor[PlacementMessage]):
@@ -86,11 +114,12 @@ class Placement(Actor[PlacementMessage]):
         limits: PlacementLimits,
         agreement: Agreement,
         planner: Planner,
+        think: Think,
         now_s: Callable[[], float],
-        membership: Tells[Publish],
+        membership: Tells[Publish | Flapped | Released],
         weights: Tells[Unusable],
         stage: Tells[StageOrder],
-        head: Tells[Open | Close],
+        head: Tells[HeadOrder],
         requests: Tells[Serving],
         board: Watch[Picture],
     ) -> None:
@@ -100,6 +129,7 @@ class Placement(Actor[PlacementMessage]):
         self._limits = limits
         self._agreement = agreement
         self._planner = planner
+        self._think = think
         self._now_s = now_s
         self._membership = membership
         self._weights = weights
@@ -109,34 +139,46 @@ class Placement(Actor[PlacementMessage]):
         self._board = board
         self._members: tuple[Member, ...] = ()
         self._desired: DesiredModel | None = None
+        self._bodies: tuple[Plan, ...] = ()
         self._here = ModelHere(None, "")
-        self._kv_tokens = 0
-        self._candidate: Ring | Infeasible | None = None
-        self._question: object = None
+        self._resident: tuple[Resident, ...] = ()
+        self._pace = Steady()
+        self._thought: _Thought | None = None
+        self._is_thinking = False
+        self._is_released = False
         self._served = Serving(None, "")
-        self._headed: Target | None = None
+        self._headed: dict[Target, Open | Drain] = {}
+
+    async def begin(self) -> None:
+        """Let go of what an earlier placement of this peer had ordered."""
+        await self._stage.tell(Clear())
+        await self._head.tell(Clear())
 
     async def handle(self, message: PlacementMessage) -> None:
         """Take in one piece of news, then look at the mesh once more."""
         match message:
-            case ViewChanged(members, desired):
-                self._members, self._desired = members, desired
+            case ViewChanged():
+                self._members, self._desired = message.members, message.desired
+                self._bodies = message.plans
             case ModelHere():
                 self._here = message
+            case _Thought():
+                self._thought, self._is_thinking = message, False
             case Began():
-                if self._agreement.plan is not None:
-                    self._agreement.failed(self._agreement.plan.target)
+                self._resident = ()
+                self._agreement.restarted()
+            case Holds(resident):
+                self._resident = resident
             case Loaded(target, kv_tokens):
-                self._kv_tokens = kv_tokens
-                self._agreement.loaded(target)
+                self._agreement.loaded(target, kv_tokens)
             case LoadFailed(target, reason):
-                logger.error("cannot load the layers of plan %s: %s", target, reason)
-                if self._agreement.failed(target):
-                    # Without usable files the others plan without this peer.
-                    self._here = ModelHere(None, reason)
-                    await self._weights.tell(Unusable(reason))
+                await self._load_failed(target, reason)
             case Confirmed(target):
-                await self._carry_out(self._agreement.confirmed(target))
+                await self._carry_out(self._agreement.confirmed(target, self._now_s()))
+            case Drained(target):
+                self._agreement.drained(target)
+            case Paced(ns_per_mib):
+                self._pace.measured(ns_per_mib, self._now_s())
             case _:
                 assert_never(message)
         await self._settle()
@@ -146,14 +188,20 @@ class Placement(Actor[PlacementMessage]):
         await self._settle()
 
     async def _settle(self) -> None:
-        await self._plan()
-        view = View(self._members, self._desired, self._footprint(), self._candidate, self._limits.min_peers)
+        footprint = self._footprint()
+        view = self._view(footprint)
         await self._carry_out(self._agreement.step(view, self._now_s()))
         await self._publish()
-        mesh = picture(self._mesh, self._desired, self._agreement.plan, self._members, self._reason())
-        await self._tell_requests(mesh)
-        await self._tell_head()
-        self._board.set(Picture(mesh, self._here.model, self._agreement.phase, self._here.fault))
+        self._ask_planner(view, footprint)
+        await self._tell_released(view)
+        await self._show()
+
+    async def _load_failed(self, target: Target, reason: str) -> None:
+        logger.error("cannot load the layers of plan %s: %s", target, reason)
+        if self._agreement.failed(target):
+            # Without usable files the others plan without this peer.
+            self._here = ModelHere(None, reason)
+            await self._weights.tell(Unusable(reason))
 
     # --- the plan
 
@@ -161,96 +209,167 @@ class Placement(Actor[PlacementMessage]):
         model, desired = self._here.model, self._desired
         if model is None or desired is None or model.card.fingerprint != desired.fingerprint:
             return None
-        card = model.card
-        reserve_tokens = min(self._limits.kv_reserve_tokens, card.context_tokens)
-        layers = zip(card.layer_bytes, card.kv_bytes_per_token, strict=True)
-        return Footprint(
-            layer_bytes=tuple(weights + kv * reserve_tokens for weights, kv in layers),
-            head_bytes=card.embedding_bytes,
-            tail_bytes=card.tail_bytes,
-            shared_bytes=card.shared_bytes,
+        return footprint_of(model.card, self._limits)
+
+    def _view(self, footprint: Footprint | None) -> View:
+        thought = self._thought
+        if thought is not None and thought.question.footprint != footprint:
+            # It was about another model.
+            thought = None
+        bodies = {plan.target: plan for plan in (*self._bodies, *self._agreement.plans)}
+        return View(
+            members=self._members,
+            desired=self._desired,
+            footprint=footprint,
+            plans=tuple(bodies.values()),
+            question=thought.question if thought else None,
+            answer=thought.answer if thought else None,
+            min_peers=self._limits.min_peers,
         )
 
-    async def _plan(self) -> None:
-        """Ask the planner, in a thread of its own, when its input has changed."""
-        footprint, desired = self._footprint(), self._desired
-        if footprint is None or desired is None:
-            self._candidate, self._question = None, None
+    def _ask_planner(self, view: View, footprint: Footprint | None) -> None:
+        """Have the planner think about how things are now, unless it still thinks of how they were."""
+        if footprint is None or self._desired is None or self._is_thinking:
             return
-        candidates = tuple(
-            Candidate(r.peer, r.run, r.name, r.memory_bytes)
-            for m in self._members
-            if m.is_present and (r := m.record).fingerprint == desired.fingerprint
-        )
-        question = (candidates, footprint, desired.spread, desired.name)
-        if question != self._question:
-            self._candidate = await asyncio.to_thread(self._planner, *question)
-            self._question = question
+        newest = self._agreement.newest
+        may_stay = newest is not None and not why_unwanted(newest.plan, view)
+        present = newest.plan.ring if newest and may_stay else None
+        question = question_for(self._members, self._desired, footprint, present)
+        if self._thought is None or question != self._thought.question:
+            self._is_thinking = True
+            self.tasks.create_task(self._think_about(question), name="plan")
+
+    async def _think_about(self, question: Question) -> None:
+        await self.mailbox.tell(_Thought(question, await self._think(self._planner, question)))
 
     async def _carry_out(self, effects: list[Effect]) -> None:
         for effect in effects:
+            target = effect.plan.target
             match effect:
                 case Prepare(plan):
-                    logger.info("plan %s: %s", plan.target, _ring_text(plan, self._members))
+                    logger.info("plan %s: %s", target, _ring_text(plan, self._members))
                     if (model := self._here.model) is not None:
                         await self._stage.tell(Install(plan, model.files, model.card))
-                case Activate(plan):
-                    logger.info("plan %s is live", plan.target)
-                    await self._stage.tell(Engage(plan.target))
-                case Withdraw(plan, reason):
-                    logger.warning("plan %s is withdrawn: %s", plan.target, reason)
-                    await self._stage.tell(Retire(plan.target))
+                case Activate():
+                    logger.info("plan %s is live", target)
+                    await self._stage.tell(Engage(target))
+                case PhaseOut():
+                    logger.info("plan %s finishes what runs", target)
+                    await self._stage.tell(Drain(target))
+                case Drop():
+                    logger.info("plan %s is over", target)
+                    await self._stage.tell(Retire(target))
+                case Withdraw(_, reason):
+                    logger.warning("plan %s is withdrawn: %s", target, reason)
+                    await self._stage.tell(Retire(target))
+                case GiveUp(_, reason):
+                    logger.warning("plan %s is given up: %s", target, reason)
+                    await self._stage.tell(Retire(target))
+                    await self._membership.tell(Flapped(reason))
                 case _:
                     assert_never(effect)
 
     # --- what others are told
 
     async def _publish(self) -> None:
-        agreement, model = self._agreement, self._here.model
-        plan, phase = agreement.plan, agreement.phase
-        fingerprint = model.card.fingerprint if model else ""
-        kv_tokens = self._kv_tokens if phase.is_loaded else 0
-        fault = self._here.fault[:500]
+        model = self._here.model
+        models = (model.card.fingerprint,) if model else ()
+        follows, resident = self._agreement.follows, self._resident
+        ns_per_mib, fault = self._pace.value, self._here.fault[:500]
 
         def change(record: PeerRecord) -> PeerRecord:
             return replace(
-                record, plan=plan, phase=phase, fingerprint=fingerprint, kv_tokens=kv_tokens, fault=fault
+                record,
+                planner=PLANNER_VERSION,
+                models=models,
+                resident=resident,
+                follows=follows,
+                ns_per_mib=ns_per_mib,
+                fault=fault,
             )
 
-        mine = next((m for m in self._members if m.record.peer == self._peer), None)
+        mine = self._mine
         if mine is None or change(mine.record) == mine.record:
             return
         # Also shown here at once: this peer's own word needs no gossip.
         changed = replace(mine, record=change(mine.record))
         self._members = tuple(changed if m is mine else m for m in self._members)
-        await self._membership.tell(Publish(change))
+        await self._membership.tell(Publish(change, self._agreement.plans))
 
-    async def _tell_requests(self, mesh: MeshSnapshot) -> None:
+    @property
+    def _mine(self) -> Member | None:
+        return next((m for m in self._members if m.record.peer == self._peer), None)
+
+    async def _tell_released(self, view: View) -> None:
+        mine = self._mine
+        if mine is None or not mine.record.is_leaving or self._is_released:
+            return
+        if self._agreement.is_released(view):
+            self._is_released = True
+            await self._membership.tell(Released())
+
+    async def _show(self) -> None:
+        fingerprint = self._desired.fingerprint if self._desired else ""
+        bodies = {plan.target: plan for plan in (*self._bodies, *self._agreement.plans)}
+        plans = [plan for plan in bodies.values() if plan.fingerprint == fingerprint]
+        serving, newest = serving_plan(plans, self._members), self._agreement.newest
+        shown = serving or (newest.plan if newest else None)
+        mesh = picture(self._mesh, self._desired, shown, self._members, self._reason())
+        kept = tuple(plan.target for plan in kept_plans(plans, self._members) if plan != serving)
+        await self._tell_requests(mesh, serving, kept)
+        await self._tell_head()
+        mine = self._mine
+        phase = phase_of(mine.record, shown) if mine else Phase.IDLE
+        self._board.set(Picture(mesh, self._here.model, phase, self._here.fault))
+
+    async def _tell_requests(
+        self, mesh: MeshSnapshot, serving: Plan | None, kept: tuple[Target, ...]
+    ) -> None:
+        silent = [
+            m.record.name
+            for m in self._members
+            if serving and m.status is Status.SUSPECT and m.record.peer in serving.ring.peers
+        ]
+        reason = f"{', '.join(silent)} of the ring does not answer" if silent else mesh.reason
         is_forming = mesh.plan is not None and not mesh.is_live
-        serving = Serving(mesh.plan if mesh.is_live else None, mesh.reason, is_forming)
-        if serving != self._served:
-            self._served = serving
-            await self._requests.tell(serving)
+        told = Serving(serving, reason, is_forming, bool(silent), kept)
+        if told != self._served:
+            self._served = told
+            await self._requests.tell(told)
 
     async def _tell_head(self) -> None:
-        plan = self._agreement.plan if self._agreement.phase is Phase.ACTIVE else None
-        headed = plan.target if plan and plan.ring.head.peer == self._peer else None
-        if plan is None or headed is None:
-            if self._headed is not None:
-                await self._head.tell(Close())
-        elif headed != self._headed:
-            peers = plan.ring.peers
-            tightest = min((m.record.kv_tokens for m in self._members if m.record.peer in peers), default=0)
-            await self._head.tell(Open(headed, tightest))
-        self._headed = headed
+        """Tell the head which rings it opens, which it lets run out, and which are no more."""
+        headed: dict[Target, Open | Drain] = {}
+        for followed in (self._agreement.former, self._agreement.newest):
+            if followed is None or followed.plan.ring.head.peer != self._peer:
+                continue
+            if followed.phase is Phase.ACTIVE and (order := self._opening(followed.plan)) is not None:
+                headed[followed.target] = order
+            elif followed.phase is Phase.DRAIN and followed.target in self._headed:
+                headed[followed.target] = Drain(followed.target)
+        before, self._headed = self._headed, headed
+        for target in sorted(before.keys() - headed.keys()):
+            await self._head.tell(Close(target))
+        for target, order in headed.items():
+            if before.get(target) != order:
+                await self._head.tell(order)
+
+    def _opening(self, plan: Plan) -> Open | Drain | None:
+        """What to tell the head: the room for KV cache of the stage that has least."""
+        follows = [m.record.follow(plan.target) for m in self._members if m.record.peer in plan.ring.peers]
+        if not all(follow and follow.phase.is_loaded for follow in follows):
+            # One loads anew, and has no room to tell of: until it has, nobody sends sessions here.
+            return self._headed.get(plan.target)
+        return Open(plan.target, min((follow.kv_tokens for follow in follows if follow), default=0))
 
     def _reason(self) -> str:
         """Why no ring serves: the first thing that stands in the way."""
-        plan, fault = self._agreement.plan, self._here.fault
-        if plan is not None:
-            return f"waiting for {', '.join(_unloaded(plan, self._members)) or 'the ring'} to load layers"
-        if isinstance(self._candidate, Infeasible):
-            return self._candidate.reason
+        newest, fault = self._agreement.newest, self._here.fault
+        if newest is not None:
+            unloaded = _unloaded(newest.plan, self._members)
+            return f"waiting for {', '.join(unloaded) or 'the ring'} to load layers"
+        if self._thought is not None and isinstance(self._thought.answer, Infeasible):
+            return self._thought.answer.reason
         if fault:
             return fault
         if self._here.fetching:
@@ -263,9 +382,25 @@ class Placement(Actor[PlacementMessage]):
         return "the peers are agreeing on a ring"
 
 
+def footprint_of(card: ModelCard, limits: PlacementLimits) -> Footprint:
+    """What a model asks of its peers, with room for some sessions and for a piece of a prompt."""
+    reserve_tokens = min(limits.kv_reserve_tokens, card.context_tokens)
+    piece_tokens = min(limits.prefill_chunk_tokens, card.context_tokens)
+    return Footprint(
+        weight_bytes=card.layer_bytes,
+        read_bytes=card.layer_bytes,
+        kv_bytes=tuple(token_bytes * reserve_tokens for token_bytes in card.kv_bytes_per_token),
+        head_bytes=card.embedding_bytes,
+        tail_bytes=card.tail_bytes,
+        shared_bytes=card.shared_bytes,
+        transient_bytes=piece_tokens * card.hidden_size * _TRANSIENT_ITEM_BYTES * _TRANSIENT_STATES,
+        hop_bytes=card.hidden_size * _HOP_ITEM_BYTES,
+    )
+
+
 def _unloaded(plan: Plan, members: tuple[Member, ...]) -> list[str]:
     records = [m.record for m in members if m.record.peer in plan.ring.peers]
-    return [r.name for r in records if not (r.phase.is_loaded and r.target == plan.target)]
+    return [r.name for r in records if not phase_of(r, plan).is_loaded]
 
 
 def _ring_text(plan: Plan, members: tuple[Member, ...]) -> str:

@@ -23,6 +23,10 @@ class Post:
         """Say which mailboxes take which messages; called once, before any message comes."""
         self._routes = routes
 
+    def begin_anew(self, own: Hello) -> None:
+        """Speak as a new life of this peer from now on; the id stays."""
+        self.own = own
+
     async def send(self, peer: PeerId, message: wire.Message) -> None:
         """Get a message to `peer`, which may be this one; wait while the way is full."""
         if peer == self.own.peer:

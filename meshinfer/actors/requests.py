@@ -43,7 +43,8 @@ RequestsMessage = Begin | Abandon | Serving | Envelope | LinkLost
 @dataclass(slots=True)
 class _Session:
     """since_s: when it last made progress. broken_s: when it first left a plan since its last token, or
-    began to wait for the first one; None while all is well. head: where the present attempt was submitted.
+    began to wait for the first one; None while all is well. head: where the present attempt was submitted;
+    peers: whose ring computes it.
 
     attempt: counts submissions; it is part of the id on the wire, so that what an earlier attempt left
     under way is told from this one.
@@ -54,6 +55,7 @@ class _Session:
     broken_s: float | None
     target: Target | None = None
     head: PeerId | None = None
+    peers: tuple[PeerId, ...] = ()
     attempt: int = 0
     answer: list[int] = field(default_factory=list)
 
@@ -95,7 +97,7 @@ class Requests(Actor[RequestsMessage]):
             case LinkLost(peer):
                 await self._link_lost(peer)
             case Envelope(_, Token() as token):
-                self._token(token)
+                await self._token(token)
             case Envelope(_, Admitted(session, target)):
                 self._progress(session, target)
             case Envelope(_, Refused() as refused):
@@ -120,10 +122,10 @@ class Requests(Actor[RequestsMessage]):
     async def _submit(self, session: _Session) -> None:
         """Send a session to the head of the live ring, or leave it waiting for one."""
         plan, begin = self._serving.plan, session.begin
-        if plan is None:
+        if plan is None or self._serving.is_paused:
             return
         session.target, session.since_s = plan.target, self._now_s()
-        session.head = plan.ring.head.peer
+        session.head, session.peers = plan.ring.head.peer, plan.ring.peers
         session.attempt += 1
         answered = len(session.answer)
         opening = replace(
@@ -137,12 +139,15 @@ class Requests(Actor[RequestsMessage]):
         await self._post.send(plan.ring.head.peer, submit)
 
     async def _serve_by(self, serving: Serving) -> None:
-        """Follow the mesh to another plan: what ran under the old one begins anew from its tokens."""
+        """Follow the mesh to another plan.
+
+        What runs under one that its stages still keep goes on there; the rest begins anew from its tokens.
+        """
         self._serving = serving
         self._had_ring = self._had_ring or serving.plan is not None
-        target = serving.plan.target if serving.plan else None
+        going_on = {*serving.kept, *([serving.plan.target] if serving.plan else [])}
         for session in list(self._sessions.values()):
-            if session.target != target:
+            if session.target not in going_on:
                 await self._unsubmit(session)
                 await self._submit(session)
 
@@ -155,7 +160,7 @@ class Requests(Actor[RequestsMessage]):
     async def _cancel(self, session: _Session) -> None:
         if session.target is not None and session.head is not None:
             await self._post.send(session.head, Cancel(session.wire_id, session.target))
-        session.target = session.head = None
+        session.target, session.head, session.peers = None, None, ()
 
     async def _abandon(self, session_id: SessionId) -> None:
         session = self._sessions.pop(session_id, None)
@@ -173,14 +178,15 @@ class Requests(Actor[RequestsMessage]):
         if session := self._current(session_id, target):
             session.since_s = self._now_s()
 
-    def _token(self, token: Token) -> None:
+    async def _token(self, token: Token) -> None:
         session = self._current(token.session, token.target)
         if session is None:
             return
         expected = len(session.begin.prompt) + len(session.answer)
         if token.position != expected:
-            reason = f"the ring sent token {token.position} of a session that is at {expected}"
-            self._end(session, StageFailed(reason))
+            # Without a link from the tail, tokens are lost; from those that came the answer can go on.
+            logger.info("session %s is at %d, token %d came", token.session, expected, token.position)
+            await self._unsubmit(session)
             return
         session.since_s, session.broken_s = self._now_s(), None
         session.answer.append(token.token)
@@ -208,11 +214,9 @@ class Requests(Actor[RequestsMessage]):
             await self._unsubmit(session)
 
     async def _link_lost(self, peer: PeerId) -> None:
-        plan = self._serving.plan
-        if plan is None or peer not in plan.ring.peers:
-            return
         for session in list(self._sessions.values()):
-            await self._unsubmit(session)
+            if peer in session.peers:
+                await self._unsubmit(session)
 
     def _end(self, session: _Session, error: MeshError) -> None:
         del self._sessions[session.begin.session]

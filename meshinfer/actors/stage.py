@@ -1,9 +1,12 @@
-"""Owns this peer's shard and the KV caches of its sessions; computes frames of its active plan only."""
+"""Owns this peer's shards and the KV caches of its sessions; computes frames of plans that are fenced in."""
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from functools import partial
+from statistics import median_low
 from typing import assert_never
 
 from meshinfer.errors import MeshError, StageFailed
@@ -18,22 +21,29 @@ from meshinfer.messages import (
     Token,
     WrongEpoch,
 )
-from meshinfer.model.base import ModelCard, ModelFiles, Progress, StageCompute, Step, StepResult
-from meshinfer.model.compute import ComputeThread
-from meshinfer.topology.plan import Plan
+from meshinfer.model.base import Compute, ModelCard, ModelFiles, Progress, StageCompute, Step, StepResult
+from meshinfer.topology.fence import Passage, lets_through
+from meshinfer.topology.record import Phase
 from meshinfer.topology.ring import PeerId
+from meshinfer.topology.ring import Stage as RingStage
 from meshinfer.topology.target import Target
 
 from .actor import Actor, Mailbox, Tells
+from .installed import Installed, OpenSession
 from .mail import (
     Began,
+    Clear,
     Confirmed,
+    Drain,
+    Drained,
     Engage,
     Envelope,
+    Holds,
     Install,
     LinkLost,
     Loaded,
     LoadFailed,
+    Paced,
     Retire,
     StageEvent,
     StageOrder,
@@ -42,34 +52,56 @@ from .post import Post
 
 logger = logging.getLogger(__name__)
 
-LoadShard = Callable[[ModelFiles, ModelCard, range, StageCompute | None, Progress], StageCompute]
-"""(files, card, layers, previous shard, progress) → shard; called on the compute thread."""
+LoadShard = Callable[
+    [ModelFiles, ModelCard, range, StageCompute | None, Progress], Generator[StageCompute | None, None, None]
+]
+"""(files, card, layers, previous shard, progress) → None after each piece, and the shard at last; its steps
+are taken on the compute thread.
+"""
+
+_PACE_STEPS = 32
+"""Decode steps whose median tells a stage's speed."""
 
 
-StageMessage = StageOrder | Envelope | LinkLost
+@dataclass(frozen=True, slots=True)
+class _Loading:
+    """Layers on their way into memory, and the task that brings them."""
+
+    install: Install
+    task: asyncio.Task[None]
 
 
-@dataclass(slots=True)
-class _Session:
-    origin: PeerId
-    opening: Opening
+@dataclass(frozen=True, slots=True)
+class _LoadEnded:
+    """What came of a load: the shard, or why there is none."""
+
+    install: Install
+    stage: RingStage
+    result: StageCompute | str
+
+
+StageMessage = StageOrder | Envelope | LinkLost | _LoadEnded
 
 
 class Stage(Actor[StageMessage]):
-    """One frame at a time through the compute thread, and onward round the ring."""
+    """One frame at a time through the compute thread, and onward round its ring.
+
+    A plan is loaded in pieces while another one computes; both use the same weights where they can.
+    """
 
     def __init__(
         self,
         mailbox: Mailbox[StageMessage],
         *,
         post: Post,
-        compute: ComputeThread,
+        compute: Compute,
         load: LoadShard,
         placement: Tells[StageEvent],
         memory_bytes: int,
         max_sessions: int,
         load_timeout_s: float,
         progress: Progress,
+        now_s: Callable[[], float],
     ) -> None:
         super().__init__(mailbox)
         self._post = post
@@ -81,10 +113,12 @@ class Stage(Actor[StageMessage]):
         self._max_sessions = max_sessions
         self._load_timeout_s = load_timeout_s
         self._progress = progress
-        self._plan: Plan | None = None
-        self._shard: StageCompute | None = None
-        self._is_active = False
-        self._sessions: dict[SessionId, _Session] = {}
+        self._now_s = now_s
+        self._installed: dict[Target, Installed] = {}
+        self._loading: dict[Target, _Loading] = {}
+        # What the last plan left in memory: the next one likely needs some of it.
+        self._spare: Installed | None = None
+        self._steps_ns: deque[int] = deque(maxlen=_PACE_STEPS)
 
     async def begin(self) -> None:
         """Tell placement that nothing is loaded."""
@@ -93,10 +127,18 @@ class Stage(Actor[StageMessage]):
     async def handle(self, message: StageMessage) -> None:
         """Carry out one message."""
         match message:
+            case Clear():
+                for target in [*self._loading, *self._installed]:
+                    await self._retire(target)
             case Install():
-                await self._install(message)
+                self._install(message)
+            case _LoadEnded():
+                await self._load_ended(message)
             case Engage(target):
-                self._is_active = self._is_active or (self._plan is not None and self._plan.target == target)
+                if (held := self._installed.get(target)) is not None:
+                    held.phase = Phase.ACTIVE
+            case Drain(target):
+                await self._drain(target)
             case Retire(target):
                 await self._retire(target)
             case LinkLost(peer):
@@ -115,131 +157,203 @@ class Stage(Actor[StageMessage]):
 
     async def end(self) -> None:
         """Give the weights back; the compute thread does it in its turn."""
-        if self._shard is not None:
-            self._compute.post(self._shard.close)
+        for held in (*self._installed.values(), *([self._spare] if self._spare else [])):
+            self._compute.post(held.shard.close)
 
-    # --- shard
+    # --- shards
 
-    async def _install(self, install: Install) -> None:
+    def _install(self, install: Install) -> None:
         plan = install.plan
         stage = plan.ring.stage_of(self._me)
         if stage is None:
             return
-        self._is_active, self._plan = False, None
-        await self._drop_sessions()
+        task = self.tasks.create_task(self._load_layers(install, stage), name=f"load {plan.target}")
+        self._loading[plan.target] = _Loading(install, task)
+
+    async def _load_layers(self, install: Install, stage: RingStage) -> None:
+        """Load piece by piece, with frames of other plans between two pieces."""
+        previous = self._spare or next(reversed(self._installed.values()), None)
+        steps = self._load(
+            install.files, install.card, stage.layers, previous.shard if previous else None, self._progress
+        )
+        result: StageCompute | str | None = None
+        made: list[StageCompute] = []
         try:
             async with asyncio.timeout(self._load_timeout_s):
-                self._shard = await self._compute.run(
-                    self._load, install.files, install.card, stage.layers, self._shard, self._progress
-                )
+                while result is None:
+                    result = await self._compute.run(_next_piece, steps, made)
         except TimeoutError:
-            reason = f"it took over {self._load_timeout_s:.0f} s"
-            await self._placement.tell(LoadFailed(plan.target, reason))
+            result = f"it took over {self._load_timeout_s:.0f} s"
         except (MeshError, OSError, MemoryError) as error:
-            await self._placement.tell(LoadFailed(plan.target, str(error)))
-        else:
-            self._plan = plan
-            logger.info(
-                "layers %d–%d of %d are loaded, %.0f MB",
-                stage.first_layer,
-                stage.end_layer - 1,
-                plan.ring.layer_count,
-                self._shard.weight_bytes / 1e6,
-            )
-            await self._placement.tell(Loaded(plan.target, self._kv_tokens(install.card, stage.layers)))
+            result = str(error)
+        finally:
+            # Lazy arrays belong to that thread, those of a load that was given up as well.
+            self._compute.post(partial(_end_load, steps, made, result))
+        await self.mailbox.tell(_LoadEnded(install, stage, result))
 
-    def _kv_tokens(self, card: ModelCard, layers: range) -> int:
-        """How many tokens of KV cache fit beside the weights."""
-        token_bytes = sum(card.kv_bytes_per_token[layer] for layer in layers)
-        free_bytes = self._memory_bytes - (self._shard.weight_bytes if self._shard else 0)
-        return max(0, free_bytes // token_bytes) if token_bytes else 1 << 40
+    async def _load_ended(self, ended: _LoadEnded) -> None:
+        target, result = ended.install.plan.target, ended.result
+        loading = self._loading.get(target)
+        if loading is None or loading.install is not ended.install:
+            # It was retired while this message was under way.
+            if not isinstance(result, str):
+                self._compute.post(result.close)
+            return
+        del self._loading[target]
+        await self._drop_spare()
+        if isinstance(result, str):
+            await self._placement.tell(LoadFailed(target, result))
+            await self._tell_holdings()
+            return
+        stage, card = ended.stage, ended.install.card
+        self._installed[target] = Installed(ended.install.plan, stage, card, result)
+        logger.info(
+            "layers %d–%d of %d are loaded, %.0f MB",
+            stage.first_layer,
+            stage.end_layer - 1,
+            ended.install.plan.ring.layer_count,
+            result.weight_bytes / 1e6,
+        )
+        await self._tell_holdings()
+
+    async def _tell_holdings(self) -> None:
+        """Tell placement what lies in memory, and how much room is left beside it."""
+        held = [*self._installed.values(), *([self._spare] if self._spare else [])]
+        await self._placement.tell(Holds(tuple(dict.fromkeys(each.resident for each in held))))
+        for target, installed in self._installed.items():
+            kv_tokens = installed.room(self._installed.values(), self._memory_bytes)
+            if kv_tokens != installed.kv_tokens:
+                installed.kv_tokens = kv_tokens
+                await self._placement.tell(Loaded(target, kv_tokens))
+
+    async def _drain(self, target: Target) -> None:
+        held = self._installed.get(target)
+        if held is None:
+            return
+        held.phase = Phase.DRAIN
+        await self._tell_holdings()
+        await self._tell_if_drained(held)
+
+    async def _tell_if_drained(self, held: Installed) -> None:
+        if held.phase is Phase.DRAIN and not held.sessions:
+            await self._placement.tell(Drained(held.target))
 
     async def _retire(self, target: Target) -> None:
-        if self._plan is not None and self._plan.target == target:
-            # The weights stay: the next plan likely needs some of them.
-            self._plan, self._is_active = None, False
-            await self._drop_sessions()
+        if (loading := self._loading.pop(target, None)) is not None:
+            loading.task.cancel()
+        held = self._installed.pop(target, None)
+        if held is None:
+            return
+        held.sessions.clear()
+        await self._drop_spare()
+        if self._installed or self._loading:
+            self._compute.post(held.shard.close)
+        else:
+            self._spare = held
+            await self._compute.run(held.shard.retire)
+        self._steps_ns.clear()
+        await self._tell_holdings()
 
-    async def _drop_sessions(self) -> None:
-        sessions, self._sessions = list(self._sessions), {}
-        if self._shard is not None and sessions:
-            await self._compute.run(_release_all, self._shard, sessions)
+    async def _drop_spare(self) -> None:
+        if self._spare is not None:
+            spare, self._spare = self._spare, None
+            await self._compute.run(spare.shard.close)
+
+    async def _drop_sessions(self, held: Installed) -> None:
+        sessions = list(held.sessions)
+        held.sessions.clear()
+        if sessions:
+            await self._compute.run(_release_all, held.shard, sessions)
+        await self._tell_if_drained(held)
 
     async def _neighbour_lost(self, peer: PeerId) -> None:
-        """Frames to or from a neighbour may be lost: every session must begin anew."""
-        if self._plan is None or peer not in self._plan.ring.peers:
-            return
-        for session, known in list(self._sessions.items()):
-            reason = f"the link between {self._post.own.name} and a neighbour in the ring broke"
-            failed = Failed(session, self._plan.target, self._me, reason, is_retryable=True)
-            await self._tell_both(failed, known.origin)
-        await self._drop_sessions()
+        """Frames to or from a neighbour may be lost: every session of its rings must begin anew."""
+        for held in list(self._installed.values()):
+            if peer not in held.plan.ring.peers:
+                continue
+            following = held.plan.ring.after(self._me)
+            for session, known in list(held.sessions.items()):
+                reason = f"the link between {self._post.own.name} and a neighbour in the ring broke"
+                failed = Failed(session, held.target, self._me, reason, is_retryable=True)
+                await self._tell_both(failed, known.origin, held)
+                if following is not None:
+                    # What the head lets go of may not get past the break.
+                    await self._post.send(following.peer, Release(session, held.target))
+            await self._drop_sessions(held)
 
     # --- frames
 
     async def _activation(self, envelope: Envelope, frame: Activation) -> None:
-        plan = self._plan
-        if plan is None or frame.target != plan.target or not self._is_from_predecessor(plan, envelope):
-            await self._wrong_epoch(frame)
+        held = self._installed.get(frame.target)
+        sender, is_opening = envelope.sender, frame.opening is not None
+        passage = Passage(frame.target, sender.peer, sender.run, is_opening)
+        if held is None or not lets_through(held.plan, held.phase, self._me, passage):
+            await self._wrong_epoch(frame, held)
             return
-        if not self._is_active:
-            self._is_active = True
-            await self._placement.tell(Confirmed(plan.target))
-        if frame.opening is None and frame.session not in self._sessions:
+        if held.phase is Phase.READY:
+            held.phase = Phase.ACTIVE
+            await self._placement.tell(Confirmed(frame.target))
+        if not is_opening and frame.session not in held.sessions:
             # This stage began anew in the middle of it; from its tokens the session can do so as well.
-            await self._fail(frame, "the session is not known here any more", is_retryable=True)
+            await self._fail(frame, held, "the session is not known here any more", is_retryable=True)
             return
         try:
-            result = await self._computed(plan, frame)
+            result = await self._computed(held, frame)
         except MeshError as error:
-            self._sessions.pop(frame.session, None)
-            await self._fail(frame, str(error), is_retryable=False)
+            held.sessions.pop(frame.session, None)
+            await self._fail(frame, held, str(error), is_retryable=False)
             return
         except Exception:  # this actor ends by it, and nobody must wait for this frame
-            await self._fail(frame, "the stage failed", is_retryable=True)
+            await self._fail(frame, held, "the stage failed", is_retryable=True)
             raise
-        await self._onward(plan, frame, result)
+        await self._onward(held, frame, result)
 
-    async def _fail(self, frame: Activation, reason: str, *, is_retryable: bool) -> None:
+    async def _fail(self, frame: Activation, held: Installed, reason: str, *, is_retryable: bool) -> None:
         text = f"{self._post.own.name}: {reason}"
-        await self._tell_both(Failed(frame.session, frame.target, self._me, text, is_retryable), frame.origin)
+        failed = Failed(frame.session, frame.target, self._me, text, is_retryable)
+        await self._tell_both(failed, frame.origin, held)
 
-    def _is_from_predecessor(self, plan: Plan, envelope: Envelope) -> bool:
-        before = plan.ring.before(self._me)
-        sender = envelope.sender
-        if before is None:
-            return sender.peer == self._me
-        return sender.peer == before.peer and sender.run == before.run
+    async def _wrong_epoch(self, frame: Activation, held: Installed | None) -> None:
+        active = [each.target for each in self._installed.values() if each.phase is Phase.ACTIVE]
+        own = max(active, default=None)
+        logger.debug("refused a frame of %s, active is %s", frame.target, own)
+        await self._tell_both(WrongEpoch(frame.session, frame.target, own), frame.origin, held)
 
-    async def _wrong_epoch(self, frame: Activation) -> None:
-        active = self._plan.target if self._plan and self._is_active else None
-        logger.debug("refused a frame of %s, active is %s", frame.target, active)
-        await self._tell_both(WrongEpoch(frame.session, frame.target, active), frame.origin)
-
-    async def _computed(self, plan: Plan, frame: Activation) -> StepResult:
+    async def _computed(self, held: Installed, frame: Activation) -> StepResult:
         """Run the frame through the shard.
 
         Raises:
             StageFailed: it does not fit this stage or this session, or mlx failed.
         """
-        stage = plan.ring.stage_of(self._me)
-        assert stage is not None
-        assert self._shard is not None
-        if frame.first_layer != stage.first_layer:
-            raise StageFailed(
-                f"a frame for layer {frame.first_layer} came to layers from {stage.first_layer}"
-            )
+        first_layer = held.stage.first_layer
+        if frame.first_layer != first_layer:
+            raise StageFailed(f"a frame for layer {frame.first_layer} came to layers from {first_layer}")
         if frame.opening is not None:
-            if len(self._sessions) >= self._max_sessions:
-                raise StageFailed(f"{len(self._sessions)} sessions are open already")
-            self._sessions[frame.session] = _Session(frame.origin, frame.opening)
+            open_sessions = sum(len(each.sessions) for each in self._installed.values())
+            if open_sessions >= self._max_sessions:
+                raise StageFailed(f"{open_sessions} sessions are open already")
+            held.sessions[frame.session] = OpenSession(frame.origin, frame.opening)
         step = Step(
             frame.session, frame.position, frame.tokens, frame.opening, frame.is_sampled, frame.tensors
         )
-        return await self._compute.run(self._shard.forward, step)
+        result, took_s = await self._compute.run(_timed, self._now_s, held.shard, step)
+        if len(frame.tokens) == 1 and frame.is_sampled and not self._loading:
+            await self._note_pace(held.shard, took_s)
+        return result
 
-    async def _onward(self, plan: Plan, frame: Activation, result: StepResult) -> None:
-        following = plan.ring.after(self._me)
+    async def _note_pace(self, shard: StageCompute, took_s: float) -> None:
+        """Tell what a decode step costs here, once there are enough of them."""
+        self._steps_ns.append(round(took_s * 1e9))
+        if len(self._steps_ns) == _PACE_STEPS and shard.weight_bytes:
+            ns_per_mib = (median_low(self._steps_ns) << 20) // shard.weight_bytes
+            self._steps_ns.clear()
+            # A clock that stood still has measured nothing.
+            if ns_per_mib > 0:
+                await self._placement.tell(Paced(ns_per_mib))
+
+    async def _onward(self, held: Installed, frame: Activation, result: StepResult) -> None:
+        ring = held.plan.ring
+        following = ring.after(self._me)
         if following is not None:
             onward = Activation(
                 frame.session,
@@ -256,37 +370,64 @@ class Stage(Actor[StageMessage]):
             return
         finish, position = None, frame.position + len(frame.tokens)
         if result.token is not None:
-            finish = self._finish(frame.session, result.token, position)
+            finish = _finish(held.sessions[frame.session].opening, result.token, position)
         # The head first: the next step waits for it, the reader only for the token.
         done = StepDone(frame.session, frame.target, position, result.token, finish)
-        await self._post.send(plan.ring.head.peer, done)
+        await self._post.send(ring.head.peer, done)
         if result.token is not None:
             token = Token(frame.session, frame.target, position, result.token, finish)
             await self._post.send(frame.origin, token)
 
-    def _finish(self, session: SessionId, token: int, position: int) -> Finish | None:
-        """Whether the answer ends with `token`, which stands at `position` of the sequence."""
-        opening = self._sessions[session].opening
-        if token in opening.stop_tokens:
-            return Finish.STOP
-        is_full = position - opening.prompt_tokens + 1 >= opening.max_tokens
-        return Finish.LENGTH if is_full else None
-
     async def _release(self, release: Release) -> None:
-        known = self._sessions.pop(release.session, None)
-        if known is not None and self._shard is not None:
-            await self._compute.run(self._shard.release, release.session)
-        plan = self._plan
-        if plan is None or plan.target != release.target:
+        held = self._installed.get(release.target)
+        if held is None:
             return
-        if (following := plan.ring.after(self._me)) is not None:
+        if held.sessions.pop(release.session, None) is not None:
+            await self._compute.run(held.shard.release, release.session)
+            await self._tell_if_drained(held)
+        if (following := held.plan.ring.after(self._me)) is not None:
             await self._post.send(following.peer, release)
 
-    async def _tell_both(self, message: Failed | WrongEpoch, origin: PeerId) -> None:
+    async def _tell_both(self, message: Failed | WrongEpoch, origin: PeerId, held: Installed | None) -> None:
         await self._post.send(origin, message)
-        head = self._plan.ring.head.peer if self._plan else origin
+        head = held.plan.ring.head.peer if held else origin
         if head != origin:
             await self._post.send(head, message)
+
+
+def _finish(opening: Opening, token: int, position: int) -> Finish | None:
+    """Whether the answer ends with `token`, which stands at `position` of the sequence."""
+    if token in opening.stop_tokens:
+        return Finish.STOP
+    is_full = position - opening.prompt_tokens + 1 >= opening.max_tokens
+    return Finish.LENGTH if is_full else None
+
+
+def _timed(now_s: Callable[[], float], shard: StageCompute, step: Step) -> tuple[StepResult, float]:
+    began_s = now_s()
+    result = shard.forward(step)
+    return result, now_s() - began_s
+
+
+def _next_piece(
+    steps: Generator[StageCompute | None, None, None], made: list[StageCompute]
+) -> StageCompute | None:
+    piece = next(steps)
+    if piece is not None:
+        made.append(piece)
+    return piece
+
+
+def _end_load(
+    steps: Generator[StageCompute | None, None, None],
+    made: list[StageCompute],
+    taken: StageCompute | str | None,
+) -> None:
+    """End a load; a shard that came when nobody waited for it any more is not left in memory."""
+    steps.close()
+    for shard in made:
+        if shard is not taken:
+            shard.close()
 
 
 def _release_all(shard: StageCompute, sessions: list[SessionId]) -> None:

@@ -4,7 +4,7 @@ import json
 import logging
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, Timeout
@@ -20,12 +20,26 @@ _MAX_NAMESAKES = 64
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A peer's names. The lock on them is held until `release`, so that no two processes share one."""
+    """A peer's names. The lock on them is held until `release`, so that no two processes share one.
+
+    file: where id and run are kept.
+    """
 
     peer: PeerId
     run: Run
     name: str
+    file: Path
     lock: BaseFileLock
+
+    def next_run(self, than: int) -> "Identity":
+        """Begin another life in the same process, greater than this one and than `than`. Blocking.
+
+        Raises:
+            OSError: it could not be persisted, so nothing may be sent under it.
+        """
+        run = Run(max(self.run + 1, than + 1, time.time_ns() // 1_000_000))
+        _persist(self.file, self.peer, run)
+        return replace(self, run=run)
 
     def release(self) -> None:
         """Let another process be this peer."""
@@ -67,13 +81,17 @@ def _names_of_this_machine() -> list[str]:
 def _claimed(file: Path, name: str, lock: BaseFileLock, now_ms: int | None) -> Identity:
     peer, last_run = _read(file)
     run = Run(max(last_run + 1, time.time_ns() // 1_000_000 if now_ms is None else now_ms))
+    _persist(file, peer, run)
+    return Identity(peer, run, name, file, lock)
+
+
+def _persist(file: Path, peer: PeerId, run: Run) -> None:
     partial = file.with_suffix(".partial")
     with partial.open("w") as stream:
         json.dump({"peer": peer, "run": run}, stream)
         stream.flush()
         os.fsync(stream.fileno())
     partial.replace(file)
-    return Identity(peer, run, name, lock)
 
 
 def _read(file: Path) -> tuple[PeerId, int]:

@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar, TypeVarTuple
 
 from meshinfer.messages import Opening, SessionId, Tensor
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 Progress = Callable[[str, int, int], None]
 """Called now and then while something long goes on: (what, done, total), in bytes; from any thread."""
@@ -97,6 +100,18 @@ class StepResult:
     token: int | None
 
 
+class Compute(Protocol):
+    """Where all work with mlx is done, one piece after the other: a thread of its own."""
+
+    async def run(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
+        """Call `function(*args)` after all that was asked for before; return its result."""
+        ...
+
+    def post(self, function: Callable[[], object]) -> None:
+        """Have `function` called in its turn; nobody waits."""
+        ...
+
+
 class StageCompute(Protocol):
     """A stage's compute: one shard and the KV caches of its sessions. Used on one thread only."""
 
@@ -116,6 +131,10 @@ class StageCompute(Protocol):
 
     def release(self, session: SessionId) -> None:
         """Drop a session's caches; unknown sessions are fine."""
+        ...
+
+    def retire(self) -> None:
+        """Drop all sessions and compute no more; the weights wait for a later load to take them over."""
         ...
 
     def close(self) -> None:

@@ -1,9 +1,9 @@
 """Loading one range of a model's layers: lazily built whole, evaluated and checked where it is local."""
 
-from collections.abc import Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import mlx.core as mx
 from mlx.utils import tree_flatten
@@ -27,6 +27,11 @@ _MISFITS = (
     RuntimeError,
     OSError,
 )
+
+T = TypeVar("T")
+
+# Frames of another plan are computed between two pieces: a plain SSD reads one in some 30 ms.
+_PIECE_BYTES = 32 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +61,34 @@ def load_shard_model(
     kept: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> LoadedModel:
+    """Load a model's layers at once, as `load_in_pieces` does."""
+    return finished(load_in_pieces(files, card, layers, kept=kept, progress=progress))
+
+
+def finished(steps: Generator[None, None, T]) -> T:
+    """Take all steps; return what comes of them."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+
+
+def load_in_pieces(
+    files: ModelFiles,
+    card: ModelCard,
+    layers: range,
+    *,
+    kept: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Generator[None, None, LoadedModel]:
     """Load a model's layers `layers`, and what the head or the tail needs besides if they are the ends.
 
-    Files that hold other layers only may be absent. Call it on the compute thread.
-    kept: weights of the same model that are in memory already; they are taken over, not loaded again.
+    Yields after each piece, so that other work may go between; call it on the compute thread. Files that
+    hold other layers only may be absent.
+    kept: weights of the same model that are in memory already; those that are needed here are taken over,
+        not loaded again.
 
     Raises:
         BrokenModel: a local tensor is missing, torn, of another shape, or not part of the model.
@@ -82,11 +111,16 @@ def load_shard_model(
         _check_borders(architecture, anatomy, layers)
     wanted = _Wanted(anatomy, layers)
     expected = dict(tree_flatten(model.parameters()))
-    stored |= {name: weight for name, weight in (kept or {}).items() if name in expected}
+    taken = {name: weight for name, weight in (kept or {}).items() if name in expected}
+    stored |= {name: weight for name, weight in taken.items() if wanted.is_local(name)}
+    # What is not needed must not stay in memory because of this load.
+    del taken, kept
     _check_stored(files.path, wanted, expected, stored)
     weights = {name: stored[name] for name in expected if wanted.is_local(name)}
     model.load_weights([*_elsewhere(wanted, expected, stored), *weights.items()], strict=False)
-    _evaluate(files.path, wanted, weights, progress)
+    # A class that `_build` made holds on to it, in a cycle: nothing would go before the collector comes.
+    stored.clear()
+    yield from _evaluate(files.path, wanted, weights, progress)
     return LoadedModel(model, family, anatomy, weights)
 
 
@@ -223,19 +257,35 @@ def _poison(weight: Any) -> Any:
     return mx.full(weight.shape, float("nan"), weight.dtype)
 
 
-def _evaluate(path: Path, wanted: _Wanted, weights: dict[str, Any], progress: Progress | None) -> None:
-    """Load the weights into memory, layer by layer, so that the peak stays near the sum."""
+def _evaluate(
+    path: Path, wanted: _Wanted, weights: dict[str, Any], progress: Progress | None
+) -> Generator[None, None, None]:
+    """Load the weights into memory, piece by piece, so that the peak stays near the sum."""
     groups: dict[str, list[Any]] = {}
     for name, weight in weights.items():
         groups.setdefault(wanted.group_of(name), []).append(weight)
     total_bytes = sum(weight.nbytes for weight in weights.values())
     done_bytes = 0
     for group, arrays in groups.items():
-        try:
-            mx.eval(arrays)
-        except RuntimeError as error:
-            raise BrokenModel(f"{path}: {group} cannot be read: {error}") from error
-        mx.clear_cache()
-        done_bytes += sum(array.nbytes for array in arrays)
-        if progress is not None:
-            progress(group, done_bytes, total_bytes)
+        for piece in _pieces(arrays):
+            try:
+                mx.eval(piece)
+            except RuntimeError as error:
+                raise BrokenModel(f"{path}: {group} cannot be read: {error}") from error
+            mx.clear_cache()
+            done_bytes += sum(array.nbytes for array in piece)
+            if progress is not None:
+                progress(group, done_bytes, total_bytes)
+            yield
+
+
+def _pieces(arrays: list[Any]) -> Iterator[list[Any]]:
+    """Cut a group into pieces of `_PIECE_BYTES`, or of a single larger array."""
+    piece: list[Any] = []
+    for array in arrays:
+        if piece and sum(held.nbytes for held in piece) + array.nbytes > _PIECE_BYTES:
+            yield piece
+            piece = []
+        piece.append(array)
+    if piece:
+        yield piece

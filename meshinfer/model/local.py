@@ -1,5 +1,6 @@
 """Everything about a model that a peer gets in one go: files, card and tokenizer; and its shard."""
 
+from collections.abc import Generator
 from pathlib import Path
 
 from .base import ModelCard, ModelFiles, Progress, StageCompute, Tokenizer
@@ -22,10 +23,17 @@ def fetch_model(
     return files, read_card(files), load_tokenizer(files)
 
 
+def warm_up() -> None:
+    """Import what loading layers needs, which takes a second: while nothing is to be loaded yet."""
+    from . import shard  # noqa: F401
+
+
 def load_shard(
     files: ModelFiles, card: ModelCard, layers: range, previous: StageCompute | None, progress: Progress
-) -> StageCompute:
+) -> Generator[StageCompute | None, None, None]:
     """Load some layers, taking over from `previous` what is in memory already. On the compute thread.
+
+    Yields None after each piece, so that other work may go between, and the shard at last.
 
     Raises:
         ModelError: the weights are not what the card says.
@@ -33,4 +41,7 @@ def load_shard(
     from .shard import Shard
 
     reuse = previous if isinstance(previous, Shard) else None
-    return Shard.load(files, card, layers, reuse=reuse, progress=progress)
+    loading = Shard.loading(files, card, layers, reuse=reuse, progress=progress)
+    del previous, reuse
+    shard: Shard = yield from loading
+    yield shard

@@ -1,5 +1,6 @@
 """A stage's compute: one shard of a model and the KV caches of its sessions."""
 
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -11,7 +12,7 @@ from meshinfer.messages import Opening, SessionId
 from .ahead import Pass, Socket, is_possible
 from .base import ModelCard, ModelFiles, Progress, Step, StepResult
 from .cache import SessionCaches, make_caches
-from .loader import LoadedModel, load_shard_model
+from .loader import LoadedModel, finished, load_in_pieces
 from .sampling import check_health, sample
 from .slicing import Anatomy, Cut, slice_model
 from .tensor import DTYPES, lend, take_hidden
@@ -62,6 +63,7 @@ class Shard:
         self._vocab_size = int(self._dry_run(incoming).shape[-1])
         self._cut.outgoing = None
         self._sessions: dict[SessionId, _Session] = {}
+        self._is_retired = False
         self._builds_ahead = is_possible()
 
     @classmethod
@@ -74,19 +76,37 @@ class Shard:
         reuse: Self | None = None,
         progress: Progress | None = None,
     ) -> Self:
+        """Load layers `layers` of a model at once, as `loading` does."""
+        return finished(cls.loading(files, card, layers, reuse=reuse, progress=progress))
+
+    @classmethod
+    def loading(
+        cls,
+        files: ModelFiles,
+        card: ModelCard,
+        layers: range,
+        *,
+        reuse: Self | None = None,
+        progress: Progress | None = None,
+    ) -> Generator[None, None, Self]:
         """Load layers `layers` of a model; files that hold other layers only may be absent.
 
+        Yields after each piece; between two of them other shards may compute.
         reuse: an earlier shard of the same model, still open: weights that both hold are taken over
-            without reading or doubling them. Close it afterwards.
+            without reading or doubling them. One that was retired is closed by this before anything is
+            read; another one may go on computing.
 
         Raises:
             BrokenModel: a local tensor is missing, torn or of another shape.
             UnsupportedModel: the architecture is unknown, runs its own code, cannot be cut like this, or
                 fails as soon as it is called.
         """
-        is_same = reuse is not None and reuse._fingerprint == card.fingerprint
-        kept = reuse._weights if reuse is not None and is_same else None
-        loaded = load_shard_model(files, card, layers, kept=kept, progress=progress)
+        steps = load_in_pieces(
+            files, card, layers, kept=_weights_for(card, reuse) if reuse else None, progress=progress
+        )
+        if reuse is not None and reuse._is_retired:
+            reuse.close()
+        loaded = yield from steps
         try:
             return cls(loaded, card, layers)
         except (*_MLX_ERRORS, StageFailed) as error:
@@ -128,12 +148,21 @@ class Shard:
         if self._sessions.pop(session, None) is not None:
             mx.clear_cache()
 
+    def retire(self) -> None:
+        """Drop all sessions and compute no more; the weights wait for a later load to take them over."""
+        self._is_retired = True
+        self._sessions.clear()
+        mx.clear_cache()
+
     def close(self) -> None:
         """Drop all sessions and weights. Calling it again does nothing."""
         self._sessions.clear()
         self._weights = {}
         self._weight_bytes = 0
         self._cut = Cut()
+        # Its modules refer to each other: the weights would stay until the garbage collector comes by.
+        for module in [*self._model.modules()] if self._model is not None else ():
+            module.clear()
         self._model = None
         mx.clear_cache()
 
@@ -143,7 +172,7 @@ class Shard:
         Raises:
             StageFailed: it does not fit.
         """
-        if self._model is None:
+        if self._model is None or self._is_retired:
             raise StageFailed(f"session {step.session}: the shard is closed")
         session = self._sessions.get(step.session)
         length = 0 if session is None else session.caches.length
@@ -276,3 +305,7 @@ class Shard:
         logits = self._model(mx.zeros((1, 1), mx.int32), cache=caches.entries)
         self._cut.incoming = None
         return logits
+
+
+def _weights_for(card: ModelCard, reuse: Shard) -> dict[str, Any] | None:
+    return reuse._weights if reuse._fingerprint == card.fingerprint else None

@@ -1,6 +1,7 @@
 """Real peers, each a process of its own, as somebody at a terminal starts them."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -90,6 +91,8 @@ class PeerProcess:
         self.process = subprocess.Popen(
             command,
             cwd=ROOT,
+            # As on a user's machine: what was compiled once is not compiled by each process again.
+            env={name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
             # With --exit-with-parent: it leaves when the tests are gone, however they ended.
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -253,18 +256,22 @@ def ring(
         yield mesh.peers
 
 
-def wait_for_ring(peers: Sequence[PeerProcess]) -> dict[str, Any]:
+def wait_for_ring(peers: Sequence[PeerProcess], timeout_s: float = PATIENCE_S) -> dict[str, Any]:
     """Wait until exactly these peers form a ring, each shows the same mesh and serves; return that mesh."""
 
     def agreed() -> dict[str, Any] | None:
+        # One after the other: all these processes share this machine.
+        mesh = peers[-1].mesh()
+        names = sorted(stage["name"] for stage in mesh["ring"])
+        is_whole = names == sorted(peer.name for peer in peers) and mesh["state"] == "live"
+        if not is_whole:
+            return None
         shown = [peer.mesh() for peer in peers]
-        names = sorted(stage["name"] for stage in shown[0]["ring"])
-        is_whole = names == sorted(peer.name for peer in peers) and shown[0]["state"] == "live"
         is_same = all(other == shown[0] for other in shown)
         is_served = is_whole and is_same and all(peer.get("/health").status_code == 200 for peer in peers)
         return shown[0] if is_served else None
 
-    return until(agreed, f"a ring of {', '.join(peer.name for peer in peers)}")
+    return until(agreed, f"a ring of {', '.join(peer.name for peer in peers)}", timeout_s)
 
 
 def until(look: Callable[[], T | None], what: str, timeout_s: float = PATIENCE_S) -> T:

@@ -25,13 +25,14 @@ from meshinfer import (
 )
 from meshinfer.config import RequestLimits
 from meshinfer.topology.agreement import AgreementTiming
-from meshinfer.topology.member import Phase, Status
-from meshinfer.topology.membership import MembershipTiming
+from meshinfer.topology.member import Status
+from meshinfer.topology.record import Phase
+from meshinfer.topology import knobs
 from tests.reference import greedy_text
 from tests.tiny import make_tiny_model
 
-HASTE = AgreementTiming(settle_s=0.1, improve_s=0.1)
-HEARTBEAT = MembershipTiming(heartbeat_s=0.1)
+HASTE = AgreementTiming(settle_s=0.1, widen_s=0.1, improve_s=0.1)
+
 PROMPTS = ["Hello world, this", "abc", "The quick brown fox jumps over the lazy dog. " * 4]
 
 
@@ -49,7 +50,7 @@ def config(tiny: Path, tmp_path: Path) -> PeerConfig:
         memory_bytes=100_000_000,
         stages="all",
         agreement=HASTE,
-        membership=HEARTBEAT,
+        membership=knobs.lan(),
     )
 
 

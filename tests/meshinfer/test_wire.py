@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from meshinfer import messages as m
 from meshinfer import wire
 from meshinfer.topology.desire import DesiredModel
-from meshinfer.topology.member import PeerRecord, Phase, Version
-from meshinfer.topology.membership import Gossip
 from meshinfer.topology.plan import Plan
+from meshinfer.topology.record import Follow, LinkMeasure, PeerRecord, Phase, Resident, Version
 from meshinfer.topology.ring import PeerId, Ring, Run, Stage
+from meshinfer.topology.sync import Parcel, SyncDelta, SyncDigest
 from meshinfer.topology.target import Digest, Epoch, Target
 from meshinfer.transports.base import Frame
 from meshinfer.transports.errors import ProtocolError
@@ -26,15 +26,31 @@ SAMPLING = m.Sampling(0.8, 0.9, 40, 0.05, 1.1, 0.5, -0.5, 32, ((7, -100.0), (9, 
 OPENING = m.Opening(SAMPLING, 12, 64, (2, 0), 3)
 PLAN = Plan(Epoch(3), "tiny", "f" * 32, Ring(4, (Stage(A, Run(1), 0, 1), Stage(B, Run(2), 1, 4))))
 RECORD = PeerRecord(
-    A, Run(1), Version(5), "mac", "0.1", ("tcp://h:1",), "http://h:2", 99, "f" * 32, Phase.READY, PLAN, 7, "!"
+    peer=A,
+    run=Run(1),
+    version=Version(5),
+    name="mac",
+    release="0.1",
+    addresses=("tcp://h:1",),
+    api="http://h:2",
+    memory_bytes=99,
+    models=("f" * 32,),
+    resident=(Resident("f" * 32, 0, 1),),
+    links=(LinkMeasure(B, 200, 3000, is_up=False),),
+    follows=(Follow("f" * 32, PLAN.target, Phase.READY, 7),),
+    fault="!",
 )
+DESIRED = DesiredModel(0, 1, A, "tiny", "dir:/x", "f" * 32, -1)
+LINE = (A, 1, 2, 0, 1, 5)
 HIDDEN = m.Tensor("hidden", "bfloat16", (1, 3, 4), memoryview(bytes(range(24))))
 SIDE = m.Tensor("side", "float32", (2,), memoryview(bytes(range(8))))
 
 MESSAGES: list[wire.Message] = [
     m.Hello(A, 1, "mac", "home", "0.1", "tcp://h:1"),
     m.Farewell("going", leaving=True),
-    Gossip((RECORD,), DesiredModel(0, 1, A, "tiny", "dir:/x", "f" * 32, -1)),
+    SyncDigest((LINE,), (DESIRED,)),
+    SyncDelta((LINE,), (RECORD,), (DESIRED,), (PLAN,), (B,), (TARGET,)),
+    Parcel(b"\x00packet\xff"),
     m.Submit(SESSION, TARGET, A, (1, 2, 3), OPENING),
     m.Activation(SESSION, TARGET, A, 0, (1, 2, 3), 1, OPENING, False, (HIDDEN, SIDE)),
     m.Activation(SESSION, TARGET, A, 3, (4,), 0, None, True),
@@ -70,7 +86,6 @@ def test_tags_are_what_they_were() -> None:
     assert names == [
         "Hello",
         "Farewell",
-        "Gossip",
         "Submit",
         "Activation",
         "StepDone",
@@ -81,6 +96,9 @@ def test_tags_are_what_they_were() -> None:
         "Release",
         "WrongEpoch",
         "Failed",
+        "SyncDigest",
+        "SyncDelta",
+        "Parcel",
     ]
 
 
@@ -144,9 +162,9 @@ def test_what_is_no_message_is_named_and_its_memory_given_back(
 
 
 def test_a_ring_with_a_gap_cannot_come_over_the_wire() -> None:
-    frame = wire.encode(Gossip((RECORD,), None))
+    frame = wire.encode(SyncDelta(plans=(PLAN,)))
     tag, fields, tensors = msgpack.unpackb(frame.head)
-    fields["records"][0]["plan"]["ring"]["stages"][1]["first_layer"] = 2
+    fields["plans"][0]["ring"]["stages"][1]["first_layer"] = 2
     with pytest.raises(ProtocolError, match="begins at 1"):
         wire.decode(Frame(head(tag, fields, tensors)))
 

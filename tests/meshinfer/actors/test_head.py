@@ -2,7 +2,7 @@ import pytest
 
 from meshinfer.actors.actor import Mailbox
 from meshinfer.actors.head import Head
-from meshinfer.actors.mail import Close, Envelope, LinkLost, Open, Send
+from meshinfer.actors.mail import Clear, Close, Drain, Envelope, HeadOrder, LinkLost, Open, Send
 from meshinfer.actors.post import Post
 from meshinfer.config import RequestLimits
 from meshinfer.messages import (
@@ -26,6 +26,7 @@ from tests.meshinfer.actors.mailbag import A, B, C, Living, bag, hello, next_of
 LIMITS = RequestLimits(max_running=2, max_waiting=2, prefill_chunk_tokens=4, prefill_window=2)
 TARGET = Target(Epoch(2), Digest("d" * 32))
 STALE = Target(Epoch(1), Digest("d" * 32))
+NEXT = Target(Epoch(3), Digest("e" * 32))
 
 
 class Bench:
@@ -177,9 +178,75 @@ async def test_however_a_session_ends_all_stages_release_it(bench: Bench, ending
 
 async def test_a_closed_head_admits_nobody(bench: Bench) -> None:
     async with Living(bench.head):
-        await bench.head.mailbox.tell(Close())
+        await bench.head.mailbox.tell(Close(TARGET))
         await bench.submit("s")
         assert await bench.told() == WrongEpoch(SessionId("s"), TARGET, None)
+
+
+@pytest.mark.parametrize("order", [Drain(TARGET), Close(TARGET), Clear()])
+async def test_who_waits_in_a_ring_that_ends_is_not_let_in_any_more(bench: Bench, order: HeadOrder) -> None:
+    async with Living(bench.head):
+        frames = []
+        for name in ("one", "two"):
+            await bench.submit(name, prompt=1)
+            frames.append(await bench.fed())
+        await bench.submit("three", prompt=1)
+        await bench.head.mailbox.tell(order)
+        await bench.done(frames[0], 0, Finish.STOP)
+        await bench.submit("four", prompt=1)
+        told = [await bench.told() for _ in range(4 if isinstance(order, Drain) else 3)]
+    admitted = [answer.session for answer in told if isinstance(answer, Admitted)]
+    assert admitted == ["one", "two"]
+    assert told[-1] == WrongEpoch(SessionId("four"), TARGET, None)
+    if isinstance(order, Drain):
+        assert told[2] == WrongEpoch(SessionId("three"), TARGET, None)
+
+
+async def test_while_a_plan_takes_over_what_runs_under_the_former_goes_on_to_its_end(bench: Bench) -> None:
+    async with Living(bench.head):
+        await bench.submit("old", prompt=1)
+        old = await bench.fed()
+        await bench.head.mailbox.tell(Drain(TARGET))
+        await bench.head.mailbox.tell(Open(NEXT, kv_tokens=1000))
+        await bench.submit("late", prompt=1)
+        await bench.submit("new", prompt=1, target=NEXT)
+        new = await bench.fed()
+        assert (new.session, new.target) == ("new", NEXT)
+        await bench.done(old, 42)
+        again = await bench.fed()
+        assert (again.session, again.target, again.tokens) == ("old", TARGET, (42,))
+        await bench.done(again, 0, Finish.STOP)
+        assert (await next_of(bench.stage, Envelope)).message == Release(SessionId("old"), TARGET)
+        told = [await bench.told() for _ in range(3)]
+    assert told == [
+        Admitted(SessionId("old"), TARGET),
+        WrongEpoch(SessionId("late"), TARGET, NEXT),
+        Admitted(SessionId("new"), NEXT),
+    ]
+
+
+async def test_both_rings_together_run_no_more_sessions_than_may(bench: Bench) -> None:
+    async with Living(bench.head):
+        await bench.submit("old", prompt=1)
+        old = await bench.fed()
+        await bench.head.mailbox.tell(Drain(TARGET))
+        await bench.head.mailbox.tell(Open(NEXT, kv_tokens=1000))
+        for name in ("new", "newer"):
+            await bench.submit(name, prompt=1, target=NEXT)
+        assert (await bench.fed()).session == "new"
+        assert len(bench.stage) == 0
+        await bench.done(old, 0, Finish.STOP)
+        await next_of(bench.stage, Envelope)
+        assert (await bench.fed()).session == "newer"
+
+
+async def test_more_room_lets_in_those_who_wait_for_it(bench: Bench) -> None:
+    async with Living(bench.head):
+        await bench.submit("big", prompt=600, max_tokens=300)
+        await bench.submit("next", prompt=100, max_tokens=100)
+        assert await bench.told() == Admitted(SessionId("big"), TARGET)
+        await bench.head.mailbox.tell(Open(TARGET, kv_tokens=2000))
+        assert await bench.told() == Admitted(SessionId("next"), TARGET)
 
 
 async def test_an_empty_prompt_is_refused(bench: Bench) -> None:

@@ -9,15 +9,26 @@ from typing import Any
 
 from meshinfer.actors.actor import Mailbox, Reply
 from meshinfer.actors.links import Links, LinksMessage
-from meshinfer.actors.mail import Envelope, Leave, LinkDown, LinkUp, Reach, Refusing, Send
+from meshinfer.actors.mail import (
+    Envelope,
+    Leave,
+    LinkDown,
+    LinkUp,
+    Reach,
+    Refusing,
+    Reintroduce,
+    Send,
+    Undelivered,
+)
 from meshinfer.config import ActorLimits
 from meshinfer.messages import Farewell, Hello, SessionId, WrongEpoch
+from meshinfer.topology.sync import Parcel
 from meshinfer.topology.target import Digest, Epoch, Target
 from meshinfer.transports.base import Address, Frame
 from meshinfer.transports.dialing import Backoff
 from meshinfer.transports.memory import MemoryTransport
 from meshinfer.transports.network import MemoryNetwork
-from tests.meshinfer.actors.mailbag import A, B, Living, bag, hello, next_of, tapped_log
+from tests.meshinfer.actors.mailbag import A, B, C, Living, bag, hello, next_of, tapped_log
 
 LIMITS = ActorLimits(hello_timeout_s=1.0, seed_retry_s=0.05)
 TARGET = Target(Epoch(1), Digest("d" * 32))
@@ -176,3 +187,21 @@ async def test_a_new_run_of_a_peer_takes_the_place_of_the_old_one() -> None:
             assert (await next_of(one.events, LinkUp)).hello.run == 2
             await one.box.tell(Send(B, message(1)))
             assert (await next_of(new.inbound, Envelope)).message == message(1)
+
+
+async def test_what_cannot_be_delivered_is_reported_but_for_gossip_which_repeats_itself() -> None:
+    one = await host_of(MemoryNetwork(random.Random(1)), hello(A))
+    async with Living(one.links):
+        await one.box.tell(Send(B, Parcel(b"gossip")))
+        await one.box.tell(Send(C, message(1)))
+        assert await next_of(one.events, Undelivered) == Undelivered(C)
+
+
+async def test_a_peer_that_begins_anew_is_greeted_in_its_new_life() -> None:
+    async with pair(hello(A), hello(B)) as (one, two):
+        await next_of(one.events, LinkUp)
+        await two.box.tell(Reintroduce(hello(B, run=2)))
+        down = await next_of(one.events, LinkDown)
+        assert down.farewell == Farewell("peer-b was taken for dead and begins anew")
+        await two.box.tell(Reach((one.address,), A))
+        assert (await next_of(one.events, LinkUp)).hello == hello(B, run=2)

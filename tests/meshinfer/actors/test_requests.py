@@ -115,6 +115,52 @@ async def test_after_a_change_of_plan_the_session_goes_on_from_its_tokens() -> N
         assert await bench.read(1) == [12]
 
 
+async def test_what_runs_under_a_plan_that_its_stages_keep_is_left_alone() -> None:
+    bench = Bench()
+    async with Living(bench.requests):
+        await bench.serve(plan(1))
+        await bench.begin()
+        first = await bench.submitted()
+        await bench.requests.mailbox.tell(Serving(plan(2), "", kept=(plan(1).target,)))
+        await bench.requests.mailbox.tell(Serving(None, "", is_forming=True, kept=(plan(1).target,)))
+        await bench.answer(first, 10, 11)
+        assert await bench.read(2) == [10, 11]
+        # Let go of by its stages, it goes on under the next plan.
+        await bench.serve(plan(2))
+        second = await bench.submitted()
+        assert (second.target, second.prompt) == (plan(2).target, (1, 2, 3, 10, 11))
+
+
+async def test_while_a_stage_is_silent_what_runs_goes_on_and_nothing_new_is_submitted() -> None:
+    bench = Bench()
+    async with Living(bench.requests):
+        await bench.serve(plan(1))
+        await bench.begin()
+        first = await bench.submitted()
+        await bench.requests.mailbox.tell(Serving(plan(1), "C does not answer", is_paused=True))
+        late = sink_for(8)
+        opening = Opening(Sampling(), 1, 8, (0,))
+        await bench.requests.mailbox.tell(Begin(SessionId("late"), (9,), opening, late))
+        await bench.answer(first, 10)
+        assert await bench.read(1) == [10]
+        assert len(bench.links) == 0
+        await bench.serve(plan(1))
+        assert (await bench.submitted()).prompt == (9,)
+
+
+async def test_a_request_waits_for_a_silent_stage_no_longer_than_for_a_ring() -> None:
+    bench = Bench()
+    async with Living(bench.requests):
+        await bench.serve(plan(1))
+        await bench.begin()
+        submit = await bench.submitted()
+        await bench.requests.mailbox.tell(Serving(plan(1), "C does not answer", is_paused=True))
+        await bench.tell(WrongEpoch(submit.session, submit.target, None))
+        await bench.cancelled(submit)
+        bench.now_s = LIMITS.ring_wait_s + 1
+        assert "C does not answer" in await bench.failed_with(NoRing)
+
+
 @pytest.mark.parametrize("cause", ["wrong epoch", "retryable failure", "link lost"])
 async def test_what_the_ring_did_not_compute_is_submitted_again(cause: str) -> None:
     bench = Bench()
@@ -220,15 +266,19 @@ async def test_a_stage_that_cannot_compute_is_named() -> None:
         assert await bench.failed_with(StageFailed) == "peer-c: out of memory"
 
 
-async def test_a_token_out_of_its_place_ends_the_answer_instead_of_spoiling_it() -> None:
+async def test_where_a_token_was_lost_the_answer_goes_on_from_those_that_came() -> None:
     bench = Bench()
     async with Living(bench.requests):
         await bench.serve(plan(1))
         await bench.begin()
         submit = await bench.submitted()
-        message = Token(submit.session, submit.target, 9, 5, None)
-        await bench.requests.mailbox.tell(Envelope(hello(C), message))
-        assert "token 9 of a session that is at 3" in await bench.failed_with(StageFailed)
+        await bench.answer(submit, 10)
+        late = Token(submit.session, submit.target, 9, 5, None)
+        await bench.requests.mailbox.tell(Envelope(hello(C), late))
+        again = await bench.submitted()
+        assert (again.prompt, again.opening.max_tokens) == ((1, 2, 3, 10), 7)
+        await bench.answer(again, 11, finish=Finish.STOP)
+        assert await bench.read(2) == [10, 11]
 
 
 async def test_a_ring_that_makes_no_progress_is_left_in_time() -> None:

@@ -1,27 +1,36 @@
 """The stage actor with a real shard of a tiny model; the test is the rest of the ring."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Generator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from meshinfer.actors.actor import Mailbox
 from meshinfer.actors.mail import (
     Began,
+    Clear,
     Confirmed,
+    Drain,
+    Drained,
     Engage,
     Envelope,
+    Holds,
     Install,
     LinkLost,
     Loaded,
     LoadFailed,
     LocalModel,
+    Paced,
     Retire,
     Send,
     StageEvent,
 )
 from meshinfer.actors.post import Post
+from meshinfer.actors.stage import LoadShard
 from meshinfer.actors.stage import Stage as StageActor
 from meshinfer.messages import (
     Activation,
@@ -35,9 +44,11 @@ from meshinfer.messages import (
     Token,
     WrongEpoch,
 )
+from meshinfer.model.base import StageCompute
 from meshinfer.model.compute import ComputeThread
 from meshinfer.model.local import fetch_model, load_shard
 from meshinfer.topology.plan import Plan
+from meshinfer.topology.record import Resident
 from meshinfer.topology.ring import PeerId, Ring, Run, Stage
 from meshinfer.topology.target import Epoch
 from tests.meshinfer.actors.mailbag import A, B, C, Living, bag, hello, next_of
@@ -65,19 +76,34 @@ class Bench:
 
     def __init__(self, compute: ComputeThread, model: LocalModel) -> None:
         self.model = model
+        self.clock_s = 0.0
+        self.load: LoadShard = load_shard
         self.links: Mailbox[Send] = bag("links")
         self.events: Mailbox[StageEvent] = bag("placement")
         self.stage = StageActor(
             bag("stage"),
             post=Post(hello(A), self.links),
             compute=compute,
-            load=load_shard,
+            load=lambda *wanted: self.load(*wanted),
             placement=self.events,
             memory_bytes=MEMORY_BYTES,
             max_sessions=2,
             load_timeout_s=60.0,
             progress=lambda what, done, total: None,
+            now_s=self.tick,
         )
+
+    def tick(self) -> float:
+        """A clock that is read before and after each step: it takes a millisecond."""
+        self.clock_s += 0.001
+        return self.clock_s
+
+    async def round(self, plan: Plan, position: int, token: int) -> int:
+        """One decode step of the session in a ring of one; return the next token."""
+        await self.frame(Activation(SESSION, plan.target, C, position, (token,), 0, None, True), sender=A)
+        _, message = await self.told()
+        assert isinstance(message, Token), message
+        return message.token
 
     def plan(self, *holders: tuple[PeerId, int, int], epoch: int = 1) -> Plan:
         stages = tuple(Stage(peer, Run(1), first, end) for peer, first, end in holders)
@@ -86,7 +112,8 @@ class Bench:
 
     async def install(self, plan: Plan, *, is_engaged: bool = True) -> Loaded:
         await self.stage.mailbox.tell(Install(plan, self.model.files, self.model.card))
-        loaded = await next_of(self.events, Loaded)
+        while (loaded := await next_of(self.events, Loaded)).target != plan.target:
+            pass
         if is_engaged:
             await self.stage.mailbox.tell(Engage(plan.target))
         return loaded
@@ -131,10 +158,12 @@ async def test_head_and_tail_give_what_one_stage_gives(bench: Bench) -> None:
         await bench.install(whole)
         await bench.frame(prompt_frame(whole), sender=A)
         _, expected = await bench.told()
+        await bench.stage.mailbox.tell(Retire(whole.target))
         await bench.install(as_head)
         await bench.frame(prompt_frame(as_head), sender=A)
         _, onward = await bench.told()
         assert isinstance(onward, Activation)
+        await bench.stage.mailbox.tell(Retire(as_head.target))
         await bench.install(as_tail)
         await bench.frame(replace(onward, target=as_tail.target), sender=B)
         assert isinstance(expected, Token)
@@ -248,6 +277,17 @@ async def test_sessions_over_a_broken_link_are_given_back_to_their_origins(bench
     assert failed.is_retryable
 
 
+async def test_behind_a_broken_link_the_other_stages_let_go_of_the_sessions_too(bench: Bench) -> None:
+    plan = bench.plan((A, 0, 2), (B, 2, 3), (C, 3, 4))
+    async with Living(bench.stage):
+        await bench.install(plan)
+        await bench.frame(prompt_frame(plan), sender=A)
+        await bench.told()
+        await bench.stage.mailbox.tell(LinkLost(C))
+        assert isinstance((await bench.told())[1], Failed)
+        assert await bench.told() == (B, Release(SESSION, plan.target))
+
+
 async def test_layers_that_cannot_be_loaded_are_reported_with_the_cause(
     bench: Bench, directory: Path, tmp_path: Path
 ) -> None:
@@ -259,3 +299,153 @@ async def test_layers_that_cannot_be_loaded_are_reported_with_the_cause(
         failed = await next_of(bench.events, LoadFailed)
     assert failed.target == plan.target
     assert "gone" in failed.reason
+
+
+# --- two plans at once
+
+
+async def test_while_a_plan_loads_another_one_computes(bench: Bench) -> None:
+    present, following = bench.plan((A, 0, 4)), bench.plan((A, 0, 2), (B, 2, 4), epoch=2)
+    has_gone_on = threading.Event()
+
+    def slowly(*wanted: Any) -> Generator[StageCompute | None, None, None]:
+        while not has_gone_on.is_set():
+            yield None
+        yield from load_shard(*wanted)
+
+    async with Living(bench.stage):
+        await bench.install(present)
+        await bench.frame(prompt_frame(present), sender=A)
+        _, first = await bench.told()
+        assert isinstance(first, Token)
+        bench.load = slowly
+        await bench.stage.mailbox.tell(Install(following, bench.model.files, bench.model.card))
+        await bench.round(present, 3, first.token)
+        has_gone_on.set()
+        while (await next_of(bench.events, Loaded)).target != following.target:
+            pass
+
+
+async def test_a_load_that_is_given_up_ends_on_its_thread(bench: Bench) -> None:
+    plan, other = bench.plan((A, 0, 4)), bench.plan((A, 0, 4), epoch=2)
+    threads: list[str] = []
+
+    def for_ever(*_: Any) -> Generator[StageCompute | None, None, None]:
+        try:
+            while True:
+                yield None
+        finally:
+            threads.append(threading.current_thread().name)
+
+    async with Living(bench.stage):
+        bench.load = for_ever
+        await bench.stage.mailbox.tell(Install(plan, bench.model.files, bench.model.card))
+        await bench.stage.mailbox.tell(Retire(plan.target))
+        bench.load = load_shard
+        assert (await bench.install(other)).target == other.target
+    assert threads in ([], ["meshinfer-compute"])
+
+
+async def test_a_draining_plan_finishes_what_runs_and_begins_nothing(bench: Bench) -> None:
+    former, following = bench.plan((A, 0, 4)), bench.plan((A, 0, 2), (B, 2, 4), epoch=2)
+    late = SessionId("late.1")
+    async with Living(bench.stage):
+        await bench.install(former)
+        await bench.frame(prompt_frame(former), sender=A)
+        _, first = await bench.told()
+        assert isinstance(first, Token)
+        await bench.install(following)
+        await bench.stage.mailbox.tell(Drain(former.target))
+        await bench.frame(prompt_frame(former, session=late), sender=A)
+        assert await bench.told() == (C, WrongEpoch(late, former.target, following.target))
+        await bench.round(former, 3, first.token)
+        await bench.frame(prompt_frame(following, session=late), sender=A)
+        _, onward = await bench.told()
+        assert isinstance(onward, Activation)
+        await bench.stage.mailbox.tell(Envelope(hello(A), Release(SESSION, former.target)))
+        assert await next_of(bench.events, Drained) == Drained(former.target)
+
+
+async def test_a_plan_that_drains_without_sessions_is_drained_at_once(bench: Bench) -> None:
+    plan = bench.plan((A, 0, 4))
+    async with Living(bench.stage):
+        await bench.install(plan)
+        await bench.stage.mailbox.tell(Drain(plan.target))
+        assert await next_of(bench.events, Drained) == Drained(plan.target)
+
+
+async def test_the_room_beside_two_plans_is_less_until_one_has_gone(bench: Bench) -> None:
+    whole, head = bench.plan((A, 0, 4)), bench.plan((A, 0, 2), (B, 2, 4), epoch=2)
+    async with Living(bench.stage):
+        alone = await bench.install(whole)
+        beside = await bench.install(head)
+        await bench.stage.mailbox.tell(Retire(whole.target))
+        while (after := await next_of(bench.events, Loaded)).target != head.target:
+            pass
+        assert after.kv_tokens > beside.kv_tokens
+        # Half the layers take half the cache a token.
+        assert after.kv_tokens > 2 * alone.kv_tokens
+
+
+async def test_what_two_plans_share_takes_its_room_once(bench: Bench) -> None:
+    whole, again = bench.plan((A, 0, 4)), bench.plan((A, 0, 4), epoch=2)
+    async with Living(bench.stage):
+        alone = await bench.install(whole)
+        assert (await bench.install(again)).kv_tokens == alone.kv_tokens
+
+
+async def test_a_shard_that_comes_when_its_plan_is_over_does_not_stay_in_memory(bench: Bench) -> None:
+    plan = bench.plan((A, 0, 4))
+    is_at_its_end, is_retired, made = threading.Event(), threading.Event(), list[StageCompute]()
+
+    def load(*wanted: Any) -> Generator[StageCompute | None, None, None]:
+        for piece in load_shard(*wanted):
+            if piece is not None:
+                is_at_its_end.set()
+                assert is_retired.wait(10.0)
+                made.append(piece)
+            yield piece
+
+    bench.load = load
+    async with Living(bench.stage):
+        await bench.stage.mailbox.tell(Install(plan, bench.model.files, bench.model.card))
+        assert await asyncio.to_thread(is_at_its_end.wait, 10.0)
+        await bench.stage.mailbox.tell(Retire(plan.target))
+        while len(bench.stage.mailbox):
+            await asyncio.sleep(0)
+        is_retired.set()
+        await bench.install(plan)
+    assert len(made) == 2
+    assert made[0].weight_bytes == 0
+
+
+async def test_it_tells_which_layers_lie_in_memory(bench: Bench) -> None:
+    fingerprint = bench.model.card.fingerprint
+    whole, head = bench.plan((A, 0, 4)), bench.plan((A, 0, 2), (B, 2, 4), epoch=2)
+    async with Living(bench.stage):
+        await bench.stage.mailbox.tell(Install(whole, bench.model.files, bench.model.card))
+        assert await next_of(bench.events, Holds) == Holds((Resident(fingerprint, 0, 4),))
+        await bench.stage.mailbox.tell(Retire(whole.target))
+        # The weights stay: the next plan likely needs some of them.
+        assert await next_of(bench.events, Holds) == Holds((Resident(fingerprint, 0, 4),))
+        await bench.stage.mailbox.tell(Install(head, bench.model.files, bench.model.card))
+        assert await next_of(bench.events, Holds) == Holds((Resident(fingerprint, 0, 2),))
+        await bench.stage.mailbox.tell(Clear())
+        await bench.frame(prompt_frame(head), sender=A)
+        assert (await bench.told())[1] == WrongEpoch(SESSION, head.target, None)
+
+
+async def test_its_speed_is_told_after_some_decode_steps(bench: Bench) -> None:
+    plan = bench.plan((A, 0, 4))
+    long = replace(OPENING, max_tokens=100)
+    async with Living(bench.stage):
+        await bench.install(plan)
+        await bench.frame(replace(prompt_frame(plan), opening=long), sender=A)
+        _, first = await bench.told()
+        assert isinstance(first, Token)
+        token = first.token
+        for position in range(3, 3 + 32):
+            token = await bench.round(plan, position, token)
+        paced = await next_of(bench.events, Paced)
+    weights = bench.model.card.total_bytes
+    assert paced.ns_per_mib == pytest.approx(1_000_000 * (1 << 20) / weights, rel=0.02)

@@ -69,7 +69,7 @@ async def peer(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Watche
         api=ApiConfig(),
         memory_bytes=1_000_000_000,
         cache_dir=path / "cache",
-        agreement=AgreementTiming(settle_s=0.1, improve_s=0.1),
+        agreement=AgreementTiming(settle_s=0.1, widen_s=0.1, improve_s=0.1),
         requests=RequestLimits(max_running=1, max_waiting=1, default_max_tokens=16),
     )
     async with WatchedPeer(config) as peer:

@@ -1,8 +1,9 @@
 """Snapshots to tell stories about."""
 
 from meshinfer.snapshot import Snapshot
-from meshinfer.topology.member import Phase, Status
+from meshinfer.topology.member import Status
 from meshinfer.topology.plan import Plan
+from meshinfer.topology.record import Phase
 from meshinfer.topology.ring import PeerId, Ring, Run, Stage
 from meshinfer.topology.snapshot import MemberView, MeshSnapshot
 from meshinfer.topology.target import Epoch

@@ -1,4 +1,5 @@
 import gc
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from tests.meshinfer.model.rings import (
 
 # Below what prepares mlx.
 import mlx.core as mx  # isort: skip
+from meshinfer.model.loader import finished  # isort: skip
 from meshinfer.model.shard import Shard  # isort: skip
 
 PROMPT = tuple((7 * index + 3) % VOCABULARY for index in range(17))
@@ -196,6 +198,41 @@ def test_a_reload_takes_over_what_stays_without_copying_it(llama: SmallModel) ->
     old.close()
     head = Shard.load(llama.files, llama.card, range(1))
     assert Ring([head, new]).answer(PROMPT, 6, chunk=5) == llama.reference(PROMPT, 6, chunk=5)
+
+
+def test_a_shard_computes_while_another_is_loaded_from_its_weights(llama: SmallModel) -> None:
+    whole = Shard.load(llama.files, llama.card, range(4))
+    expected = llama.reference(PROMPT, 6, chunk=5)
+    loading = Shard.loading(llama.files, llama.card, range(2), reuse=whole)
+    pieces = 0
+    while True:
+        try:
+            next(loading)
+        except StopIteration as stop:
+            head: Shard = stop.value
+            break
+        pieces += 1
+        assert Ring([whole]).answer(PROMPT, 6, chunk=5) == expected
+    assert pieces > 1
+    tail = Shard.load(llama.files, llama.card, range(2, 4))
+    assert Ring([head, tail]).answer(PROMPT, 6, chunk=5) == expected
+    assert Ring([whole]).answer(PROMPT, 6, chunk=5) == expected
+
+
+def test_a_retired_shard_computes_no_more_and_its_weights_go_with_the_next_load(llama: SmallModel) -> None:
+    old = Shard.load(llama.files, llama.card, range(3))
+    old.retire()
+    with pytest.raises(StageFailed, match="closed"):
+        Ring([old]).answer(PROMPT, 1, chunk=5)
+    gone = weakref.ref(old._weights["model.layers.0.mlp.up_proj.weight"])
+    kept = old._weights["model.layers.1.mlp.up_proj.weight"]
+    loading = Shard.loading(llama.files, llama.card, range(1, 4), reuse=old)
+    next(loading)
+    # Before anything was read, what is not needed any more had gone.
+    assert gone() is None
+    assert old.weight_bytes == 0
+    new = finished(loading)
+    assert new._weights["model.layers.1.mlp.up_proj.weight"] is kept
 
 
 def test_a_reload_from_another_model_takes_nothing_over(llama: SmallModel, tmp_path: Path) -> None:

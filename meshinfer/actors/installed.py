@@ -1,0 +1,84 @@
+"""A plan whose layers lie in a stage's memory, with the sessions that run under it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from meshinfer.messages import Opening, SessionId
+from meshinfer.model.base import ModelCard, StageCompute
+from meshinfer.topology.plan import Plan
+from meshinfer.topology.record import Phase, Resident
+from meshinfer.topology.ring import PeerId, Stage
+from meshinfer.topology.target import Target
+
+
+@dataclass(slots=True)
+class OpenSession:
+    """What a stage knows of a session besides its KV cache."""
+
+    origin: PeerId
+    opening: Opening
+
+
+@dataclass(slots=True)
+class Installed:
+    """A plan whose layers lie in memory; phase: READY, ACTIVE or DRAIN.
+
+    kv_tokens: the room for KV cache that was told last, below 0 before the first time.
+    """
+
+    plan: Plan
+    stage: Stage
+    card: ModelCard
+    shard: StageCompute
+    phase: Phase = Phase.READY
+    kv_tokens: int = -1
+    sessions: dict[SessionId, OpenSession] = field(default_factory=dict)
+
+    @property
+    def target(self) -> Target:
+        """What frames of the plan are stamped with."""
+        return self.plan.target
+
+    @property
+    def resident(self) -> Resident:
+        """What the record tells of its layers."""
+        return Resident(self.plan.fingerprint, self.stage.first_layer, self.stage.end_layer)
+
+    @property
+    def token_bytes(self) -> int:
+        """KV cache of one token."""
+        return sum(self.card.kv_bytes_per_token[layer] for layer in self.stage.layers)
+
+    @property
+    def used_bytes(self) -> int:
+        """KV cache that its sessions take at most."""
+        openings = (session.opening for session in self.sessions.values())
+        tokens = sum(opening.prompt_tokens + opening.max_tokens for opening in openings)
+        return tokens * self.token_bytes
+
+    def room(self, all_installed: Iterable["Installed"], memory_bytes: int) -> int:
+        """Tokens of KV cache that fit beside all weights, and beside what other plans' sessions take."""
+        taken_bytes = self.shard.weight_bytes
+        for other in all_installed:
+            if other is not self:
+                taken_bytes += other.shard.weight_bytes - self._common_bytes(other) + other.used_bytes
+        free_bytes = max(0, memory_bytes - taken_bytes)
+        return free_bytes // self.token_bytes if self.token_bytes else 1 << 40
+
+    def _common_bytes(self, other: "Installed") -> int:
+        """Weights that both hold, and that lie in memory once."""
+        card = self.card
+        if other.card.fingerprint != card.fingerprint:
+            return 0
+        common = set(self.stage.layers) & set(other.stage.layers)
+        apart_bytes = self._ends_bytes(self.stage) + self._ends_bytes(other.stage)
+        ends_bytes = apart_bytes - self._ends_bytes(self.stage, other.stage)
+        return sum(card.layer_bytes[layer] for layer in common) + ends_bytes
+
+    def _ends_bytes(self, *stages: Stage) -> int:
+        """What head and tail hold besides their layers, where one peer holds all of `stages`."""
+        card = self.card
+        is_head = any(stage.first_layer == 0 for stage in stages)
+        is_tail = any(stage.end_layer == card.layer_count for stage in stages)
+        both_bytes = card.shared_bytes if is_head and is_tail else 0
+        return is_head * card.embedding_bytes + is_tail * card.tail_bytes - both_bytes

@@ -1,0 +1,61 @@
+from dataclasses import replace
+
+import pytest
+
+from meshinfer.topology.asking import able_peers, question_for
+from meshinfer.topology.desire import SPREAD_ALL, DesiredModel
+from meshinfer.topology.footprint import Footprint
+from meshinfer.topology.member import Member, Status
+from meshinfer.topology.plan import PLANNER_VERSION
+from meshinfer.topology.question import Candidate
+from meshinfer.topology.record import LinkMeasure, PeerRecord, Resident, Version
+from meshinfer.topology.ring import PeerId, Run
+
+A, B = PeerId("a" * 32), PeerId("b" * 32)
+FINGERPRINT = "f" * 32
+DESIRED = DesiredModel(0, 1, A, "tiny", "dir:/x", FINGERPRINT, SPREAD_ALL)
+FOOTPRINT = Footprint((1,) * 4, (1,) * 4, (1,) * 4, 0, 0, 0)
+LINKS = (LinkMeasure(B, 250, 1000),)
+RECORD = PeerRecord(
+    A, Run(3), Version(0), "peer-a", "0.1", (), "", 100, planner=PLANNER_VERSION, ns_per_mib=70,
+    disk_mb_s=2000, models=(FINGERPRINT,), links=LINKS,
+    resident=(Resident(FINGERPRINT, 0, 2), Resident("0" * 32, 0, 9)),
+)  # fmt: skip
+
+
+def test_a_candidate_is_what_its_record_tells_of_this_model() -> None:
+    question = question_for([Member(RECORD, Status.SUSPECT)], DESIRED, FOOTPRINT, None)
+    assert question.candidates == (Candidate(A, Run(3), "peer-a", 100, 70, 2000, ((0, 2),), LINKS),)
+    assert (question.model, question.spread, question.footprint) == ("tiny", SPREAD_ALL, FOOTPRINT)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"models": ("0" * 32,)},
+        {"is_leaving": True},
+        {"is_eligible": False},
+        {"planner": PLANNER_VERSION + 1},
+    ],
+)
+def test_no_new_plan_counts_on_these(change: dict[str, object]) -> None:
+    steady = Member(replace(RECORD, peer=B), Status.ALIVE)
+    members = [Member(replace(RECORD, **change), Status.ALIVE), steady]  # type: ignore[arg-type]
+    assert [c.peer for c in question_for(members, DESIRED, FOOTPRINT, None).candidates] == [B]
+    assert able_peers(members, DESIRED) == 1
+
+
+def test_the_dead_are_not_asked() -> None:
+    members = [Member(RECORD, Status.DEAD), Member(replace(RECORD, peer=B), Status.ALIVE)]
+    assert able_peers(members, DESIRED) == 1
+    assert able_peers(members, None) == 0
+
+
+def test_who_flaps_is_not_counted_on_unless_the_model_needs_it() -> None:
+    flapping = Member(replace(RECORD, peer=PeerId("b" * 32), is_eligible=False), Status.ALIVE)
+    steady = Member(replace(RECORD, memory_bytes=FOOTPRINT.total_bytes), Status.ALIVE)
+    short = Member(replace(RECORD, memory_bytes=FOOTPRINT.total_bytes - 1), Status.ALIVE)
+    assert len(question_for([steady, flapping], DESIRED, FOOTPRINT, None).candidates) == 1
+    assert len(question_for([short, flapping], DESIRED, FOOTPRINT, None).candidates) == 2
+    three = replace(DESIRED, spread=2)
+    assert len(question_for([steady, flapping], three, FOOTPRINT, None).candidates) == 2

@@ -1,0 +1,66 @@
+"""What the planner is asked: who could hold layers of a model, as their records tell."""
+
+from collections.abc import Sequence
+
+from .desire import DesiredModel
+from .footprint import Footprint
+from .member import Member
+from .plan import PLANNER_VERSION
+from .question import Candidate, Question
+from .ring import Ring
+
+
+def question_for(
+    members: Sequence[Member], desired: DesiredModel, footprint: Footprint, present: Ring | None
+) -> Question:
+    """Ask for a ring on all who can be counted on; present: the ring that may go on."""
+    spare = needs_flapping(members, desired, footprint)
+    candidates = tuple(
+        _candidate(m, desired.fingerprint)
+        for m in members
+        if is_able(m, desired) or (spare and _could(m, desired))
+    )
+    return Question(desired.name, footprint, desired.spread, candidates, present)
+
+
+def needs_flapping(
+    members: Sequence[Member], desired: DesiredModel | None, footprint: Footprint | None
+) -> bool:
+    """Whether the model cannot do without those who were lost too often lately: then they count after all."""
+    if desired is None or footprint is None or all(m.record.is_eligible for m in members):
+        return False
+    able = [m.record for m in members if is_able(m, desired)]
+    is_too_little = sum(record.memory_bytes for record in able) < footprint.total_bytes
+    return is_too_little or desired.spread > len(able)
+
+
+def is_able(member: Member, desired: DesiredModel) -> bool:
+    """Whether new plans may give `member` layers of what the mesh should run."""
+    return member.is_available and _could(member, desired)
+
+
+def _could(member: Member, desired: DesiredModel) -> bool:
+    """Whether `member` stays, and could hold layers."""
+    record = member.record
+    is_like_minded = record.planner == PLANNER_VERSION
+    return member.is_staying and is_like_minded and desired.fingerprint in record.models
+
+
+def able_peers(members: Sequence[Member], desired: DesiredModel | None) -> int:
+    """How many members may get layers of what the mesh should run."""
+    return sum(is_able(member, desired) for member in members) if desired is not None else 0
+
+
+def _candidate(member: Member, fingerprint: str) -> Candidate:
+    record = member.record
+    resident = ((r.first_layer, r.end_layer) for r in record.resident if r.fingerprint == fingerprint)
+    return Candidate(
+        record.peer,
+        record.run,
+        record.name,
+        record.memory_bytes,
+        record.ns_per_mib,
+        record.disk_mb_s,
+        tuple(resident),
+        record.links,
+    )

@@ -236,6 +236,9 @@ class Agreement:
         """The planner's ring as a new plan, where none can stay or a much better one is possible (R3)."""
         if self._held is None or view.desired is None or self._is_unclear(now_s):
             return None
+        if not view.is_answered:
+            # Who just came is not in the answer yet: it may be the one that was waited for.
+            return None
         if self.is_first and able_peers(view.members, view.desired) < view.min_peers:
             return None
         ring, since_s = self._held

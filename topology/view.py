@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from .asking import needs_flapping
+from .asking import needs_flapping, question_for
 from .desire import DesiredModel
 from .footprint import Footprint
 from .member import Member, Status
@@ -45,6 +45,14 @@ class View:
             for m in self.members
             if m.is_present and not (m.is_available or (spare and m.is_staying))
         }
+
+    @cached_property
+    def is_answered(self) -> bool:
+        """Whether the planner's answer is about those who are here now, and about what they say now."""
+        asked = self.question
+        if asked is None or self.desired is None or self.footprint is None:
+            return False
+        return asked == question_for(self.members, self.desired, self.footprint, asked.present)
 
     @property
     def has_suspects(self) -> bool:

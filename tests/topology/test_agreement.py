@@ -327,6 +327,20 @@ class Lone:
         self.other = replace(self.other, follows=(Follow(plan.fingerprint, plan.target, phase),))
 
 
+def test_an_answer_about_fewer_peers_than_are_here_now_is_not_proposed() -> None:
+    lone = Lone()
+    lone.min_peers = 2
+    before = lone.view()
+    assert [lone.core.step(before, now_s) for now_s in (0.0, 5.0)] == [[], []]
+    lone.other = OTHER
+    stale = replace(lone.view(), question=before.question, answer=before.answer)
+    assert lone.core.step(stale, 5.1) == []
+    lone.step(5.2)
+    (prepared,) = lone.step(6.2)
+    assert isinstance(prepared, Prepare)
+    assert len(prepared.plan.ring.stages) == 2
+
+
 def both(epoch: int, first: PeerRecord | None = None) -> Plan:
     """Each of the two holds half; `first` is the head, the other one where none is given."""
     head, tail = (OTHER, ME) if first is None else (first, OTHER if first is ME else ME)

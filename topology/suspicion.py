@@ -11,6 +11,9 @@ MAX_STRETCH = 3
 """A peer's own bad health stretches what it suspects alone by at most this: who is cut off from everybody
 must come to a conclusion as well."""
 
+MAX_DEAF_STRETCH = 8
+"""The same while it hears nothing from anybody, which is what a stalled machine looks like from inside."""
+
 MAX_LONE_STRETCH = 6
 """The same where there are too few peers to confirm anything."""
 
@@ -64,12 +67,13 @@ class Suspicion:
         least_s = shortest_s(knobs, members - 1)
         if members - 2 < knobs.confirmations:
             return self.since_s + least_s * min(health + 1, MAX_LONE_STRETCH)
+        stretch = min(health + 1, MAX_DEAF_STRETCH if is_deaf else MAX_STRETCH)
         left_s = remaining_s(
             confirmed=0 if is_deaf else max(0, len(self.believers) - 1),
             needed=knobs.confirmations,
             elapsed_s=0.0,
             least_s=least_s,
-            most_s=least_s * knobs.suspicion_max_mult * min(health + 1, MAX_STRETCH),
+            most_s=least_s * knobs.suspicion_max_mult * stretch,
         )
         return self.since_s + left_s
 

@@ -11,6 +11,7 @@ from random import Random
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from meshinfer.topology.question import Answer, Infeasible, Planner, Question
 from meshinfer.topology.record import Phase
 from meshinfer.topology.snapshot import picture
 from meshinfer.transports.address import format_address
@@ -234,7 +235,7 @@ class Peer:
             listener=self._listener,
             datagrams=self._datagrams,
             board=self._board,
-            think=asyncio.to_thread,
+            think=_think,
             now_s=time.monotonic,
             step_clock_s=time.perf_counter,
             pause=asyncio.sleep,
@@ -290,6 +291,10 @@ class Peer:
         """Let others take over, tell them, then end all actors."""
         self._progress.stop()
         await leave_mesh(self._parts, self._listener, self._running, self._config.actors)
+
+
+async def _think(planner: Planner, question: Question) -> Answer | Infeasible:
+    return await asyncio.to_thread(planner, question)
 
 
 def _import_api_server() -> "type[ApiServer]":

@@ -189,6 +189,7 @@ class Stage(Actor[StageMessage]):
         finally:
             # Lazy arrays belong to that thread, those of a load that was given up as well.
             self._compute.post(partial(_end_load, steps, made, result))
+        assert result is not None, "the loop above goes on until something came"
         await self.mailbox.tell(_LoadEnded(install, stage, result))
 
     async def _load_ended(self, ended: _LoadEnded) -> None:

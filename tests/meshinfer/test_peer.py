@@ -24,10 +24,10 @@ from meshinfer import (
     WrongModel,
 )
 from meshinfer.config import RequestLimits
+from meshinfer.topology import knobs
 from meshinfer.topology.agreement import AgreementTiming
 from meshinfer.topology.member import Status
 from meshinfer.topology.record import Phase
-from meshinfer.topology import knobs
 from tests.reference import greedy_text
 from tests.tiny import make_tiny_model
 

@@ -4,7 +4,6 @@ import asyncio
 import gc
 import heapq
 import itertools
-import math
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Iterator

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from tests.simulation.loop import Deadlock, VirtualLoop, run
+from tests.simulation.loop import HOST, Deadlock, VirtualLoop, run
 
 
 async def test_time_jumps_to_the_next_timer_and_not_a_moment_further() -> None:
@@ -120,7 +120,9 @@ def order_of_ends() -> list[str]:
     async def main() -> None:
         with pytest.raises(ExceptionGroup):
             await a_family()
-        several = [asyncio.ensure_future(asyncio.sleep(1.0, number)) for number in range(40)]
+        several: list[asyncio.Future[int]] = [
+            asyncio.ensure_future(asyncio.sleep(1.0, number)) for number in range(40)
+        ]
         loose = [asyncio.get_running_loop().create_future() for _ in range(40)]
         for future in loose:
             future.set_result(0)
@@ -157,3 +159,53 @@ def test_a_run_returns_raises_and_leaves_nothing_behind() -> None:
     loop = VirtualLoop()
     loop.close()
     assert loop.is_closed()
+
+
+async def test_a_frozen_host_stands_still_and_then_does_all_that_came_due() -> None:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    seen: list[tuple[str, float]] = []
+
+    async def live(host: str) -> None:
+        HOST.set(host)
+        for _ in range(4):
+            await asyncio.sleep(1.0)
+            seen.append((host, loop.time()))
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(live("a"))
+        tasks.create_task(live("b"))
+        await asyncio.sleep(1.5)
+        loop.freeze("a")
+        await asyncio.sleep(2.0)
+        loop.thaw("a")
+    assert [at_s for host, at_s in seen if host == "b"] == [1.0, 2.0, 3.0, 4.0]
+    assert [at_s for host, at_s in seen if host == "a"] == [1.0, 3.5, 4.5, 5.5]
+
+
+async def test_a_task_that_is_cancelled_while_its_host_is_frozen_ends_when_that_goes_on() -> None:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+
+    async def live() -> None:
+        HOST.set("a")
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(live())
+    await asyncio.sleep(0)
+    loop.freeze("a")
+    task.cancel()
+    await asyncio.sleep(1.0)
+    assert not task.done()
+    loop.thaw("a")
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_timers_that_were_cancelled_are_forgotten() -> None:
+    loop = asyncio.get_running_loop()
+    timers = [loop.call_later(1e6 + number, print) for number in range(1000)]
+    for timer in timers[::-1]:
+        timer.cancel()
+    await asyncio.sleep(1.0)
+    assert len(loop._scheduled) < 10  # type: ignore[attr-defined]

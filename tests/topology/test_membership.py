@@ -9,6 +9,7 @@ from meshinfer.topology.claim import Claim
 from meshinfer.topology.knobs import lan
 from meshinfer.topology.member import Status
 from meshinfer.topology.membership import Membership
+from meshinfer.topology.outbox import SendOnLink
 from meshinfer.topology.packet import Kind
 from meshinfer.topology.record import PeerRecord
 from meshinfer.topology.ring import Run
@@ -255,9 +256,9 @@ def test_two_that_exchange_everything_know_the_same(
             break
         assert turns < 20, "an exchange of two comes to an end"
         source, effect = queue.pop(0)
-        target = getattr(effect, "peer", None)
-        if target in cores and hasattr(effect, "message"):
-            queue += [(target, e) for e in cores[target].message(source, effect.message, 0.02)]
+        if isinstance(effect, SendOnLink) and effect.peer in cores:
+            said = cores[effect.peer].message(source, effect.message, 0.02)
+            queue += [(effect.peer, e) for e in said]
     claims = [[core.claim(peer(index)) for index in range(1, 4)] for core in (near, far)]
     assert claims[0] == claims[1]
     for index in range(1, 4):

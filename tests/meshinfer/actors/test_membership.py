@@ -1,4 +1,4 @@
-"""The membership actor over a network inside this process; the test is its links, and the rest of the mesh."""
+"""The membership actor over a network inside this process; the test is its links and the other peers."""
 
 import asyncio
 import random

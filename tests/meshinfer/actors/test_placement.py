@@ -99,7 +99,7 @@ class Bench:
             peer=A,
             mesh="test",
             limits=LIMITS,
-            agreement=Agreement(A, AgreementTiming(settle_s=1.0, widen_s=2.0, improve_s=2.0, load_slack_s=30.0)),
+            agreement=Agreement(A, AgreementTiming(widen_s=2.0, improve_s=2.0)),
             planner=toy_plan,
             think=self.think,
             now_s=lambda: self.now_s,

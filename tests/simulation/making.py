@@ -1,0 +1,75 @@
+"""What a mesh of a simulation is made of: the model, the machines, and how their peers are set up."""
+
+from dataclasses import replace
+
+from meshinfer.actors.mail import LocalModel
+from meshinfer.actors.placement import PlacementLimits
+from meshinfer.config import ActorLimits, PeerConfig, RequestLimits
+from meshinfer.topology.agreement import AgreementTiming
+from meshinfer.topology.knobs import lan
+from meshinfer.topology.ring import PeerId
+from tests.simulation.life import Surroundings
+from tests.simulation.machine import Machine
+from tests.simulation.model import fake_model
+from tests.simulation.story import Setting
+
+LAYER_BYTES = 100_000_000
+END_BYTES = 50_000_000
+KV_TOKENS = 256
+RING_WAIT_S = 8.0
+PROGRESS_S = 10.0
+
+
+def make_model(layers: int) -> LocalModel:
+    """The model that the mesh runs: `layers` layers, and embeddings that head and tail share."""
+    return LocalModel(
+        *fake_model(
+            layers,
+            LAYER_BYTES,
+            embedding_bytes=END_BYTES,
+            tail_bytes=END_BYTES,
+            shared_bytes=END_BYTES,
+            context_tokens=KV_TOKENS,
+        )
+    )
+
+
+def make_machines(setting: Setting, around: Surroundings) -> list[Machine]:
+    """Machines with the memory that the setting says, and ids in no order."""
+    random = around.chance.stream("machines")
+    whole_bytes = around.model.card.total_bytes
+    machines = []
+    for number, share in enumerate(setting.memory_shares):
+        peer = PeerId(f"{random.getrandbits(8):02x}{number:02x}{random.getrandbits(112):028x}")
+        pace = setting.paces[number]
+        machines.append(Machine(f"p{number}", peer, whole_bytes * share // 1000, pace, around))
+    return machines
+
+
+def peer_config(setting: Setting, name: str, number: int) -> PeerConfig:
+    """How a peer is set up: as by default, but for what is small here, and for shorter patience."""
+    return PeerConfig(
+        # The first one brings the model; of the others some follow the mesh.
+        model="fake" if number % 3 != 1 else None,
+        name=name,
+        mesh="sim",
+        is_mdns_on=False,
+        stages=setting.stages,
+        min_peers=setting.min_peers,
+        membership=replace(lan(), flap_limit=setting.flap_limit),
+        agreement=AgreementTiming(drain_s=setting.drain_s),
+        requests=RequestLimits(
+            max_running=setting.max_running,
+            max_waiting=setting.max_waiting,
+            prefill_chunk_tokens=setting.prefill_chunk_tokens,
+            ring_wait_s=RING_WAIT_S,
+            progress_timeout_s=PROGRESS_S,
+        ),
+        actors=ActorLimits(leave_timeout_s=10.0),
+    )
+
+
+def placement_limits(setting: Setting) -> PlacementLimits:
+    """What placement makes of the configuration."""
+    limits = peer_config(setting, "any", 0).requests
+    return PlacementLimits(setting.min_peers, limits.kv_reserve_tokens, limits.prefill_chunk_tokens)

@@ -1,0 +1,203 @@
+"""A model that is a pure function of the tokens, cut in shards as a real one is, and quick.
+
+Hidden states are digests, and so is what a layer keeps of a session (its KV cache). Each depends on all
+that the layer saw before: a frame that is lost, repeated, out of order or of another session changes
+every token behind it. How a prompt is cut in chunks, and the layers in shards, changes none.
+"""
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+
+from meshinfer.errors import StageFailed
+from meshinfer.messages import Opening, Sampling, SessionId, Tensor
+from meshinfer.model.base import ModelCard, ModelFiles, Progress, StageCompute, Step, StepResult
+
+VOCAB_SIZE = 1000
+HIDDEN_BYTES = 32
+
+Observer = Callable[[SessionId, int, int], None]
+"""Told of each token that a layer computed: (session, position, layer), in the order it was done."""
+
+
+@dataclass(slots=True)
+class _Session:
+    """caches: by layer, a digest of all that came in."""
+
+    opening: Opening
+    caches: dict[int, bytes]
+    length: int = 0
+
+
+@dataclass(slots=True)
+class FakeShard:
+    """Some layers of a fake model. Implements `StageCompute`, and refuses what the real one refuses."""
+
+    card: ModelCard
+    layers: range
+    observe: Observer | None = None
+    is_retired: bool = False
+    is_closed: bool = False
+    _sessions: dict[SessionId, _Session] = field(default_factory=dict)
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of the weights that a real one would hold."""
+        return 0 if self.is_closed else _weight_bytes(self.card, self.layers)
+
+    @property
+    def sessions(self) -> tuple[SessionId, ...]:
+        """The sessions with a cache here, oldest first."""
+        return tuple(self._sessions)
+
+    def forward(self, step: Step) -> StepResult:
+        """Run the layers over a step and append to the session's caches.
+
+        Raises:
+            StageFailed: the step does not fit the session; the session's caches are dropped.
+        """
+        try:
+            session = self._session_of(step)
+            entering = self._entering(step)
+        except StageFailed:
+            self.release(step.session)
+            raise
+        leaving = [self._pass(step, session, *each) for each in enumerate(entering, session.length)]
+        session.length += len(leaving)
+        if self.layers.stop < self.card.layer_count:
+            return StepResult((_hidden(leaving),), None)
+        return StepResult((), _sample(leaving[-1], session.opening.sampling) if step.is_sampled else None)
+
+    def release(self, session: SessionId) -> None:
+        """Drop a session's caches; unknown sessions are fine."""
+        self._sessions.pop(session, None)
+
+    def retire(self) -> None:
+        """Drop all sessions and compute no more; a later load may take the weights over."""
+        self._sessions.clear()
+        self.is_retired = True
+
+    def close(self) -> None:
+        """Drop all sessions and weights."""
+        self._sessions.clear()
+        self.is_closed = True
+
+    def _pass(self, step: Step, session: _Session, position: int, state: bytes) -> bytes:
+        """Take one token's hidden state through the layers."""
+        for layer in self.layers:
+            state, session.caches[layer] = _layer(layer, state, session.caches[layer])
+            if self.observe is not None:
+                self.observe(step.session, position, layer)
+        return state
+
+    def _session_of(self, step: Step) -> _Session:
+        name = f"session {step.session}"
+        if self.is_closed or self.is_retired:
+            raise StageFailed(f"{name}: the shard is closed")
+        session = self._sessions.get(step.session)
+        length = 0 if session is None else session.length
+        if step.position != length:
+            raise StageFailed(f"{name}: a step at position {step.position}, the KV cache ends at {length}")
+        if (step.opening is None) != (session is not None):
+            found = "with" if step.opening is not None else "without"
+            raise StageFailed(f"{name}: a step {found} an opening at position {step.position}")
+        if not step.tokens:
+            raise StageFailed(f"{name}: a step without tokens at position {step.position}")
+        if min(step.tokens) < 0 or max(step.tokens) >= self.card.vocab_size:
+            raise StageFailed(
+                f"{name}: token ids from {min(step.tokens)} to {max(step.tokens)}, "
+                f"the vocabulary has {self.card.vocab_size}"
+            )
+        if session is None:
+            assert step.opening is not None
+            session = self._sessions[step.session] = _Session(step.opening, dict.fromkeys(self.layers, b""))
+        return session
+
+    def _entering(self, step: Step) -> list[bytes]:
+        """The hidden state of each token as it enters the first layer here."""
+        if self.layers.start == 0:
+            if step.tensors:
+                raise StageFailed(f"session {step.session}: {len(step.tensors)} tensors came to the head")
+            return [_embed(token) for token in step.tokens]
+        found = [(tensor.name, tensor.dtype, tensor.shape, tensor.data.nbytes) for tensor in step.tensors]
+        count = len(step.tokens)
+        expected = [("hidden", "uint8", (1, count, HIDDEN_BYTES), count * HIDDEN_BYTES)]
+        if found != expected:
+            raise StageFailed(f"session {step.session}: the step brings {found}, expected are {expected}")
+        data = bytes(step.tensors[0].data)
+        return [data[at : at + HIDDEN_BYTES] for at in range(0, len(data), HIDDEN_BYTES)]
+
+
+def load_fake_shard(
+    files: ModelFiles,
+    card: ModelCard,
+    layers: range,
+    previous: StageCompute | None,
+    progress: Progress,
+    observe: Observer | None = None,
+) -> Generator[StageCompute | None, None, None]:
+    """Stand in for `load_shard`, a layer a piece; `partial(load_fake_shard, observe=…)` observes shards.
+
+    As there, a retired shard is closed before anything is read.
+    """
+    shard = FakeShard(card, layers, observe)
+    if isinstance(previous, FakeShard) and previous.is_retired:
+        previous.close()
+    del previous
+    for done in range(1, len(layers) + 1):
+        progress(files.name, shard.weight_bytes * done // len(layers), shard.weight_bytes)
+        yield None
+    yield shard
+
+
+def whole_answer(
+    prompt: Sequence[int],
+    max_tokens: int,
+    layers: int,
+    stop: Sequence[int] = (),
+    sampling: Sampling | None = None,
+) -> tuple[int, ...]:
+    """What the uncut model answers: the tokens as they are sampled, one of `stop` that ends it included."""
+    sampling = sampling or Sampling()
+    caches = [b""] * layers
+    answer: list[int] = []
+    entering = list(prompt)
+    while len(answer) < max_tokens and not (answer and answer[-1] in stop):
+        state = b""
+        for token in entering:
+            state = _embed(token)
+            for layer in range(layers):
+                state, caches[layer] = _layer(layer, state, caches[layer])
+        entering = [_sample(state, sampling)]
+        answer += entering
+    return tuple(answer)
+
+
+def _embed(token: int) -> bytes:
+    return blake2b(b"embed %d" % token, digest_size=HIDDEN_BYTES).digest()
+
+
+def _layer(layer: int, state: bytes, cache: bytes) -> tuple[bytes, bytes]:
+    """What leaves a layer, and its cache from then on."""
+    cache = blake2b(cache + state, digest_size=HIDDEN_BYTES, person=b"cache %d" % layer).digest()
+    return blake2b(state + cache, digest_size=HIDDEN_BYTES, person=b"state %d" % layer).digest(), cache
+
+
+def _sample(state: bytes, sampling: Sampling) -> int:
+    """Draw a token: of all that a request may set, the seed is what the draw depends on."""
+    drawn = blake2b(b"%b %d" % (state, sampling.seed), digest_size=8).digest()
+    return int.from_bytes(drawn) % VOCAB_SIZE
+
+
+def _hidden(states: list[bytes]) -> Tensor:
+    return Tensor("hidden", "uint8", (1, len(states), HIDDEN_BYTES), memoryview(b"".join(states)))
+
+
+def _weight_bytes(card: ModelCard, layers: range) -> int:
+    is_head, is_tail = layers.start == 0, layers.stop == card.layer_count
+    ends_bytes = is_head * card.embedding_bytes + is_tail * card.tail_bytes
+    return (
+        sum(card.layer_bytes[layers.start : layers.stop])
+        + ends_bytes
+        - (is_head and is_tail) * card.shared_bytes
+    )

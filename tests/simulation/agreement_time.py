@@ -64,7 +64,7 @@ async def _lived_through(mesh: Mesh, count: int, late: int) -> Change:
     for machine in early:
         mesh.start(machine)
     first = await _until(lambda: _agreed(early))
-    await asyncio.sleep(10.0 + changed.random.random())
+    await asyncio.sleep(3.0 + changed.random.random())
     began_s = loop.time()
     if late:
         mesh.start(changed)

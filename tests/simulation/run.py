@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -57,7 +58,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=_parse_range, help="play seeds A..B, both included")
     parser.add_argument("--minutes", type=float, help="play seeds for so long")
     parser.add_argument("--first", type=int, default=1, help="the first seed with --minutes")
-    parser.add_argument("--jobs", type=int, default=1, help="processes at once")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at once; all cores")
     parser.add_argument(
         "--chaos", type=float, dest="chaos_s", help="seconds of troubles; else the seed decides"
     )

@@ -153,7 +153,7 @@ def test_a_story_without_troubles_keeps_its_setting_and_its_numbers() -> None:
 
 
 def test_a_failure_is_told_with_the_command_that_replays_it(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--seeds", "300..300", "--mutate", "no-unanimity"]) == 1
+    assert main(["--seeds", "300..300", "--jobs", "1", "--mutate", "no-unanimity"]) == 1
     told = capsys.readouterr().out
     assert "FAILED seed 300: I4 at " in told
     assert "replay: python -m tests.simulation.run --seed 300 --mutate no-unanimity -v" in told

@@ -8,7 +8,7 @@ number.
 
 from dataclasses import dataclass, replace
 
-from .asking import able_peers
+from .asking import able_peers, may_widen
 from .following import Activate, Drop, Effect, Following, GiveUp, PhaseOut, Prepare, Withdraw
 from .improvement import is_better, is_nearer
 from .plan import Plan
@@ -30,10 +30,11 @@ _USUAL_DISK_MB_S = 1000
 class AgreementTiming:
     """settle_s: how long the planner's ring must be the same before it is proposed where no plan can stay.
     widen_s: the same where it spreads the model as was asked for, which the present one does not.
-    improve_s: the same where it would merely be better. payback_s: the time over which loading a better
-    ring must pay. suspect_patience_s: a suspect, or a plan whose body is not here yet, holds up proposals no
-    longer than this. load_slack_s: a stage that loads for longer than this and three times what its disk
-    needs gives up. drain_s: what still runs under a plan this long after another took over is moved.
+    improve_s: the same where it would merely be better; and for the first plan, while somebody who is to
+    take part still fetches the model. payback_s: the time over which loading a better ring must pay.
+    suspect_patience_s: a suspect, or a plan whose body is not here yet, holds up proposals no longer than
+    this. load_slack_s: a stage that loads for longer than this and three times what its disk needs gives up.
+    drain_s: what still runs under a plan this long after another took over is moved.
     """
 
     settle_s: float = 1.0
@@ -255,7 +256,8 @@ class Agreement:
 
     def _patience_s(self, ring: Ring, present: Ring | None, view: View) -> float:
         if present is None or view.desired is None:
-            return self._timing.settle_s
+            is_early = self.is_first and may_widen(view.members, view.desired)
+            return self._timing.improve_s if is_early else self._timing.settle_s
         is_asked_for = is_nearer(ring, present, view.desired.spread)
         return self._timing.widen_s if is_asked_for else self._timing.improve_s
 

@@ -51,6 +51,14 @@ def able_peers(members: Sequence[Member], desired: DesiredModel | None) -> int:
     return sum(is_able(member, desired) for member in members) if desired is not None else 0
 
 
+def may_widen(members: Sequence[Member], desired: DesiredModel | None) -> bool:
+    """Whether the model is to be spread over more peers than are able, and somebody here may soon be able."""
+    if desired is None or 0 <= desired.spread <= able_peers(members, desired):
+        return False
+    others = (m for m in members if m.is_available and not is_able(m, desired))
+    return any(m.record.planner == PLANNER_VERSION and not m.record.fault for m in others)
+
+
 def _candidate(member: Member, fingerprint: str) -> Candidate:
     record = member.record
     resident = ((r.first_layer, r.end_layer) for r in record.resident if r.fingerprint == fingerprint)

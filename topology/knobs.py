@@ -29,7 +29,8 @@ class MembershipKnobs:
     gossip_to_dead_s: the dead are still told for this long, so that one who is not hears of it.
     sync_interval_s: between two exchanges of all that is known with one other peer, stretched by
         ⌈log2(N / 32)⌉ + 1 past 32 members. Costs 30 bytes a member each.
-    reach_interval_s: between two attempts to link with members that should be linked.
+    reach_interval_s: between two attempts to link with members that should be linked, and with
+        gossip_fanout of those who died within forget_s: two halves of a mesh meet again this soon.
     link_down_s: without a link for this long, the way to a living member is published as down.
     measure_interval_s: round trips are published this often at most, a way that broke or mended at once.
     forget_s: the dead and departed are shown for this long.

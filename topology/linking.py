@@ -90,7 +90,7 @@ class Linking:
     # --- keeping them
 
     def sync(self) -> None:
-        """Exchange everything with one peer, and see whether a dead one is back."""
+        """Exchange everything with one peer, and see whether one that died long ago is back."""
         if self._own.has_left:
             return
         roster, out = self._state.roster, self._state.out
@@ -103,7 +103,10 @@ class Linking:
             out.reach(peer, roster.at(peer))
 
     def reach_missing(self) -> None:
-        """Dial those that should be linked: all in a small mesh, the members of plans in a large one."""
+        """Dial those that should be linked, and a few of the lately dead.
+
+        All should be in a small mesh, the members of plans in a large one.
+        """
         if self._own.has_left:
             return
         roster, out = self._state.roster, self._state.out
@@ -115,7 +118,9 @@ class Linking:
         present = [peer for peer in wanted if roster.at(peer).is_present]
         missing = [peer for peer in present if peer not in out.linked]
         self._missing_s = {peer: self._missing_s.get(peer, self._state.now_s) for peer in missing}
-        for peer in missing:
+        # Where the network fell apart, those beyond it are back any moment.
+        lately_dead = roster.gone(Status.DEAD, self._state.now_s - self._state.knobs.forget_s)
+        for peer in missing + roster.some(self._state.knobs.gossip_fanout, lately_dead):
             out.reach(peer, roster.at(peer))
         self._measure(present)
 
@@ -124,7 +129,7 @@ class Linking:
         state, own = self._state, self._own.record
         horizon_s = state.now_s - state.knobs.link_down_s
         down = {peer for peer, since_s in self._missing_s.items() if since_s <= horizon_s}
-        links = self._measures.links(present, down, state.now_s)
+        links = self._measures.links(present, down)
         is_news = {link.peer for link in own.links if not link.is_up} != down
         is_due = state.now_s - self._measured_s >= state.knobs.measure_interval_s
         if links != own.links and (is_news or is_due):

@@ -105,7 +105,8 @@ class Probing:
         if packet.sender == probe.target and entry is not None:
             entry.is_deaf = not source
             if source and not probe.relays:
-                self._measures.took(probe.target, self._state.now_s - probe.began_s)
+                now_s = self._state.now_s
+                self._measures.took(probe.target, now_s - probe.began_s, now_s)
 
     def nacked(self, packet: Packet) -> None:
         """A relay heard nothing from the target either: but the relay is heard."""

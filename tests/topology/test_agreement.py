@@ -292,7 +292,7 @@ class Lone:
 
     def __init__(self, **knobs: float) -> None:
         self.core = Agreement(ME.peer, replace(TIMING, **knobs))
-        self.me, self.other = ME, replace(OTHER, models=())
+        self.me, self.other = ME, replace(OTHER, models=(), fault="its disk is full")
         self.status = Status.ALIVE
         self.plans: tuple[Plan, ...] = ()
         self.min_peers = 1
@@ -559,6 +559,26 @@ def test_a_wider_ring_is_proposed_after_a_while_and_never_twice() -> None:
     assert kinds(lone.step(7.0)) == ["Prepare"]
     assert lone.phases() == [(1, Phase.ACTIVE), (2, Phase.PREPARE)]
     assert [lone.step(now_s) for now_s in (8.0, 10.9)] == [[], []]
+
+
+@pytest.mark.parametrize(
+    ("spread", "models", "fault", "waits_s"),
+    [
+        (SPREAD_ALL, (), "", 5.0),
+        (2, (), "", 5.0),
+        (SPREAD_AUTO, (), "", 1.0),
+        (1, (), "", 1.0),
+        (SPREAD_ALL, (), "the disk is full", 1.0),
+    ],
+)
+def test_the_first_plan_waits_for_those_who_still_fetch_the_model(
+    spread: int, models: tuple[str, ...], fault: str, waits_s: float
+) -> None:
+    lone = Lone(improve_s=5.0)
+    lone.spread = spread
+    lone.other = replace(OTHER, models=models, fault=fault)
+    assert (lone.step(0.0), lone.step(waits_s - 0.1)) == ([], [])
+    assert kinds(lone.step(waits_s)) == ["Prepare"]
 
 
 def test_a_plan_that_differs_and_is_no_better_is_left_alone() -> None:

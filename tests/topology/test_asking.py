@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from meshinfer.topology.asking import able_peers, question_for
-from meshinfer.topology.desire import SPREAD_ALL, DesiredModel
+from meshinfer.topology.asking import able_peers, may_widen, question_for
+from meshinfer.topology.desire import SPREAD_ALL, SPREAD_AUTO, DesiredModel
 from meshinfer.topology.footprint import Footprint
 from meshinfer.topology.member import Member, Status
 from meshinfer.topology.plan import PLANNER_VERSION
@@ -43,6 +43,28 @@ def test_no_new_plan_counts_on_these(change: dict[str, object]) -> None:
     members = [Member(replace(RECORD, **change), Status.ALIVE), steady]  # type: ignore[arg-type]
     assert [c.peer for c in question_for(members, DESIRED, FOOTPRINT, None).candidates] == [B]
     assert able_peers(members, DESIRED) == 1
+
+
+@pytest.mark.parametrize(
+    ("spread", "change", "is_awaited"),
+    [
+        (SPREAD_ALL, {"models": ()}, True),
+        (2, {"models": ()}, True),
+        (1, {"models": ()}, False),
+        (SPREAD_AUTO, {"models": ()}, False),
+        (SPREAD_ALL, {}, False),
+        (SPREAD_ALL, {"models": (), "fault": "the disk is full"}, False),
+        (SPREAD_ALL, {"models": (), "is_leaving": True}, False),
+        (SPREAD_ALL, {"models": (), "planner": PLANNER_VERSION + 1}, False),
+    ],
+)
+def test_who_still_fetches_the_model_may_widen_its_ring(
+    spread: int, change: dict[str, object], is_awaited: bool
+) -> None:
+    steady = Member(replace(RECORD, peer=B), Status.ALIVE)
+    members = [Member(replace(RECORD, **change), Status.ALIVE), steady]  # type: ignore[arg-type]
+    assert may_widen(members, replace(DESIRED, spread=spread)) is is_awaited
+    assert not may_widen(members, None)
 
 
 def test_the_dead_are_not_asked() -> None:

@@ -158,14 +158,24 @@ def test_only_members_of_plans_are_linked_in_a_large_one() -> None:
     assert set(reached(wait(core, 2.1, range(1, 40)))) == {B, C}
 
 
-def test_the_dead_are_tried_again_now_and_then_and_those_that_left_are_not() -> None:
+def test_the_lately_dead_are_tried_again_all_the_time_and_those_that_left_are_not() -> None:
     core = linked(4)
     for index in (1, 2):
         core.unlinked(peer(index), 0.1)
     core.packet(address(3), Voice(3).gossip(claim(1, DEAD), claim(2, LEFT)), 0.1)
     effects = wait(core, 21.0, (3,))
-    assert 3 <= len(reached(effects)) <= 5
+    assert len(reached(effects)) >= 40
     assert set(reached(effects)) == {B}
+
+
+def test_of_many_that_died_at_once_a_few_are_tried_at_a_time() -> None:
+    core = linked(12)
+    for index in range(1, 12):
+        core.unlinked(peer(index), 0.1)
+    core.packet(address(11), Voice(11).gossip(*[claim(index, DEAD) for index in range(1, 11)]), 0.1)
+    wait(core, 0.5, (11,))
+    assert len(reached(wait(core, 0.99, (11,)))) <= lan().gossip_fanout + 1
+    assert len(set(reached(wait(core, 10.0, (11,))))) == 11
 
 
 def test_who_was_dead_for_an_hour_is_still_tried_where_it_was() -> None:

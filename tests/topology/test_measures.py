@@ -6,32 +6,33 @@ from tests.topology.voices import B, C, peer
 def measured(*rtts_ms: float) -> Measures:
     measures = Measures()
     for rtt_ms in rtts_ms:
-        measures.took(B, rtt_ms / 1000)
+        measures.took(B, rtt_ms / 1000, 0.0)
     return measures
 
 
 def test_a_way_is_published_after_four_probes_by_the_shortest_of_them() -> None:
-    assert measured(2.0, 1.0, 9.0).links([B], set(), 0.0) == ()
-    (link,) = measured(2.0, 1.0, 9.0, 3.0).links([B], set(), 0.0)
+    assert measured(2.0, 1.0, 9.0).links([B], set()) == ()
+    (link,) = measured(2.0, 1.0, 9.0, 3.0).links([B], set())
     assert link == LinkMeasure(B, link.rtt_us)
     assert 860 <= link.rtt_us <= 1024
 
 
 def test_noise_changes_nothing_and_another_way_does_after_a_while() -> None:
     measures = measured(*[1.0] * 16)
-    first = measures.links([B], set(), 0.0)
+    first = measures.links([B], set())
     for _ in range(16):
-        measures.took(B, 0.0012)
-    assert measures.links([B], set(), 10.0) == first
+        measures.took(B, 0.0012, 10.0)
+    assert measures.links([B], set()) == first
     for _ in range(16):
-        measures.took(B, 0.020)
-    assert measures.links([B], set(), 20.0) == first
-    assert measures.links([B], set(), 51.0) != first
+        measures.took(B, 0.020, 20.0)
+    assert measures.links([B], set()) == first
+    measures.took(B, 0.020, 51.0)
+    assert measures.links([B], set()) != first
 
 
 def test_a_way_that_does_not_work_is_published_at_once_measured_or_not() -> None:
-    assert Measures().links([B, C], {C}, 0.0) == (LinkMeasure(C, 0, is_up=False),)
-    (link,) = measured(*[1.0] * 4).links([B], {B}, 0.0)
+    assert Measures().links([B, C], {C}) == (LinkMeasure(C, 0, is_up=False),)
+    (link,) = measured(*[1.0] * 4).links([B], {B})
     assert not link.is_up
 
 
@@ -39,14 +40,14 @@ def test_of_too_many_ways_those_that_do_not_work_and_the_shortest_are_published(
     measures, present = Measures(), [peer(index) for index in range(MAX_LINKS + 8)]
     for index, other in enumerate(present):
         for _ in range(4):
-            measures.took(other, 0.001 * 2**index)
-    links = measures.links(present, {present[-1]}, 0.0)
+            measures.took(other, 0.001 * 2**index, 0.0)
+    links = measures.links(present, {present[-1]})
     assert len(links) == MAX_LINKS
     assert [link.peer for link in links] == [*present[: MAX_LINKS - 1], present[-1]]
 
 
 def test_who_is_no_member_any_more_is_forgotten() -> None:
     measures = measured(*[1.0] * 4)
-    measures.links([B], set(), 0.0)
+    measures.links([B], set())
     measures.forget_all_but([C])
-    assert measures.links([B], set(), 0.0) == ()
+    assert measures.links([B], set()) == ()

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -26,19 +26,24 @@ class StreamTiming:
     """How long a stream stays silent.
 
     first_piece_s: how long the status line waits for the first piece; until then an error still gets a
-        status of its own. keep_alive_s: after such a pause a comment is sent, so that no proxy cuts the
-        connection.
+        status of its own. pause_s: a reader who had a piece is told after such a pause why no other comes.
+        keep_alive_s: from then on a comment is sent this often, so that no proxy cuts the connection.
     """
 
     first_piece_s: float = 5.0
+    pause_s: float = 2.0
     keep_alive_s: float = 10.0
+
+
+WhyWaiting = Callable[[bool], str]
+"""(whether a piece was sent) → what the answer waits for now, in words that hold nothing of it."""
 
 
 class AnswerResponse(Response):
     """Sends an answer, streamed or whole; when the client goes away, the answer is cancelled.
 
-    pieces: closed at the end, however that comes. stopping: set when the server is about to stop: the
-    client is told so, and the answer ends.
+    pieces: closed at the end, however that comes. why: asked when a stream has been silent for a while.
+    stopping: set when the server is about to stop: the client is told so, and the answer ends.
 
     Raises:
         ApiError: nothing was sent yet, so that the error can be sent instead.
@@ -49,6 +54,7 @@ class AnswerResponse(Response):
         question: Question,
         pieces: AsyncGenerator[Piece],
         words: Wording,
+        why: WhyWaiting,
         timing: StreamTiming,
         stopping: asyncio.Event,
     ) -> None:
@@ -56,6 +62,7 @@ class AnswerResponse(Response):
         self._question = question
         self._pieces = pieces
         self._words = words
+        self._why = why
         self._timing = timing
         self._stopping = stopping
         self._is_begun = False
@@ -84,7 +91,7 @@ class AnswerResponse(Response):
             async for piece in pieces:
                 await self._begin(send)
                 if piece is None:
-                    await _send_part(send, sse.WAITING)
+                    await _send_part(send, sse.comment(self._why(last is not None)))
                     continue
                 chunks = [] if last else self._words.opening()
                 await _send_part(send, *map(sse.event, [*chunks, *self._words.chunks(piece)]))
@@ -134,7 +141,7 @@ async def patiently(pieces: AsyncIterator[Piece], timing: StreamTiming) -> Async
         piece = upcoming.result()
         if piece is None:
             return
-        patience_s = timing.keep_alive_s
+        patience_s = timing.pause_s
         yield piece
 
 

@@ -18,6 +18,7 @@ from .errors import ApiError, invalid
 from .openai_response import AnswerHead, model_json, models_json, wording
 from .question import Question
 from .translate import chat_question, completion_question
+from .waiting import why_waiting
 
 if TYPE_CHECKING:
     from meshinfer.peer import Peer
@@ -32,11 +33,14 @@ def openai_routes(peer: "Peer", timing: StreamTiming, stopping: asyncio.Event) -
     router = APIRouter(prefix="/v1")
     started = int(time.time())
 
+    def why(has_begun: bool) -> str:
+        return why_waiting(peer.snapshot(), has_begun=has_begun)
+
     def answer(question: Question) -> Response:
         _check_biases(peer, question)
         seeded = question.seeded(secrets.randbits(63))
         words = wording(question.endpoint, _head(peer), question.has_usage)
-        return AnswerResponse(seeded, _pieces(peer, seeded), words, timing, stopping)
+        return AnswerResponse(seeded, _pieces(peer, seeded), words, why, timing, stopping)
 
     @router.post("/chat/completions")
     async def chat_completions(request: Request) -> Response:

@@ -6,8 +6,7 @@ from typing import Any
 
 DONE = b"data: [DONE]\n\n"
 
-WAITING = b": waiting\n\n"
-"""A comment: clients skip it, and proxies see that the connection is in use."""
+MAX_COMMENT_CHARACTERS = 200
 
 HEADERS = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -15,6 +14,15 @@ HEADERS = (
     # nginx would collect the pieces otherwise.
     (b"x-accel-buffering", b"no"),
 )
+
+
+def comment(text: str) -> bytes:
+    """A line that clients skip; proxies see that the connection is in use, and people why it waits.
+
+    Whatever could end the line, or steer a terminal, becomes a space.
+    """
+    shown = "".join(character if character.isprintable() else " " for character in text)
+    return b": " + shown[:MAX_COMMENT_CHARACTERS].encode() + b"\n\n"
 
 
 def event(value: Mapping[str, Any]) -> bytes:

@@ -17,8 +17,8 @@ from meshinfer.errors import MeshError, NoRing, PromptTooLong, RingBroken
 from meshinfer.generation import Piece
 from meshinfer.messages import Finish
 
-PATIENT = StreamTiming(60, 60)
-IMPATIENT = StreamTiming(0, 0)
+PATIENT = StreamTiming(60, 60, 60)
+IMPATIENT = StreamTiming(0, 60, 0)
 
 
 @dataclass
@@ -77,6 +77,13 @@ class Wire:
         return events.split("\n\n")[:-1]
 
 
+def why(has_begun: bool) -> str:
+    return "the next" if has_begun else "the first"
+
+
+WAITING = b": the first\n\n"
+
+
 def response_to(
     source: Source,
     *,
@@ -87,7 +94,7 @@ def response_to(
 ) -> AnswerResponse:
     question = Question(endpoint, "hello", is_streamed=is_streamed)
     words = wording(endpoint, AnswerHead("0a", 7, "m", ""), has_usage=False)
-    return AnswerResponse(question, source.pieces(), words, timing, stopping or asyncio.Event())
+    return AnswerResponse(question, source.pieces(), words, why, timing, stopping or asyncio.Event())
 
 
 async def answer(response: AnswerResponse, wire: Wire) -> None:
@@ -153,20 +160,40 @@ async def test_a_slow_first_piece_lets_the_stream_begin_with_comments() -> None:
         start = await wire.sent.get()
         assert start["status"] == 200
         assert (b"content-type", b"text/event-stream; charset=utf-8") in start["headers"]
-        assert await wire.body() == b": waiting\n\n"
+        assert await wire.body() == WAITING
         source.more("a", finish=Finish.STOP)
-        while (part := await wire.body()) == b": waiting\n\n":
+        while (part := await wire.body()) == WAITING:
             pass
         assert text_of(part.decode().strip()) == "a"
+
+
+async def test_a_stream_that_stops_in_the_middle_soon_says_why_and_again_later() -> None:
+    wire, source = Wire(), Source().more("a")
+    async with asyncio.TaskGroup() as group:
+        answering = group.create_task(answer(response_to(source, timing=StreamTiming(60, 0, 0)), wire))
+        assert text_of((await wire.body()).decode().strip()) == "a"
+        assert [await wire.body() for _ in "ab"] == [b": the next\n\n"] * 2
+        answering.cancel()
+
+
+async def test_a_pause_within_patience_has_no_comment() -> None:
+    wire, source = Wire(), Source()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(answer(response_to(source), wire))
+        for text in "ab":
+            source.more(text)
+            assert text_of((await wire.body()).decode().strip()) == text
+        source.more("", finish=Finish.STOP)
+    assert not any(event.startswith(":") for event in wire.all_bodies())
 
 
 async def test_an_error_after_comments_is_an_event() -> None:
     wire, source = Wire(), Source()
     async with asyncio.TaskGroup() as group:
         group.create_task(answer(response_to(source, timing=IMPATIENT), wire))
-        assert await wire.body() == b": waiting\n\n"
+        assert await wire.body() == WAITING
         source.fail(NoRing("none"))
-        while (part := await wire.body()) == b": waiting\n\n":
+        while (part := await wire.body()) == WAITING:
             pass
         assert error_of(part.decode().strip())["code"] == "no_ring"
 

@@ -9,6 +9,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from meshinfer import ApiConfig, Peer
+from meshinfer.api.answer import StreamTiming
 from meshinfer.api.app import create_app
 from tests.meshinfer.api.conftest import CONTEXT_TOKENS, WatchedPeer
 
@@ -155,6 +156,15 @@ async def test_an_application_can_mount_it_with_limits_of_its_own(peer: WatchedP
         refused = await client.post("/llm/v1/completions", json={"prompt": "x" * 100})
     assert served.json()["model"] == "tiny"
     assert refused.status_code == 413
+
+
+async def test_a_stream_that_waits_says_why(peer: WatchedPeer) -> None:
+    app = create_app(peer, timing=StreamTiming(first_piece_s=0, pause_s=60, keep_alive_s=60))
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://app") as client:
+        answer = await client.post(COMPLETION, json={"prompt": "hello", "max_tokens": 2, "stream": True})
+    first, *_, last = answer.text.removesuffix("\n\n").split("\n\n")
+    assert first == ": waiting for its turn, or for its prompt to be computed"
+    assert last == "data: [DONE]"
 
 
 async def test_an_unexpected_error_is_told_without_its_text(peer: WatchedPeer) -> None:

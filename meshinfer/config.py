@@ -21,12 +21,14 @@ class ApiConfig:
     """Where the HTTP API listens. max_body_bytes: a longer request is refused with 413.
 
     port 0 means any free one. read_timeout_s: a client that takes longer to send its request is cut off.
+    write_timeout_s: a client that takes no byte of what waits for it for this long is cut off.
     """
 
     host: str = "127.0.0.1"
     port: int = 0
     max_body_bytes: int = 8 << 20
     read_timeout_s: float = 30.0
+    write_timeout_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class RequestLimits:
     the model's context). ring_wait_s: how long a request waits while the ring re-forms.
     progress_timeout_s: an answer without any progress for this long fails.
     load_timeout_s: a stage that loads for longer than this gives up its place.
+    deadline_s: how long an answer may take from its question to its end, waiting and all; a request may ask
+    for less.
     """
 
     max_open: int = 256
@@ -53,6 +57,7 @@ class RequestLimits:
     ring_wait_s: float = 20.0
     progress_timeout_s: float = 120.0
     load_timeout_s: float = 900.0
+    deadline_s: float = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,9 @@ class ActorLimits:
     leave_timeout_s: how long a peer that leaves waits at most for others to take over its layers.
     seed_retry_s: the longest pause between two attempts to reach a `--peer`.
     hello_timeout_s: a link whose other end has not introduced itself by then is closed.
+    stagger_s: of several addresses of one peer each is dialled so long after the one before.
+    pulse_s: on a link with nothing to carry, each side shows this often that it is there. silence_s: a link
+    on which no byte came for this long is ended: its cable was pulled, or its peer stands still.
     greetings: links that are greeted at once; further ones wait in the listener.
     """
 
@@ -77,6 +85,9 @@ class ActorLimits:
     leave_timeout_s: float = 20.0
     seed_retry_s: float = 5.0
     hello_timeout_s: float = 5.0
+    stagger_s: float = 0.25
+    pulse_s: float = 0.5
+    silence_s: float = 3.0
     greetings: int = 32
 
 

@@ -133,6 +133,11 @@ class Farewell:
 
 
 @dataclass(frozen=True, slots=True)
+class Pulse:
+    """Nothing to say, and still there: so that a cable that was pulled is told from a peer that is idle."""
+
+
+@dataclass(frozen=True, slots=True)
 class Submit:
     """Origin to head: begin a session. `prompt` are token ids."""
 

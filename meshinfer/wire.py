@@ -20,6 +20,7 @@ from . import messages as m
 Message = (
     m.Hello
     | m.Farewell
+    | m.Pulse
     | SyncDigest
     | SyncDelta
     | Parcel
@@ -51,6 +52,7 @@ TAGS: dict[int, type[Message]] = {
     14: SyncDigest,
     15: SyncDelta,
     16: Parcel,
+    17: m.Pulse,
 }
 _TAG_OF = {kind: tag for tag, kind in TAGS.items()}
 

@@ -59,7 +59,7 @@ class MembershipKnobs:
     gossip_to_dead_s: float = 30.0
     sync_interval_s: float = 5.0
     reach_interval_s: float = 0.5
-    link_down_s: float = 5.0
+    link_down_s: float = 2.0
     measure_interval_s: float = 30.0
     forget_s: float = 600.0
     tombstone_s: float = 86400.0

@@ -85,6 +85,11 @@ class Link(Protocol):
         """The other end's address."""
         ...
 
+    @property
+    def received_bytes(self) -> int:
+        """How much came so far, parts of frames included: while it grows, the peer is there."""
+        ...
+
     async def send(self, frame: Frame) -> None:
         """Send one frame; return once the link can take another.
 
@@ -106,6 +111,10 @@ class Link(Protocol):
             LinkBroken: the peer or the network did; a frame that had not arrived whole is lost.
             ProtocolError: the peer sent what no frame begins with; the link is closed.
         """
+        ...
+
+    def cut(self, reason: str) -> None:
+        """End the link at once, for `reason`; `send` and `receive` then raise LinkBroken."""
         ...
 
     async def close(self) -> None:

@@ -1,7 +1,7 @@
-"""Dial until somebody answers, less and less often."""
+"""Dial until somebody answers, less and less often; or several addresses of one peer, a little apart."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 
 from .base import Address, Link, Transport
@@ -50,3 +50,51 @@ async def dial_until(
             await asyncio.sleep(backoff.next_delay_s())
         else:
             return link
+
+
+async def dial_first(
+    transport: Transport, addresses: Sequence[Address], stagger_s: float
+) -> tuple[Address, Link]:
+    """Dial several addresses of one peer, the best first; return the first that answers, and its link.
+
+    Each is dialled `stagger_s` after the one before, or once that failed: behind a cable that was pulled
+    nobody answers, and the next one must not wait for that. Cancelling stops all.
+
+    Raises:
+        DialFailed: none answers; is_refused if the machine refused at each of them.
+    """
+    waiting, failures = list(addresses), list[DialFailed]()
+    dials: dict[asyncio.Task[Link], Address] = {}
+    try:
+        while waiting or dials:
+            if waiting:
+                address = waiting.pop(0)
+                dials[asyncio.create_task(transport.dial(address), name=f"dial {address}")] = address
+            timeout_s = stagger_s if waiting else None
+            done, _ = await asyncio.wait(dials, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            for dial in sorted(done, key=list(dials).index):
+                try:
+                    link = dial.result()
+                except DialFailed as failure:
+                    failures.append(failure)
+                    del dials[dial]
+                else:
+                    return dials.pop(dial), link
+    finally:
+        await _give_up(list(dials))
+    if len(failures) == 1:
+        raise failures[0]
+    tried = "; ".join(str(failure) for failure in failures) or "it has no address"
+    is_refused = bool(failures) and all(failure.is_refused for failure in failures)
+    raise DialFailed(", ".join(addresses), tried, is_refused=is_refused)
+
+
+async def _give_up(dials: list[asyncio.Task[Link]]) -> None:
+    """Cancel dials that nobody needs, and close what came of them all the same."""
+    for dial in dials:
+        dial.cancel()
+    if dials:
+        await asyncio.wait(dials)
+    for dial in dials:
+        if not dial.cancelled() and dial.exception() is None:
+            await dial.result().close()

@@ -47,6 +47,11 @@ class StreamLink:
         """The other end's address."""
         return self._remote
 
+    @property
+    def received_bytes(self) -> int:
+        """How much came so far, parts of frames included."""
+        return self._wire.received_bytes
+
     async def send(self, frame: Frame) -> None:
         """Send one frame; return once the link can take another and lent memory may change.
 
@@ -71,6 +76,10 @@ class StreamLink:
         frame = await self._wire.frames.get()
         self._wire.was_received(frame)
         return frame
+
+    def cut(self, reason: str) -> None:
+        """End the link at once, for `reason`; the peer may never hear of it."""
+        self._wire.cut(LinkBroken(reason))
 
     async def close(self) -> None:
         """Close after what was sent, once the peer has followed or `close_timeout_s` is over."""

@@ -25,6 +25,7 @@ class Wire(asyncio.BufferedProtocol):
     frames: what was received, for the link; ends when the connection does.
     ending: why nothing more can be sent or received, once that is so.
     lost: done when the connection is gone.
+    received_bytes: how much came so far.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Wire(asyncio.BufferedProtocol):
     ) -> None:
         self.frames: EndingQueue[Frame] = EndingQueue()
         self.ending: TransportError | None = None
+        self.received_bytes = 0
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._limits = limits
         self._decoder = FrameDecoder(limits, buffers, version)
@@ -131,6 +133,7 @@ class Wire(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Decode what came, or keep it until `start`."""
+        self.received_bytes += nbytes
         if self._is_started:
             self._decode(nbytes)
         else:

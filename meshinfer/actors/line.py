@@ -5,7 +5,8 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from meshinfer import wire
-from meshinfer.messages import Farewell, Hello
+from meshinfer.config import ActorLimits
+from meshinfer.messages import Farewell, Hello, Pulse
 from meshinfer.transports.base import Frame, Link
 from meshinfer.transports.errors import LinkBroken, LinkClosed, ProtocolError, TransportError
 
@@ -51,13 +52,16 @@ class Line:
     is_ours: whether this side dialled. ended: set once nothing more goes in or out.
     """
 
-    def __init__(self, link: Link, peer: Hello, is_ours: bool, capacity: int) -> None:
+    def __init__(self, link: Link, peer: Hello, is_ours: bool, limits: ActorLimits) -> None:
         self.link = link
         self.peer = peer
         self.is_ours = is_ours
         self.ended = asyncio.Event()
         self.farewell: Farewell | None = None
-        self._queue: asyncio.Queue[Frame | None] = asyncio.Queue(capacity)
+        self._limits = limits
+        self._queue: asyncio.Queue[Frame | None] = asyncio.Queue(limits.link_queue)
+        self._is_idle = True
+        self._is_listening = True
 
     def send(self, message: wire.Message) -> bool:
         """Queue a message; return False when the queue is full: the peer takes nothing any more."""
@@ -65,6 +69,7 @@ class Line:
             self._queue.put_nowait(wire.encode(message))
         except asyncio.QueueFull:
             return False
+        self._is_idle = False
         return True
 
     def finish(self, farewell: Farewell) -> None:
@@ -82,10 +87,12 @@ class Line:
             async with asyncio.TaskGroup() as group:
                 reader = group.create_task(self._read(deliver))
                 writer = group.create_task(self._write())
+                watcher = group.create_task(self._watch())
                 stopper = group.create_task(self.ended.wait())
-                done, _ = await asyncio.wait((reader, writer, stopper), return_when=asyncio.FIRST_COMPLETED)
-                reason = next((task.result() for task in (reader, writer) if task in done), reason)
-                for task in (reader, writer, stopper):
+                every = (reader, writer, watcher, stopper)
+                done, _ = await asyncio.wait(every, return_when=asyncio.FIRST_COMPLETED)
+                reason = next((task.result() for task in every[:-1] if task in done), reason)
+                for task in every:
                     task.cancel()
         finally:
             self.ended.set()
@@ -100,14 +107,38 @@ class Line:
             return str(error)
         return "said goodbye"
 
+    async def _watch(self) -> str:
+        """Show that this side is there, and end the line when the other side does so no longer.
+
+        Counts its own turns, not time: who slept or stalled has missed what came meanwhile, and waits on.
+        """
+        turns, heard_bytes = 0, -1
+        while turns * self._limits.pulse_s < self._limits.silence_s:
+            await asyncio.sleep(self._limits.pulse_s)
+            if self._is_idle:
+                self.send(Pulse())
+            self._is_idle = True
+            is_heard = self.link.received_bytes != heard_bytes
+            heard_bytes = self.link.received_bytes
+            # What this side has no time to read says nothing of the other one.
+            turns = 0 if is_heard or not self._is_listening else turns + 1
+        reason = f"nothing came from {self.peer.name} for {self._limits.silence_s:g} s"
+        self.link.cut(reason)
+        return reason
+
     async def _read(self, deliver: Deliver) -> str:
         try:
             while True:
                 decoded = wire.decode(await self.link.receive())
-                if isinstance(decoded.message, Farewell):
-                    self.farewell = decoded.message
-                    return decoded.message.reason
+                match decoded.message:
+                    case Farewell() as farewell:
+                        self.farewell = farewell
+                        return farewell.reason
+                    case Pulse():
+                        continue
+                self._is_listening = False
                 await deliver(Envelope(self.peer, decoded.message, decoded.buffer))
+                self._is_listening = True
         except LinkClosed:
             return "closed"
         except ProtocolError as error:

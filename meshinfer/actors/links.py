@@ -12,7 +12,7 @@ from meshinfer.messages import Farewell, Hello
 from meshinfer.topology.ring import PeerId
 from meshinfer.topology.sync import Parcel, SyncDelta, SyncDigest
 from meshinfer.transports.base import Address, Link, Listener, Transport
-from meshinfer.transports.dialing import Backoff, dial_until
+from meshinfer.transports.dialing import Backoff, dial_first, dial_until
 from meshinfer.transports.errors import DialFailed, LinkClosed, LinkError, ProtocolError, TransportError
 
 from .actor import Actor, Mailbox, Reply, Tells
@@ -162,20 +162,23 @@ class Links(Actor[LinksMessage]):
         self.tasks.create_task(self._try(wanted, key), name=f"dial {key}")
 
     async def _try(self, wanted: Reach, key: PeerId | Address) -> None:
-        refusals = 0
+        waiting = list(wanted.addresses)
         try:
-            for address in wanted.addresses:
+            while waiting:
                 try:
-                    await self._introduce(await self._transport.dial(address), is_ours=True)
+                    address, link = await dial_first(self._transport, waiting, self._limits.stagger_s)
                 except DialFailed as error:
-                    refusals += error.is_refused
                     logger.debug("%s", error)
+                    if wanted.peer is not None and error.is_refused and len(waiting) == len(wanted.addresses):
+                        await self._events.tell(Refusing(wanted.peer))
+                    break
+                try:
+                    await self._introduce(link, is_ours=True)
                 except TransportError as error:
                     self._complain(address, str(error))
+                    waiting.remove(address)
                 else:
                     return
-            if wanted.peer is not None and refusals == len(wanted.addresses) > 0:
-                await self._events.tell(Refusing(wanted.peer))
             await asyncio.sleep(self._backoff().next_delay_s())
         finally:
             self._dialling.discard(key)
@@ -220,7 +223,7 @@ class Links(Actor[LinksMessage]):
             # What was queued on it may be lost: whoever waits for an answer over it must know.
             present.ended.set()
             await self._events.tell(LinkDown(peer, "replaced by a new link", None))
-        line = Line(greeted.link, greeted.hello, greeted.is_ours, self._limits.link_queue)
+        line = Line(greeted.link, greeted.hello, greeted.is_ours, self._limits)
         self._lines[peer] = line
         self.tasks.create_task(self._carry(line), name=f"line {greeted.hello.name}")
         if not greeted.settled.done():

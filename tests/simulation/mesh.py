@@ -26,9 +26,9 @@ from tests.simulation.trace import Show, Trace
 from tests.simulation.troubles import Troubles
 from tests.simulation.wires import TracedNetwork
 
-HEAL_S = 30.0
+HEAL_S = 20.0
 """All is at rest so long after the troubles at the latest, loads included, if everybody is there again."""
-SETTLE_S = 60.0
+SETTLE_S = 40.0
 """The same where somebody's death must be found out first: one of two takes its time to believe it."""
 _FOUND_S = 15.0
 _WATCH_S = 5.0

@@ -202,12 +202,12 @@ def test_large_meshes_exchange_everything_less_often(count: int, scale: int) -> 
 def test_a_way_without_a_link_is_published_as_down_after_a_while_and_mends_with_it() -> None:
     core = linked(3)
     core.unlinked(B, 0.1)
-    wait(core, 5.0, (1, 2))
+    wait(core, 2.0, (1, 2))
     assert not [link for link in core.own.links if not link.is_up]
-    wait(core, 6.1, (1, 2))
+    wait(core, 3.1, (1, 2))
     assert [link.peer for link in core.own.links if not link.is_up] == [B]
-    core.linked(B, Run(1), 6.2)
-    wait(core, 6.7, (1, 2))
+    core.linked(B, Run(1), 3.2)
+    wait(core, 3.7, (1, 2))
     assert not [link for link in core.own.links if not link.is_up]
 
 

@@ -6,10 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshinfer.transports.base import Address, DatagramLimits, Datagrams, Link, Listener
-from meshinfer.transports.dialing import Backoff, dial_until
+from meshinfer.transports.dialing import Backoff, dial_first, dial_until
 from meshinfer.transports.errors import DialFailed
 from meshinfer.transports.memory import MemoryTransport
 from meshinfer.transports.network import MemoryNetwork
+from meshinfer.transports.weather import Weather
+from tests.simulation.loop import run
 
 A = Address("memory://a:1")
 
@@ -75,3 +77,67 @@ async def test_cancelling_stops_dialling() -> None:
     dialling.cancel()
     await asyncio.wait({dialling})
     assert dialling.cancelled()
+
+
+B = Address("memory://b:1")
+UNREACHABLE = Address("memory://c:1")
+
+
+async def the_second_answers(first: Address) -> tuple[Address, float]:
+    """Dial `first`, then an address where somebody listens: which answered, and after how long."""
+    network = MemoryNetwork(Random(1))
+    listener = await MemoryTransport(network, "b").listen(B)
+    network.unplug("c")
+    began_s = asyncio.get_running_loop().time()
+    address, link = await dial_first(MemoryTransport(network, "a"), [first, B], 0.25)
+    took_s = asyncio.get_running_loop().time() - began_s
+    await (await listener.accept()).close()
+    await link.close()
+    await listener.close()
+    return address, took_s
+
+
+def test_the_next_address_does_not_wait_for_a_silent_one() -> None:
+    address, took_s = run(the_second_answers(UNREACHABLE))
+    assert address == B
+    assert took_s == pytest.approx(0.25, abs=0.05)
+
+
+def test_the_next_address_is_dialled_at_once_when_one_is_refused() -> None:
+    address, took_s = run(the_second_answers(A))
+    assert address == B
+    assert took_s < 0.2
+
+
+async def failure_of(*addresses: Address) -> DialFailed:
+    network = MemoryNetwork(Random(1))
+    network.unplug("c")
+    with pytest.raises(DialFailed) as failed:
+        await dial_first(MemoryTransport(network, "a"), addresses, 0.25)
+    return failed.value
+
+
+def test_where_nobody_answers_all_reasons_are_given() -> None:
+    refused = run(failure_of(A, B))
+    assert refused.is_refused
+    assert A in str(refused)
+    assert B in str(refused)
+    assert not run(failure_of(A, UNREACHABLE)).is_refused
+    assert not run(failure_of()).is_refused
+
+
+async def tasks_left() -> set[str]:
+    """Dial two that answer; tell which dials go on."""
+    network = MemoryNetwork(Random(1), weather=Weather(delay_s=1.0))
+    first = await MemoryTransport(network, "b").listen(B)
+    second = await MemoryTransport(network, "d").listen(Address("memory://d:1"))
+    _, link = await dial_first(MemoryTransport(network, "a"), [B, second.address], 0.25)
+    left = {task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("dial")}
+    link.cut("the test is over")
+    await first.close()
+    await second.close()
+    return left
+
+
+def test_what_is_dialled_beside_the_winner_is_given_up() -> None:
+    assert run(tasks_left()) == set()

@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from meshinfer.actors.actor import Mailbox, Reply
@@ -29,6 +29,7 @@ from meshinfer.transports.dialing import Backoff
 from meshinfer.transports.memory import MemoryTransport
 from meshinfer.transports.network import MemoryNetwork
 from tests.meshinfer.actors.mailbag import A, B, C, Living, bag, hello, next_of, tapped_log
+from tests.simulation.loop import run
 
 LIMITS = ActorLimits(hello_timeout_s=1.0, seed_retry_s=0.05)
 TARGET = Target(Epoch(1), Digest("d" * 32))
@@ -47,7 +48,9 @@ def message(number: int) -> WrongEpoch:
     return WrongEpoch(SessionId(f"s-{number}"), TARGET, None)
 
 
-async def host_of(network: MemoryNetwork, who: Hello, seeds: tuple[str, ...] = ()) -> Host:
+async def host_of(
+    network: MemoryNetwork, who: Hello, seeds: tuple[str, ...] = (), limits: ActorLimits = LIMITS
+) -> Host:
     transport = MemoryTransport(network, who.peer[0])
     listener = await transport.listen(Address(f"memory://{who.peer[0]}:{0 if seeds else 1}"))
     box, events, inbound = bag("links"), bag("events"), bag("inbound")
@@ -57,7 +60,7 @@ async def host_of(network: MemoryNetwork, who: Hello, seeds: tuple[str, ...] = (
         transport=transport,
         listener=listener,
         seeds=tuple(Address(seed) for seed in seeds),
-        limits=LIMITS,
+        limits=limits,
         events=events,
         deliver=inbound.tell,
         backoff=lambda: Backoff(random.Random(1), first_s=0.01, most_s=0.05),
@@ -205,3 +208,65 @@ async def test_a_peer_that_begins_anew_is_greeted_in_its_new_life() -> None:
         assert down.farewell == Farewell("peer-b was taken for dead and begins anew")
         await two.box.tell(Reach((one.address,), A))
         assert (await next_of(one.events, LinkUp)).hello == hello(B, run=2)
+
+
+# --- silence, in virtual time
+
+SILENT = replace(LIMITS, pulse_s=0.5, silence_s=3.0)
+
+
+async def quiet_pair(network: MemoryNetwork) -> tuple[Host, Host]:
+    one = await host_of(network, hello(A), limits=SILENT)
+    return one, await host_of(network, hello(B), seeds=(one.address,), limits=SILENT)
+
+
+async def pulled_cable(for_s: float) -> tuple[float, str]:
+    """How long it took until the first peer told that a link between two quiet peers is down, and why."""
+    network = MemoryNetwork(random.Random(1))
+    one, two = await quiet_pair(network)
+    async with Living(one.links, two.links):
+        await next_of(one.events, LinkUp)
+        await asyncio.sleep(for_s)
+        assert len(one.events) == 0
+        began_s = asyncio.get_running_loop().time()
+        network.partition("a", "b")
+        down = await next_of(one.events, LinkDown)
+        return asyncio.get_running_loop().time() - began_s, down.reason
+
+
+def test_a_cable_that_is_pulled_ends_the_link_within_seconds_and_idleness_does_not() -> None:
+    took_s, reason = run(pulled_cable(for_s=60.0))
+    assert 2.5 <= took_s <= 3.5
+    assert reason == "nothing came from peer-b for 3 s"
+
+
+async def broken_one_way() -> None:
+    network = MemoryNetwork(random.Random(1))
+    one, two = await quiet_pair(network)
+    async with Living(one.links, two.links):
+        await next_of(two.events, LinkUp)
+        network.block("b", "a")
+        await next_of(one.events, LinkDown)
+        await next_of(two.events, LinkDown)
+
+
+def test_a_way_that_works_in_one_direction_only_ends_the_link_on_both_sides() -> None:
+    run(broken_one_way())
+
+
+async def slow_reader() -> int:
+    """What befell two peers, one of which has no room for what came."""
+    network = MemoryNetwork(random.Random(1))
+    one, two = await quiet_pair(network)
+    while two.inbound.offer(Envelope(hello(C), message(0))):
+        pass
+    async with Living(one.links, two.links):
+        await next_of(one.events, LinkUp)
+        await next_of(two.events, LinkUp)
+        await one.box.tell(Send(B, message(1)))
+        await asyncio.sleep(30.0)
+        return len(one.events) + len(two.events)
+
+
+def test_who_has_no_time_to_read_does_not_blame_the_other() -> None:
+    assert run(slow_reader()) == 0

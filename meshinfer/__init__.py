@@ -15,6 +15,7 @@ from .config import ApiConfig, PeerConfig
 from .errors import (
     BrokenModel,
     ConfigError,
+    DeadlineExceeded,
     DiskFull,
     MeshError,
     ModelError,
@@ -40,6 +41,7 @@ __all__ = [
     "ApiConfig",
     "BrokenModel",
     "ConfigError",
+    "DeadlineExceeded",
     "DiskFull",
     "Finish",
     "MeshError",

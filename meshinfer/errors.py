@@ -13,6 +13,7 @@ MeshError
 │   └── WrongModel       the mesh does not run the model that was asked for
 ├── NoRing               no live ring serves the model now
 ├── Overloaded           too many requests wait already; `retry_after_s` says when to come back
+├── DeadlineExceeded     the answer took longer than its request, or this peer, allows
 ├── RingBroken           the ring broke during an answer and no other took over in time
 └── StageFailed          a stage could not compute; the text names the peer and the cause
 """
@@ -76,6 +77,10 @@ class Overloaded(MeshError):
     def __init__(self, text: str, retry_after_s: float = 1.0) -> None:
         super().__init__(text)
         self.retry_after_s = retry_after_s
+
+
+class DeadlineExceeded(MeshError):
+    """The answer took longer than its request, or this peer, allows; it is cancelled everywhere."""
 
 
 class RingBroken(MeshError):

@@ -1,13 +1,16 @@
 """From a prompt to pieces of text: what `Peer.generate` checks and does around a session."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from .actors.mail import LocalModel, Sampled
-from .errors import MeshError, PromptTooLong, RequestError
+from .errors import DeadlineExceeded, MeshError, PromptTooLong, RequestError
 from .messages import Finish, Opening, Sampling
 from .model.stops import StopStrings
+
+T = TypeVar("T")
 
 Prompt = str | Sequence[int] | Sequence[Mapping[str, object]]
 """A bare text, token ids, or the messages of a chat (`{"role": …, "content": …}`)."""
@@ -24,6 +27,44 @@ class Piece:
     finish: Finish | None
     prompt_tokens: int
     answer_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """When an answer must be whole. granted_s: counted from its question; at_s: on the loop's clock."""
+
+    granted_s: float
+    at_s: float
+
+    @classmethod
+    def within(cls, asked_s: float | None, most_s: float) -> "Deadline":
+        """What a request may take from now on: as long as it asks for, and no longer than `most_s`.
+
+        Raises:
+            RequestError: it asks for no time at all.
+        """
+        # NaN is not above 0 either.
+        if asked_s is not None and not asked_s > 0:
+            raise RequestError(f"deadline_s is {asked_s}: an answer takes more than 0 seconds", "deadline_s")
+        granted_s = most_s if asked_s is None else min(asked_s, most_s)
+        return cls(granted_s, asyncio.get_running_loop().time() + granted_s)
+
+    async def bound(self, wait: Callable[[], Awaitable[T]]) -> T:
+        """Wait, but not past the deadline; afterwards not even for what is there already.
+
+        Raises:
+            DeadlineExceeded: it has passed. Whatever the waiting raises.
+        """
+        late = DeadlineExceeded(
+            f"the answer was not whole within {self.granted_s:g} s: allow it more time, or ask for less"
+        )
+        if asyncio.get_running_loop().time() >= self.at_s:
+            raise late
+        try:
+            async with asyncio.timeout_at(self.at_s):
+                return await wait()
+        except TimeoutError as error:
+            raise late from error
 
 
 def encode(model: LocalModel, prompt: Prompt) -> tuple[int, ...]:
@@ -80,17 +121,21 @@ def opening_for(
 
 
 async def pieces(
-    model: LocalModel, prompt_tokens: int, stop: tuple[str, ...], sink: "asyncio.Queue[Sampled | MeshError]"
+    model: LocalModel,
+    prompt_tokens: int,
+    stop: tuple[str, ...],
+    sink: "asyncio.Queue[Sampled | MeshError]",
+    deadline: Deadline,
 ) -> AsyncGenerator[Piece, None]:
     """Turn the tokens that come through `sink` into text, up to a stop string or the answer's end.
 
     Raises:
-        MeshError: the session failed; what was yielded before stands.
+        MeshError: the session failed, or took too long; what was yielded before stands.
     """
     detokenizer, stops = model.tokenizer.detokenizer(), StopStrings(stop)
     answer_tokens = 0
     while True:
-        item = await sink.get()
+        item = await deadline.bound(sink.get)
         if isinstance(item, MeshError):
             raise item
         answer_tokens += 1

@@ -29,7 +29,7 @@ from .composition import Ground, Relay, compose
 from .config import PeerConfig, parse_host_port
 from .errors import ConfigError, NoRing, Overloaded, WrongModel
 from .farewell import leave_mesh
-from .generation import Piece, Prompt, encode, opening_for, pieces
+from .generation import Deadline, Piece, Prompt, encode, opening_for, pieces
 from .machine.identity import claim_identity
 from .machine.interfaces import reachable_addresses
 from .machine.memory import memory_budget_bytes
@@ -37,6 +37,7 @@ from .messages import Hello, Sampling, SessionId
 from .model.arraypool import ArrayPool
 from .model.compute import ComputeThread
 from .model.local import fetch_model, load_shard, warm_up
+from .places import Places
 from .release import RELEASE
 from .snapshot import Activity, Snapshot
 
@@ -62,7 +63,7 @@ class Peer:
         self._board = Watch(Picture(nothing, None, Phase.IDLE, ""), self._bell)
         self._activity: Watch[Activity | None] = Watch(None, self._bell)
         self._counter = itertools.count(1)
-        self._open_answers = 0
+        self._places = Places(config.requests.max_open)
         self._stack = AsyncExitStack()
         self._texts = ThreadPoolExecutor(1, "meshinfer-text")
 
@@ -148,33 +149,38 @@ class Peer:
         sampling: Sampling | None = None,
         stop: tuple[str, ...] = (),
         model: str | None = None,
+        deadline_s: float | None = None,
     ) -> AsyncGenerator[Piece, None]:
         """Answer a prompt on whichever peers hold the model, piece by piece. Closing it cancels the answer.
 
         max_tokens: None takes the configured default; never more than the model's context has room for.
         sampling: greedy by default. stop: the answer ends before the first of these texts.
-        model: must be what the mesh runs, if given.
+        model: must be what the mesh runs, if given. deadline_s: within which the answer must be whole,
+        counted from its first `anext`; None, and more than is configured, take what is configured.
 
         Raises:
             RequestError: the prompt or a parameter cannot be used. NoRing: no ring serves a model now.
-            Overloaded: too many requests wait. RingBroken, StageFailed: the answer could not be finished.
+            Overloaded: too many requests wait. DeadlineExceeded: it took too long, and is cancelled.
+            RingBroken, StageFailed: the answer could not be finished.
         """
-        local = self.served_model(model)
-        loop = asyncio.get_running_loop()
-        tokens = await loop.run_in_executor(self._texts, encode, local, prompt)
-        limits = self._config.requests
+        limits, loop = self._config.requests, asyncio.get_running_loop()
+        local, began_s = self.served_model(model), loop.time()
+        deadline = Deadline.within(deadline_s, limits.deadline_s)
+        tokens = await deadline.bound(lambda: loop.run_in_executor(self._texts, encode, local, prompt))
         opening = opening_for(local, tokens, sampling or Sampling(), max_tokens, limits.default_max_tokens)
-        if self._open_answers >= limits.max_open:
-            raise Overloaded(f"this peer writes {self._open_answers} answers already")
+        self._places.take()
         session = SessionId(f"{self._identity.peer}-{self._identity.run}-{next(self._counter)}")
         sink = sink_for(opening.max_tokens)
-        self._open_answers += 1
         try:
             await self._parts.requests.tell(Begin(session, tokens, opening, sink))
-            async for piece in pieces(local, len(tokens), stop, sink):
+            async for piece in pieces(local, len(tokens), stop, sink, deadline):
                 yield piece
+        except Overloaded as error:
+            # A ring's head refuses without knowing how long answers take.
+            error.retry_after_s = self._places.retry_after_s
+            raise
         finally:
-            self._open_answers -= 1
+            self._places.leave(loop.time() - began_s)
             await self._parts.requests.tell(Abandon(session))
 
     def served_model(self, name: str | None = None) -> LocalModel:

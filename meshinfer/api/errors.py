@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from meshinfer.errors import (
+    DeadlineExceeded,
     MeshError,
     NoRing,
     Overloaded,
@@ -79,6 +80,8 @@ def from_mesh(error: MeshError, prompt_field: str = "messages") -> ApiError:
             return ApiError(503, text, code="no_ring", retry_after_s=NO_RING_RETRY_S)
         case Overloaded():
             return ApiError(429, text, code="overloaded", retry_after_s=error.retry_after_s)
+        case DeadlineExceeded():
+            return ApiError(504, text, code="deadline_exceeded")
         case RingBroken():
             return ApiError(502, text, code="ring_broken")
         case StageFailed():

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter
@@ -15,6 +15,7 @@ from meshinfer.generation import Piece
 from .answer import AnswerResponse, StreamTiming
 from .body import read_json_bytes
 from .errors import ApiError, invalid
+from .headers import read_timeout
 from .openai_response import AnswerHead, model_json, models_json, wording
 from .question import Question
 from .translate import chat_question, completion_question
@@ -36,19 +37,20 @@ def openai_routes(peer: "Peer", timing: StreamTiming, stopping: asyncio.Event) -
     def why(has_begun: bool) -> str:
         return why_waiting(peer.snapshot(), has_begun=has_begun)
 
-    def answer(question: Question) -> Response:
+    def answer(question: Question, headers: Mapping[str, str]) -> Response:
+        deadline_s = read_timeout(headers)
         _check_biases(peer, question)
         seeded = question.seeded(secrets.randbits(63))
         words = wording(question.endpoint, _head(peer), question.has_usage)
-        return AnswerResponse(seeded, _pieces(peer, seeded), words, why, timing, stopping)
+        return AnswerResponse(seeded, _pieces(peer, seeded, deadline_s), words, why, timing, stopping)
 
     @router.post("/chat/completions")
     async def chat_completions(request: Request) -> Response:
-        return answer(await _translated(chat_question, request))
+        return answer(await _translated(chat_question, request), request.headers)
 
     @router.post("/completions")
     async def completions(request: Request) -> Response:
-        return answer(await _translated(completion_question, request))
+        return answer(await _translated(completion_question, request), request.headers)
 
     @router.get("/models")
     async def models() -> Response:
@@ -74,13 +76,14 @@ async def _translated(translate: Callable[[bytes], Question], request: Request) 
     return await asyncio.to_thread(translate, body)
 
 
-def _pieces(peer: "Peer", question: Question) -> AsyncGenerator[Piece]:
+def _pieces(peer: "Peer", question: Question, deadline_s: float | None) -> AsyncGenerator[Piece]:
     return peer.generate(
         question.prompt,
         max_tokens=question.max_tokens,
         sampling=question.sampling,
         stop=question.stop,
         model=question.model,
+        deadline_s=deadline_s,
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from meshinfer import (
     ConfigError,
+    DeadlineExceeded,
     Finish,
     NoRing,
     Overloaded,
@@ -215,6 +216,8 @@ async def test_the_same_name_with_other_content_holds_no_layers_and_is_told(
         ({"prompt": "x", "max_tokens": -3}, RequestError, "max_tokens is -3"),
         ({"prompt": [10**9]}, RequestError, "outside the model's vocabulary"),
         ({"prompt": "x", "model": "huge"}, WrongModel, "the mesh runs tiny, not huge"),
+        ({"prompt": "x", "deadline_s": 0}, RequestError, "deadline_s is 0"),
+        ({"prompt": "x", "deadline_s": float("nan")}, RequestError, "deadline_s is nan"),
     ],
 )
 async def test_what_cannot_be_asked_is_refused_and_the_peer_lives_on(
@@ -233,6 +236,20 @@ async def test_more_answers_than_a_peer_writes_at_once_are_refused(config: PeerC
         await anext(pieces)
         with pytest.raises(Overloaded, match="writes 1 answers already"):
             await answer(peer, "abc")
+
+
+@pytest.mark.parametrize(("asked_s", "configured_s"), [(0.05, 3600.0), (3600.0, 0.05), (None, 0.05)])
+async def test_an_answer_that_takes_too_long_is_cancelled_everywhere(
+    config: PeerConfig, asked_s: float | None, configured_s: float
+) -> None:
+    hasty = replace(config, requests=RequestLimits(deadline_s=configured_s, max_running=1))
+    async with mesh(hasty, 2) as (peer, other):
+        with pytest.raises(DeadlineExceeded, match=r"not whole within 0\.05 s"):
+            async for _ in peer.generate("abc", max_tokens=2000, deadline_s=asked_s):
+                pass
+        # Only one may run, and its reader has less time than the first answer would have taken.
+        if asked_s == 0.05:
+            assert await answer(other, "abc", max_tokens=4)
 
 
 async def test_a_model_that_does_not_fit_is_refused_with_numbers(config: PeerConfig) -> None:

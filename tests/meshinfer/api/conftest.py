@@ -43,11 +43,14 @@ class WatchedPeer(Peer):
         sampling: Sampling | None = None,
         stop: tuple[str, ...] = (),
         model: str | None = None,
+        deadline_s: float | None = None,
     ) -> AsyncGenerator[Piece]:
         if self._began is not None and not self._began.done():
             self._began.set_result(None)
         is_whole = False
-        pieces = super().generate(prompt, max_tokens=max_tokens, sampling=sampling, stop=stop, model=model)
+        pieces = super().generate(
+            prompt, max_tokens=max_tokens, sampling=sampling, stop=stop, model=model, deadline_s=deadline_s
+        )
         try:
             async with aclosing(pieces):
                 async for piece in pieces:

@@ -2,6 +2,7 @@ import pytest
 
 from meshinfer.api.errors import ApiError, error_json, from_mesh
 from meshinfer.errors import (
+    DeadlineExceeded,
     MeshError,
     NoRing,
     Overloaded,
@@ -21,6 +22,7 @@ from meshinfer.errors import (
         (WrongModel("x", "model"), 404, "invalid_request_error", "model", "model_not_found"),
         (NoRing("x"), 503, "server_error", None, "no_ring"),
         (Overloaded("x"), 429, "rate_limit_error", None, "overloaded"),
+        (DeadlineExceeded("x"), 504, "server_error", None, "deadline_exceeded"),
         (RingBroken("x"), 502, "server_error", None, "ring_broken"),
         (StageFailed("x"), 500, "server_error", None, "stage_failed"),
         (MeshError("x"), 500, "server_error", None, None),

@@ -1,6 +1,7 @@
 """OpenAI's own client, unchanged, against a peer."""
 
 import asyncio
+import json
 from typing import Any
 
 import httpx2
@@ -172,3 +173,25 @@ async def test_one_request_too_many_is_told_when_to_come_back(ai: openai.AsyncOp
     assert int(error.value.response.headers["retry-after"]) >= 1
     assert error.value.code == "overloaded"
     assert (await waiting).choices[0].finish_reason == "length"
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+async def test_an_answer_that_is_not_whole_in_time_is_an_error_and_ends(
+    peer: WatchedPeer, client: httpx2.AsyncClient, is_streamed: bool
+) -> None:
+    ended = peer.next_end()
+    body = {"prompt": "hello", "max_tokens": 8000, "stream": is_streamed}
+    late = await client.post("/v1/completions", json=body, headers={"X-Request-Timeout": "0.1"})
+    assert late.status_code == (200 if is_streamed else 504)
+    error = json.loads(late.text.rstrip().rpartition("data: ")[2])["error"]
+    assert (error["type"], error["code"]) == ("server_error", "deadline_exceeded")
+    assert "not whole within 0.1 s" in error["message"]
+    assert "[DONE]" not in late.text
+    assert await ended is False
+
+
+async def test_a_timeout_that_is_none_is_refused(client: httpx2.AsyncClient) -> None:
+    refused = await client.post(
+        "/v1/completions", json={"prompt": "hello"}, headers={"X-Request-Timeout": "soon"}
+    )
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "X-Request-Timeout")

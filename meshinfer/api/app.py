@@ -39,7 +39,8 @@ def create_app(
 ) -> FastAPI:
     """Make the application; the peer must be running while it serves.
 
-    config: its limits; host and port do not matter here. stopping: set it before the server stops, and
+    config: its limits on bodies; the rest concerns the server, which for an application that mounts this is
+    its own, and decides how long a client may take nothing. stopping: set it before the server stops, and
     answers that are being written end with an error that says so.
     """
     limits = config or ApiConfig()

@@ -49,7 +49,7 @@ class ApiServer:
         self._server = _Server(
             uvicorn.Config(
                 create_app(peer, config, stopping=self._stopping),
-                http=http_protocol(config.read_timeout_s),
+                http=http_protocol(config.read_timeout_s, config.write_timeout_s),
                 ws="none",
                 lifespan="off",
                 log_config=None,

@@ -23,7 +23,7 @@ class WatchedPeer(Peer):
     def __init__(self, config: PeerConfig) -> None:
         super().__init__(config)
         self._began: asyncio.Future[None] | None = None
-        self._ended: asyncio.Future[bool] | None = None
+        self._ended: list[asyncio.Future[bool]] = []
 
     def next_begin(self) -> asyncio.Future[None]:
         """Resolved when the next answer is asked for."""
@@ -31,9 +31,9 @@ class WatchedPeer(Peer):
         return self._began
 
     def next_end(self) -> asyncio.Future[bool]:
-        """Resolved when the next answer ends: whether all of it was read."""
-        self._ended = asyncio.get_running_loop().create_future()
-        return self._ended
+        """Resolved when the next answer ends: whether all of it was read. Asked twice, the one after."""
+        self._ended.append(asyncio.get_running_loop().create_future())
+        return self._ended[-1]
 
     async def generate(
         self,
@@ -57,8 +57,8 @@ class WatchedPeer(Peer):
                     yield piece
             is_whole = True
         finally:
-            if self._ended is not None and not self._ended.done():
-                self._ended.set_result(is_whole)
+            if self._ended:
+                self._ended.pop(0).set_result(is_whole)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -17,11 +17,26 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
 @dataclass(frozen=True, slots=True)
+class ReplayLimits:
+    """What a peer keeps of answers whose requests carry an `Idempotency-Key`, so that none is computed twice.
+
+    max_answers, max_bytes: past either the oldest are forgotten. kept_s: how long an answer is kept once it
+    has ended. grace_s: how long one goes on that nobody reads any more; its reader may come back.
+    """
+
+    max_answers: int = 256
+    max_bytes: int = 16 << 20
+    kept_s: float = 600.0
+    grace_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
 class ApiConfig:
     """Where the HTTP API listens. max_body_bytes: a longer request is refused with 413.
 
     port 0 means any free one. read_timeout_s: a client that takes longer to send its request is cut off.
     write_timeout_s: a client that takes no byte of what waits for it for this long is cut off.
+    replay: what is kept for requests that come again.
     """
 
     host: str = "127.0.0.1"
@@ -29,6 +44,7 @@ class ApiConfig:
     max_body_bytes: int = 8 << 20
     read_timeout_s: float = 30.0
     write_timeout_s: float = 30.0
+    replay: ReplayLimits = field(default_factory=ReplayLimits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +60,8 @@ class RequestLimits:
     progress_timeout_s: an answer without any progress for this long fails.
     load_timeout_s: a stage that loads for longer than this gives up its place.
     deadline_s: how long an answer may take from its question to its end, waiting and all; a request may ask
-    for less.
+    for less. finish_timeout_s: how long a peer that leaves lets the answers go on that its API writes; it
+    begins no others meanwhile.
     """
 
     max_open: int = 256
@@ -58,6 +75,7 @@ class RequestLimits:
     progress_timeout_s: float = 120.0
     load_timeout_s: float = 900.0
     deadline_s: float = 3600.0
+    finish_timeout_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from meshinfer.errors import MeshError
 from meshinfer.generation import Piece
 
 from . import sse
+from .closing import Closing, stopping_error
 from .errors import ApiError, error_json, from_mesh
 from .openai_response import Wording
 from .question import Question
@@ -43,7 +44,7 @@ class AnswerResponse(Response):
     """Sends an answer, streamed or whole; when the client goes away, the answer is cancelled.
 
     pieces: closed at the end, however that comes. why: asked when a stream has been silent for a while.
-    stopping: set when the server is about to stop: the client is told so, and the answer ends.
+    closing: when the API is about to end, the client is told so, and the answer ends.
 
     Raises:
         ApiError: nothing was sent yet, so that the error can be sent instead.
@@ -56,7 +57,7 @@ class AnswerResponse(Response):
         words: Wording,
         why: WhyWaiting,
         timing: StreamTiming,
-        stopping: asyncio.Event,
+        closing: Closing,
     ) -> None:
         super().__init__()
         self._question = question
@@ -64,19 +65,25 @@ class AnswerResponse(Response):
         self._words = words
         self._why = why
         self._timing = timing
-        self._stopping = stopping
+        self._closing = closing
         self._is_begun = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        answering = self._stream(send) if self._question.is_streamed else self._whole(scope, receive, send)
         async with aclosing(self._pieces):
             try:
-                await until_left(answering, receive, self._stopping)
+                with self._closing.answering():
+                    await until_left(self._answer(scope, receive, send), receive, self._closing.ending)
             except MeshError as error:
                 await self._fail(from_mesh(error, self._question.endpoint.value), send)
             except ApiError as error:
                 await self._fail(error, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._question.is_streamed:
+            await self._stream(send)
+        else:
+            await self._whole(scope, receive, send)
 
     async def _whole(self, scope: Scope, receive: Receive, send: Send) -> None:
         pieces = [piece async for piece in self._pieces]
@@ -149,30 +156,30 @@ async def _next(pieces: AsyncIterator[Piece]) -> Piece | None:
     return await anext(pieces, None)
 
 
-async def until_left(work: Coroutine[Any, Any, None], receive: Receive, stopping: asyncio.Event) -> None:
-    """Do `work`; cancel it when the client goes away, or when the server is about to stop.
+async def until_left(work: Coroutine[Any, Any, None], receive: Receive, ending: asyncio.Event) -> None:
+    """Do `work`; cancel it when the client goes away, or when the API comes to its end.
 
     receive: the rest of the request, behind its body.
 
     Raises:
-        ApiError: the server stops. Whatever `work` raises.
+        ApiError: the API ends. Whatever `work` raises.
     """
     # All are awaited below, whatever happens.
     working = asyncio.create_task(work)
     leaving = asyncio.create_task(_until_disconnected(receive))
-    ending = asyncio.create_task(stopping.wait())
+    stopping = asyncio.create_task(ending.wait())
     try:
-        await asyncio.wait([working, leaving, ending], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([working, leaving, stopping], return_when=asyncio.FIRST_COMPLETED)
         is_done, is_gone = working.done(), leaving.done()
     finally:
-        await _finish([working, leaving, ending])
+        await _finish([working, leaving, stopping])
     if is_done:
         working.result()
     elif is_gone:
         leaving.result()
         logger.debug("a client went away in the middle of an answer, which is cancelled")
     else:
-        raise ApiError(503, "this peer is stopping: ask another one", code="stopping")
+        raise stopping_error()
 
 
 async def _until_disconnected(receive: Receive) -> None:

@@ -3,7 +3,6 @@
 Somebody else's application can mount it: `their_app.mount("/llm", create_app(peer))`.
 """
 
-import asyncio
 import logging
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,9 @@ from meshinfer.release import RELEASE
 
 from .answer import StreamTiming
 from .body import BodyLimits
+from .closing import Closing
 from .errors import ApiError, error_json, from_mesh
+from .kept_answers import KeptAnswers
 from .mesh_routes import mesh_routes
 from .openai_routes import openai_routes
 
@@ -35,20 +36,22 @@ def create_app(
     config: ApiConfig | None = None,
     *,
     timing: StreamTiming | None = None,
-    stopping: asyncio.Event | None = None,
+    closing: Closing | None = None,
+    kept: KeptAnswers | None = None,
 ) -> FastAPI:
     """Make the application; the peer must be running while it serves.
 
     config: its limits on bodies; the rest concerns the server, which for an application that mounts this is
-    its own, and decides how long a client may take nothing. stopping: set it before the server stops, and
-    answers that are being written end with an error that says so.
+    its own, and decides how long a client may take nothing. closing, kept: close them
+    before the server stops, and answers that are being written end in good order.
     """
     limits = config or ApiConfig()
     # The pages of the documentation would be fetched from a CDN, which a mesh at home should not need.
     app = FastAPI(title="meshinfer", version=RELEASE, openapi_url=None, redirect_slashes=False)
     app.add_middleware(BodyLimits, max_body_bytes=limits.max_body_bytes, read_timeout_s=limits.read_timeout_s)
-    app.include_router(openai_routes(peer, timing or StreamTiming(), stopping or asyncio.Event()))
-    app.include_router(mesh_routes(peer))
+    doors, kept = closing or Closing(), kept or KeptAnswers(limits.replay)
+    app.include_router(openai_routes(peer, timing or StreamTiming(), doors, kept))
+    app.include_router(mesh_routes(peer, doors))
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(MeshError, _mesh_error)
     app.add_exception_handler(HTTPException, _http_error)

@@ -8,18 +8,21 @@ from starlette.responses import JSONResponse, Response
 from meshinfer.errors import NoRing
 from meshinfer.snapshot import mesh_json
 
+from .closing import Closing
+
 if TYPE_CHECKING:
     from meshinfer.peer import Peer
 
 
-def mesh_routes(peer: "Peer") -> APIRouter:
+def mesh_routes(peer: "Peer", closing: Closing) -> APIRouter:
     """`GET /health` and `GET /mesh`."""
     router = APIRouter()
 
     @router.api_route("/health", methods=["GET", "HEAD"])
     async def health() -> Response:
-        reason = _obstacle(peer)
-        return JSONResponse(_health_json(peer, reason), 503 if reason else 200)
+        reason = closing.state or _obstacle(peer)
+        status = "leaving" if closing.state else "waiting" if reason else "ok"
+        return JSONResponse(_health_json(peer, status, reason), 503 if reason else 200)
 
     @router.get("/mesh")
     async def mesh() -> Response:
@@ -40,7 +43,7 @@ def _obstacle(peer: "Peer") -> str:
     return ""
 
 
-def _health_json(peer: "Peer", reason: str) -> dict[str, Any]:
+def _health_json(peer: "Peer", status: str, reason: str) -> dict[str, Any]:
     shown = peer.snapshot()
-    state = {"status": "waiting", "reason": reason} if reason else {"status": "ok"}
+    state = {"status": status, **({"reason": reason} if reason else {})}
     return {**state, "peer": shown.peer, "name": shown.name, "model": shown.mesh.model or None}

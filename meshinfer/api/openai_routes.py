@@ -3,19 +3,23 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from meshinfer.generation import Piece
+from meshinfer.generation import Deadline, Piece
 
 from .answer import AnswerResponse, StreamTiming
 from .body import read_json_bytes
+from .closing import Closing
 from .errors import ApiError, invalid
 from .headers import read_timeout
+from .idempotency import Claim, claim, read_key
+from .kept_answers import KeptAnswers
 from .openai_response import AnswerHead, model_json, models_json, wording
 from .question import Question
 from .translate import chat_question, completion_question
@@ -29,7 +33,16 @@ _LONG_BYTES = 128 << 10
 """A longer body takes more than about a millisecond to read, for which the loop should not stand still."""
 
 
-def openai_routes(peer: "Peer", timing: StreamTiming, stopping: asyncio.Event) -> APIRouter:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request: its question, the claim if it has a key, and within how many seconds it must be answered."""
+
+    question: Question
+    claim: Claim | None
+    deadline_s: float | None
+
+
+def openai_routes(peer: "Peer", timing: StreamTiming, closing: Closing, kept: KeptAnswers) -> APIRouter:
     """`/v1/chat/completions`, `/v1/completions` and `/v1/models`."""
     router = APIRouter(prefix="/v1")
     started = int(time.time())
@@ -37,20 +50,28 @@ def openai_routes(peer: "Peer", timing: StreamTiming, stopping: asyncio.Event) -
     def why(has_begun: bool) -> str:
         return why_waiting(peer.snapshot(), has_begun=has_begun)
 
-    def answer(question: Question, headers: Mapping[str, str]) -> Response:
-        deadline_s = read_timeout(headers)
-        _check_biases(peer, question)
-        seeded = question.seeded(secrets.randbits(63))
-        words = wording(question.endpoint, _head(peer), question.has_usage)
-        return AnswerResponse(seeded, _pieces(peer, seeded, deadline_s), words, why, timing, stopping)
+    def answer(asked: _Asked) -> Response:
+        keyed = asked.claim
+        _check_biases(peer, asked.question)
+        question = asked.question.seeded(keyed.seed if keyed else secrets.randbits(63))
+        head = _head(peer, keyed.token if keyed else secrets.token_hex(12))
+        words = wording(question.endpoint, head, question.has_usage)
+        return AnswerResponse(question, pieces(question, asked), words, why, timing, closing)
+
+    def pieces(question: Question, asked: _Asked) -> AsyncGenerator[Piece]:
+        if asked.claim is None:
+            return _pieces(peer, question, asked.deadline_s)
+        deadline = Deadline.within(asked.deadline_s, peer.config.requests.deadline_s)
+        # Others may read the same answer, with more time.
+        return kept.read(asked.claim, lambda: _pieces(peer, question, None), deadline)
 
     @router.post("/chat/completions")
     async def chat_completions(request: Request) -> Response:
-        return answer(await _translated(chat_question, request), request.headers)
+        return answer(await _asked(chat_question, request))
 
     @router.post("/completions")
     async def completions(request: Request) -> Response:
-        return answer(await _translated(completion_question, request), request.headers)
+        return answer(await _asked(completion_question, request))
 
     @router.get("/models")
     async def models() -> Response:
@@ -69,11 +90,15 @@ def openai_routes(peer: "Peer", timing: StreamTiming, stopping: asyncio.Event) -
     return router
 
 
-async def _translated(translate: Callable[[bytes], Question], request: Request) -> Question:
+async def _asked(translate: Callable[[bytes], Question], request: Request) -> _Asked:
+    key, deadline_s = read_key(request.headers), read_timeout(request.headers)
     body = await read_json_bytes(request)
-    if len(body) < _LONG_BYTES:
-        return translate(body)
-    return await asyncio.to_thread(translate, body)
+
+    def understood() -> _Asked:
+        question = translate(body)
+        return _Asked(question, claim(key, question) if key is not None else None, deadline_s)
+
+    return understood() if len(body) < _LONG_BYTES else await asyncio.to_thread(understood)
 
 
 def _pieces(peer: "Peer", question: Question, deadline_s: float | None) -> AsyncGenerator[Piece]:
@@ -87,10 +112,10 @@ def _pieces(peer: "Peer", question: Question, deadline_s: float | None) -> Async
     )
 
 
-def _head(peer: "Peer") -> AnswerHead:
+def _head(peer: "Peer", token: str) -> AnswerHead:
     mesh = peer.snapshot().mesh
     fingerprint = f"fp_{mesh.plan.digest[:12]}" if mesh.plan else ""
-    return AnswerHead(secrets.token_hex(12), int(time.time()), mesh.model, fingerprint)
+    return AnswerHead(token, int(time.time()), mesh.model, fingerprint)
 
 
 def _check_biases(peer: "Peer", question: Question) -> None:

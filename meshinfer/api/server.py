@@ -18,6 +18,8 @@ from meshinfer.machine.interfaces import reachable_addresses
 from meshinfer.transports.address import format_address, parse_address
 
 from .app import create_app
+from .closing import Closing
+from .kept_answers import KeptAnswers
 from .protocol import http_protocol
 
 if TYPE_CHECKING:
@@ -45,10 +47,11 @@ class ApiServer:
 
     def __init__(self, peer: "Peer", config: ApiConfig) -> None:
         self._socket = _listening_socket(config.host, config.port)
-        self._stopping = asyncio.Event()
+        self._closing = Closing()
+        self._kept = KeptAnswers(config.replay)
         self._server = _Server(
             uvicorn.Config(
-                create_app(peer, config, stopping=self._stopping),
+                create_app(peer, config, closing=self._closing, kept=self._kept),
                 http=http_protocol(config.read_timeout_s, config.write_timeout_s),
                 ws="none",
                 lifespan="off",
@@ -75,14 +78,22 @@ class ApiServer:
         return f"http://{_shown_host(endpoint.host)}:{port}"
 
     async def start(self, stack: AsyncExitStack) -> None:
-        """Serve until `stack` unwinds; then answers that are being written end with an error."""
+        """Serve until `stack` unwinds; then answers that are still being written end with an error."""
         # Awaited in `_stop`.
         serving = asyncio.create_task(self._server.serve([self._socket]), name=f"api {self.url}")
         stack.push_async_callback(self._stop, serving)
         logger.info("the HTTP API is at %s", self.url)
 
+    async def finish(self, patience_s: float) -> None:
+        """Take no more questions, and let answers be finished; those that take longer end with an error.
+
+        Everything else is served on.
+        """
+        await self._closing.close(patience_s)
+
     async def _stop(self, serving: asyncio.Task[None]) -> None:
-        self._stopping.set()
+        await self._closing.close(patience_s=0)
+        await self._kept.close()
         self._server.should_exit = True
         await asyncio.wait([serving], timeout=_STOP_TIMEOUT_S)
         serving.cancel()

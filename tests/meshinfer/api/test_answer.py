@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,44 +9,16 @@ import pytest
 from starlette.types import Message
 
 from meshinfer.api.answer import AnswerResponse, StreamTiming
+from meshinfer.api.closing import Closing
 from meshinfer.api.errors import ApiError
 from meshinfer.api.openai_response import AnswerHead, wording
 from meshinfer.api.question import Endpoint, Question
 from meshinfer.errors import MeshError, NoRing, PromptTooLong, RingBroken
-from meshinfer.generation import Piece
 from meshinfer.messages import Finish
+from tests.meshinfer.api.source import Source
 
 PATIENT = StreamTiming(60, 60, 60)
 IMPATIENT = StreamTiming(0, 60, 0)
-
-
-@dataclass
-class Source:
-    """Pieces under a test's control: each is let go by `more`, or ends by an error that was put there."""
-
-    queue: "asyncio.Queue[Piece | Exception]" = field(default_factory=asyncio.Queue)
-    closed: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def more(self, *texts: str, finish: Finish | None = None) -> "Source":
-        for text in texts:
-            self.queue.put_nowait(Piece(text, finish if text is texts[-1] else None, 3, 1))
-        return self
-
-    def fail(self, error: Exception) -> "Source":
-        self.queue.put_nowait(error)
-        return self
-
-    async def pieces(self) -> AsyncGenerator[Piece]:
-        try:
-            while True:
-                item = await self.queue.get()
-                if isinstance(item, Exception):
-                    raise item
-                yield item
-                if item.finish is not None:
-                    return
-        finally:
-            self.closed.set()
 
 
 @dataclass
@@ -89,12 +60,12 @@ def response_to(
     *,
     is_streamed: bool = True,
     timing: StreamTiming = PATIENT,
-    stopping: asyncio.Event | None = None,
+    closing: Closing | None = None,
     endpoint: Endpoint = Endpoint.COMPLETION,
 ) -> AnswerResponse:
     question = Question(endpoint, "hello", is_streamed=is_streamed)
     words = wording(endpoint, AnswerHead("0a", 7, "m", ""), has_usage=False)
-    return AnswerResponse(question, source.pieces(), words, why, timing, stopping or asyncio.Event())
+    return AnswerResponse(question, source.pieces(), words, why, timing, closing or Closing())
 
 
 async def answer(response: AnswerResponse, wire: Wire) -> None:
@@ -222,35 +193,36 @@ async def test_a_client_that_does_not_read_and_goes_away_closes_the_pieces() -> 
 
 
 async def test_a_server_that_stops_says_so_in_the_stream() -> None:
-    wire, source, stopping = Wire(), Source().more("a"), asyncio.Event()
+    wire, source, closing = Wire(), Source().more("a"), Closing()
     async with asyncio.TaskGroup() as group:
-        group.create_task(answer(response_to(source, stopping=stopping), wire))
+        group.create_task(answer(response_to(source, closing=closing), wire))
         assert text_of((await wire.body()).decode().strip()) == "a"
-        stopping.set()
+        await closing.close(patience_s=0)
         assert error_of((await wire.body()).decode().strip())["code"] == "stopping"
     assert source.closed.is_set()
 
 
 async def test_a_client_that_does_not_read_cannot_keep_a_stopping_server() -> None:
-    wire, source, stopping = Wire(), Source().more("a"), asyncio.Event()
+    wire, source, closing = Wire(), Source().more("a"), Closing()
 
     async def stuck(message: Message) -> None:
-        stopping.set()
+        closing.ending.set()
         await asyncio.Event().wait()
 
     with pytest.raises(TimeoutError):
         # The server's patience.
         async with asyncio.timeout(0.01):
-            await response_to(source, stopping=stopping)({"type": "http"}, wire.receive, stuck)
+            await response_to(source, closing=closing)({"type": "http"}, wire.receive, stuck)
     assert source.closed.is_set()
 
 
 async def test_a_server_that_stops_refuses_what_it_has_not_begun() -> None:
-    wire, source, stopping = Wire(), Source(), asyncio.Event()
-    stopping.set()
+    wire, source, closing = Wire(), Source(), Closing()
+    await closing.close(patience_s=60)
     with pytest.raises(ApiError) as refused:
-        await answer(response_to(source, is_streamed=False, stopping=stopping), wire)
+        await answer(response_to(source, is_streamed=False, closing=closing), wire)
     assert (refused.value.status, refused.value.code) == (503, "stopping")
+    assert "Retry-After" in refused.value.headers
 
 
 async def test_cancelling_closes_the_pieces_and_leaves_no_task() -> None:

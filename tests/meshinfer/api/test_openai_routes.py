@@ -10,6 +10,7 @@ import pytest
 from openai.types.chat import ChatCompletionMessageParam
 
 from meshinfer import Peer, Sampling
+from meshinfer.api.app import create_app
 from tests.meshinfer.api.conftest import WatchedPeer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -195,3 +196,75 @@ async def test_a_timeout_that_is_none_is_refused(client: httpx2.AsyncClient) -> 
         "/v1/completions", json={"prompt": "hello"}, headers={"X-Request-Timeout": "soon"}
     )
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "X-Request-Timeout")
+
+
+KEYED = {"prompt": "hello", "max_tokens": 32}
+"""Drawn at temperature 1: two of these without a key differ."""
+
+
+async def test_a_repeated_request_gets_the_same_answer_and_is_computed_once(
+    peer: WatchedPeer, client: httpx2.AsyncClient
+) -> None:
+    began, headers = peer.next_begin(), {"Idempotency-Key": "twice"}
+    first = await client.post("/v1/completions", json=KEYED, headers=headers)
+    assert began.done()
+    again = peer.next_begin()
+    second = await client.post("/v1/completions", json=KEYED, headers=headers)
+    streamed = await client.post("/v1/completions", json={**KEYED, "stream": True}, headers=headers)
+    assert not again.done()
+    assert (second.json()["choices"], second.json()["id"]) == (first.json()["choices"], first.json()["id"])
+    chunks = [json.loads(line.removeprefix("data: ")) for line in streamed.text.split("\n\n")[:-2]]
+    assert "".join(chunk["choices"][0]["text"] for chunk in chunks) == first.json()["choices"][0]["text"]
+
+
+@pytest.mark.parametrize("temperature", [0, 1])
+async def test_another_peer_gives_the_same_answer_to_the_same_key(
+    peer: WatchedPeer, temperature: int
+) -> None:
+    texts = []
+    for key in ("a", "a", "b"):
+        # As on another peer: nothing is kept in common.
+        app = httpx2.ASGITransport(create_app(peer))
+        async with httpx2.AsyncClient(transport=app, base_url="http://app") as client:
+            answer = await client.post(
+                "/v1/completions",
+                json={**KEYED, "temperature": temperature},
+                headers={"Idempotency-Key": key},
+            )
+            texts.append(answer.json()["choices"][0]["text"])
+    assert texts[0] == texts[1]
+    assert (texts[1] == texts[2]) is (temperature == 0)
+
+
+async def test_a_reader_whose_connection_broke_gets_the_rest_of_the_same_answer(
+    peer: WatchedPeer, client: httpx2.AsyncClient
+) -> None:
+    began, headers = peer.next_begin(), {"Idempotency-Key": "broken"}
+    body = {"prompt": "hello", "max_tokens": 300}
+    async with client.stream(
+        "POST", "/v1/completions", json={**body, "stream": True}, headers=headers
+    ) as broken:
+        first = json.loads((await anext(broken.aiter_lines())).removeprefix("data: "))
+    assert began.done()
+    again = peer.next_begin()
+    whole = await client.post("/v1/completions", json=body, headers=headers)
+    assert not again.done()
+    assert whole.json()["usage"]["completion_tokens"] == 300
+    assert whole.json()["choices"][0]["text"].startswith(first["choices"][0]["text"])
+    assert whole.json()["id"] == first["id"]
+
+
+async def test_a_key_stands_for_one_question(client: httpx2.AsyncClient) -> None:
+    headers = {"Idempotency-Key": "one question"}
+    assert (await client.post("/v1/completions", json=KEYED, headers=headers)).status_code == 200
+    other = await client.post("/v1/completions", json={**KEYED, "prompt": "bye"}, headers=headers)
+    assert (other.status_code, other.json()["error"]["code"]) == (422, "idempotency_key_reused")
+    bad = await client.post("/v1/completions", json=KEYED, headers={"Idempotency-Key": "k" * 256})
+    assert (bad.status_code, bad.json()["error"]["param"]) == (400, "Idempotency-Key")
+
+
+async def test_a_given_seed_stays_what_it_is(client: httpx2.AsyncClient) -> None:
+    body = {**KEYED, "seed": 7}
+    plain = await client.post("/v1/completions", json=body)
+    keyed = await client.post("/v1/completions", json=body, headers={"Idempotency-Key": "seeded"})
+    assert keyed.json()["choices"] == plain.json()["choices"]

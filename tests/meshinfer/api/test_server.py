@@ -113,9 +113,11 @@ async def test_nothing_of_a_request_is_logged(peer: WatchedPeer, caplog: pytest.
     logging.getLogger("httpcore2").setLevel(logging.WARNING)
     async with serving(peer, ApiConfig()) as server, httpx2.AsyncClient() as client:
         body = {"prompt": "tell-nobody", "max_tokens": 1}
-        answer = await client.post(f"{server.url}/v1/completions?tell-nobody", json=body)
+        keyed = {"Idempotency-Key": "tell-nobody"}
+        answer = await client.post(f"{server.url}/v1/completions?tell-nobody", json=body, headers=keyed)
+        again = await client.post(f"{server.url}/v1/completions", json={**body, "stop": "a"}, headers=keyed)
         bad = await client.post(f"{server.url}/v1/completions", json={**body, "temperature": 9})
-    assert (answer.status_code, bad.status_code) == (200, 400)
+    assert (answer.status_code, again.status_code, bad.status_code) == (200, 422, 400)
     assert "tell-nobody" not in caplog.text
 
 

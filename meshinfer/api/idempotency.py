@@ -1,0 +1,66 @@
+"""`Idempotency-Key`: the same key and question give the same text, whichever peer is asked.
+
+Peers share no store, and need none for that: where a request names no seed, it is drawn from key and
+question, and sampling is a pure function of it. What a peer keeps (`kept_answers.py`) only spares computing
+it again.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
+
+from .errors import invalid
+from .question import Question
+
+HEADER = "Idempotency-Key"
+
+_KEY = re.compile(r"[\x20-\x7e]{1,255}")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A question under a key. digest: 32 bytes, of both; the same on every peer."""
+
+    key: str
+    digest: bytes
+
+    @property
+    def seed(self) -> int:
+        """What sampling begins with where the request names nothing else: 63 bits."""
+        return int.from_bytes(self.digest[:8], "big") >> 1
+
+    @property
+    def token(self) -> str:
+        """What makes the answer's id."""
+        return self.digest[8:20].hex()
+
+
+def read_key(headers: Mapping[str, str]) -> str | None:
+    """The key of a request, if it has one.
+
+    Raises:
+        ApiError: it is too long, or cannot be read; status 400, naming the header and not repeating the key.
+    """
+    key = headers.get(HEADER)
+    if key is not None and not _KEY.fullmatch(key):
+        text = f"{HEADER} takes 1 to 255 printable ASCII characters; there are {len(key)}"
+        raise invalid(text if len(key) > 255 or not key else f"{text}, and some are no such", HEADER)
+    return key
+
+
+def claim(key: str, question: Question) -> Claim:
+    """Put a question under a key: all of it that decides on the answer, and not how that is sent."""
+    deciding = [
+        key,
+        question.endpoint.value,
+        question.prompt,
+        question.model,
+        question.max_tokens,
+        asdict(question.sampling),
+        question.is_seeded,
+        question.stop,
+    ]
+    canonical = json.dumps(deciding, sort_keys=True, separators=(",", ":")).encode("ascii")
+    return Claim(key, blake2b(canonical, digest_size=32, person=b"meshinfer-answer").digest())

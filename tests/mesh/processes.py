@@ -30,10 +30,14 @@ T = TypeVar("T")
 
 
 class Output:
-    """What a process writes to one of its streams, line by line, read by a thread as it comes."""
+    """What a process writes to one of its streams, line by line, read by a thread as it comes.
+
+    heard_s: when each of the lines came, by this process's monotonic clock.
+    """
 
     def __init__(self, stream: IO[str]) -> None:
         self.lines: list[str] = []
+        self.heard_s: list[float] = []
         self._stream = stream
         self._changed = threading.Condition()
         self._has_ended = False
@@ -59,6 +63,12 @@ class Output:
         self._thread.join(PATIENCE_S)
         return "\n".join(self.lines)
 
+    def since(self, begin_s: float) -> list[tuple[float, str]]:
+        """The lines that came from then on, each with its time."""
+        with self._changed:
+            heard = zip(self.heard_s, self.lines, strict=True)
+            return [(at_s, line) for at_s, line in heard if at_s >= begin_s]
+
     def tail(self) -> str:
         """The last lines."""
         return "\n".join(self.lines[-_TAIL_LINES:])
@@ -67,6 +77,7 @@ class Output:
         with self._stream:
             for line in self._stream:
                 with self._changed:
+                    self.heard_s.append(time.monotonic())
                     self.lines.append(line.rstrip("\n"))
                     self._changed.notify_all()
         with self._changed:
@@ -217,12 +228,17 @@ class ProcessMesh:
         stages: str = "all",
         memory_gb: float = 1.0,
         min_peers: int = 1,
+        within: Sequence[str] = (),
     ) -> PeerProcess:
-        """Start a peer; it prints its addresses when it is up, and nothing here waits for that."""
+        """Start a peer; it prints its addresses when it is up, and nothing here waits for that.
+
+        within: a command that runs the rest of its line, such as one that enters a network namespace.
+        """
         wanted = ["--model", str(model)] if model is not None else []
         known = [["--peer", seed if isinstance(seed, str) else seed.address] for seed in seeds]
         command = [
-            *(sys.executable, "-m", "meshinfer", "join", *wanted, "--name", name, "--listen", listen),
+            *(*within, sys.executable, "-m", "meshinfer", "join", *wanted),
+            *("--name", name, "--listen", listen),
             *(word for seed in known for word in seed),
             *("--no-mdns", "--api-port", str(api_port), "--stages", stages, "--memory", str(memory_gb)),
             *("--min-peers", str(min_peers), "--cache-dir", str(self._cache_dir), "--mesh", self._mesh),
@@ -231,6 +247,11 @@ class ProcessMesh:
         peer = PeerProcess(name, command)
         self.peers.append(peer)
         return peer
+
+    def drop(self, peer: PeerProcess) -> None:
+        """End a peer, if it still runs, and forget it."""
+        self.peers.remove(peer)
+        peer.close()
 
 
 @contextmanager

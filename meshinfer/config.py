@@ -59,6 +59,8 @@ class RequestLimits:
     the model's context). ring_wait_s: how long a request waits while the ring re-forms.
     progress_timeout_s: an answer without any progress for this long fails.
     load_timeout_s: a stage that loads for longer than this gives up its place.
+    keep_s, keep_bytes: what a stage computed of an answer whose ring broke is kept for so long, and so much
+    of it at most; never more than fits beside weights and sessions.
     deadline_s: how long an answer may take from its question to its end, waiting and all; a request may ask
     for less. finish_timeout_s: how long a peer that leaves lets the answers go on that its API writes; it
     begins no others meanwhile.
@@ -74,6 +76,8 @@ class RequestLimits:
     ring_wait_s: float = 20.0
     progress_timeout_s: float = 120.0
     load_timeout_s: float = 900.0
+    keep_s: float = 300.0
+    keep_bytes: int = 8 << 30
     deadline_s: float = 3600.0
     finish_timeout_s: float = 30.0
 

@@ -13,7 +13,12 @@ from meshinfer.topology.ring import PeerId
 from meshinfer.topology.target import Target
 
 SessionId = NewType("SessionId", str)
-"""`<origin>-<run>-<count>`: unique over the life of the mesh."""
+"""`<origin>-<run>-<count>`: unique over the life of the mesh. On the wire `.<attempt>` follows."""
+
+
+def request_of(session: SessionId) -> SessionId:
+    """What all attempts at one answer have in common."""
+    return SessionId(session.rpartition(".")[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +144,17 @@ class Pulse:
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """Origin to head: begin a session. `prompt` are token ids."""
+    """Origin to head: begin a session. `prompt` are token ids.
+
+    is_resumed: an earlier attempt at it came somewhere, so stages may have kept some of what they computed.
+    """
 
     session: SessionId
     target: Target
     origin: PeerId
     prompt: tuple[int, ...]
     opening: Opening
+    is_resumed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +167,7 @@ class Activation:
     opening: set in a session's first frame only.
     is_sampled: whether the tail samples after the last of `tokens` (false while a prompt goes on).
     tensors: what crosses the cut; empty on the way into the head.
+    until_layer: above 0 it fills caches of a session that is rebuilt, of layers up to this one; see Rebuild.
     """
 
     session: SessionId
@@ -169,6 +179,77 @@ class Activation:
     opening: Opening | None
     is_sampled: bool
     tensors: tuple[Tensor, ...] = ()
+    until_layer: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What a peer kept of a session whose plan came to its end: the caches of some layers.
+
+    length: tokens in the caches. is_trimmable: whether they can be cut to fewer. handed_on: so many tokens'
+    hidden states behind the last of the layers are there as well, as they went to the next stage.
+    """
+
+    peer: PeerId
+    first_layer: int
+    end_layer: int
+    length: int
+    is_trimmable: bool
+    handed_on: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """Along the ring, from the head: what is left of an earlier attempt? Each stage adds what it kept."""
+
+    session: SessionId
+    target: Target
+    origin: PeerId
+    holdings: tuple[Holding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """Tail to head: a Recall went round."""
+
+    session: SessionId
+    target: Target
+    holdings: tuple[Holding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """Layers whose caches must be computed anew, first_layer, …, end_layer - 1, on however many stages.
+
+    source: who begins, with token ids where first_layer is 0, else with the hidden states that it kept.
+    """
+
+    first_layer: int
+    end_layer: int
+    source: PeerId
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuild:
+    """Along the ring, from the head: begin a session with what was kept of it, and fill what is missing.
+
+    tokens: the ids that all caches shall hold then; the session goes on behind them.
+    """
+
+    session: SessionId
+    target: Target
+    origin: PeerId
+    tokens: tuple[int, ...]
+    opening: Opening
+    fills: tuple[Fill, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """To the head: one of a Rebuild's fills is done."""
+
+    session: SessionId
+    target: Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,18 +297,23 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Origin to head: the reader went away; release the session everywhere."""
+    """Origin to head: let go of the session everywhere.
+
+    is_over: its reader went away; else it is going to be resumed, so what was computed may be kept.
+    """
 
     session: SessionId
     target: Target
+    is_over: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Along the ring, behind the session's last frame: drop its caches."""
+    """Along the ring, behind the session's last frame: drop its caches; unless it is over, they are kept."""
 
     session: SessionId
     target: Target
+    is_over: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +330,7 @@ class Failed:
     """A stage's answer to a frame that it could not compute: to origin and head, with the cause.
 
     is_retryable: the ring broke, so the same request may succeed in the next epoch; otherwise it would fail
-    again in the same way.
+    again in the same way. is_kept_useless: out of what stages kept it cannot go on, from its tokens it can.
     """
 
     session: SessionId
@@ -252,3 +338,4 @@ class Failed:
     peer: PeerId
     reason: str
     is_retryable: bool
+    is_kept_useless: bool = False

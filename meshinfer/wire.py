@@ -25,6 +25,10 @@ Message = (
     | SyncDelta
     | Parcel
     | m.Submit
+    | m.Recall
+    | m.Recalled
+    | m.Rebuild
+    | m.Rebuilt
     | m.Activation
     | m.StepDone
     | m.Token
@@ -53,6 +57,10 @@ TAGS: dict[int, type[Message]] = {
     15: SyncDelta,
     16: Parcel,
     17: m.Pulse,
+    18: m.Recall,
+    19: m.Recalled,
+    20: m.Rebuild,
+    21: m.Rebuilt,
 }
 _TAG_OF = {kind: tag for tag, kind in TAGS.items()}
 
@@ -175,4 +183,5 @@ def _with_tensors(message: m.Activation, tensors: tuple[m.Tensor, ...]) -> m.Act
         message.opening,
         message.is_sampled,
         tensors,
+        message.until_layer,
     )

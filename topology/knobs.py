@@ -38,6 +38,7 @@ class MembershipKnobs:
     max_members: peers beyond this are not taken in.
     flap_limit, flap_calm, flap_forgive_s: who was lost and came back `flap_limit` times is not counted on
         until that fell to `flap_calm`; one is forgiven each `flap_forgive_s`.
+    flap_spacing_s: suspicions that were refuted within this count as one loss and return.
     lag_s: a timer that fires this much late means that this machine slept or stalled: nobody is judged for
         the time that was missed.
     """
@@ -68,6 +69,7 @@ class MembershipKnobs:
     flap_limit: int = 3
     flap_calm: int = 1
     flap_forgive_s: float = 60.0
+    flap_spacing_s: float = 20.0
     lag_s: float = 0.2
 
     def __post_init__(self) -> None:

@@ -25,6 +25,7 @@ class Own:
         self._seal = seal
         self._incarnation = 0
         self._forgiven_s = state.now_s
+        self._flapped_s = float("-inf")
         self._is_rebirth_asked = False
         self._rested_s = state.now_s
         self.record = record
@@ -100,7 +101,9 @@ class Own:
         self._incarnation = claim.incarnation + 1
         self._state.counts["refutations"] += 1
         self._state.health.change(1)
-        self.flap()
+        if self._state.now_s - self._flapped_s >= self._state.knobs.flap_spacing_s:
+            # One trouble makes many suspicions, and some of those who suspect are in trouble themselves.
+            self.publish(self._flapped())
         self._state.out.spread_claim(self.claim, self.record.peer, is_urgent=True)
 
     def _ask_new_life(self, than: Run) -> None:
@@ -112,10 +115,6 @@ class Own:
 
     # --- how often it is lost and comes back
 
-    def flap(self) -> None:
-        """Count one loss and return; too many, and nobody counts on this peer for a while."""
-        self.publish(self._flapped())
-
     def step_down(self) -> None:
         """Let nobody count on this peer until it was calm for a while."""
         flapped = self._flapped()
@@ -124,7 +123,7 @@ class Own:
 
     def _flapped(self) -> PeerRecord:
         level = min(255, self.record.flap_level + 1)
-        self._forgiven_s = self._state.now_s
+        self._forgiven_s = self._flapped_s = self._state.now_s
         is_eligible = self.record.is_eligible and level < self._state.knobs.flap_limit
         return replace(self.record, flap_level=level, is_eligible=is_eligible)
 

@@ -48,6 +48,9 @@ class MeshSnapshot:
     members: tuple[MemberView, ...]
 
 
+_FLAPS = "it was lost and came back too often lately, plans do without it until it was calm for a while"
+
+
 def picture(
     mesh: str,
     desired: DesiredModel | None,
@@ -88,5 +91,5 @@ def _view(member: Member, plan: Plan | None) -> MemberView:
         api=record.api,
         memory_bytes=record.memory_bytes,
         layers=(stage.first_layer, stage.end_layer) if stage else None,
-        fault=record.fault,
+        fault=record.fault or ("" if record.is_eligible or not member.is_present else _FLAPS),
     )

@@ -11,6 +11,10 @@ from meshinfer.messages import (
     Admitted,
     Cancel,
     Failed,
+    Rebuild,
+    Rebuilt,
+    Recall,
+    Recalled,
     Refused,
     Release,
     SessionId,
@@ -18,7 +22,8 @@ from meshinfer.messages import (
     Submit,
     WrongEpoch,
 )
-from meshinfer.topology.ring import PeerId
+from meshinfer.rebuilding import plan_rebuilding
+from meshinfer.topology.ring import PeerId, Ring
 from meshinfer.topology.target import Target
 
 from .actor import Actor, Mailbox
@@ -33,17 +38,23 @@ HeadMessage = HeadOrder | Envelope | LinkLost
 
 @dataclass(slots=True)
 class _Running:
-    """A session that circulates. fed: tokens that went into the ring; returned: those that came round."""
+    """A session that circulates. fed: tokens that went into the ring; returned: those that came round.
+
+    is_recalled: what the stages kept of it is being asked for. fills: caches that are filled still.
+    """
 
     submit: Submit
     fed: int = 0
     returned: int = 0
+    is_recalled: bool = False
+    fills: int = 0
 
 
 @dataclass(slots=True)
 class _Ring:
     """What goes round under one plan. is_open: whether it admits; otherwise what runs goes on to its end."""
 
+    ring: Ring
     kv_tokens: int
     is_open: bool = True
     running: dict[SessionId, _Running] = field(default_factory=dict)
@@ -78,8 +89,8 @@ class Head(Actor[HeadMessage]):
         match message:
             case Clear():
                 self._rings.clear()
-            case Open(target, kv_tokens):
-                await self._open(target, kv_tokens)
+            case Open():
+                await self._open(message)
             case Drain(target):
                 await self._drain(target)
             case Close(target):
@@ -91,11 +102,17 @@ class Head(Actor[HeadMessage]):
                 await self._submit(submit)
             case Envelope(_, StepDone() as done):
                 await self._step_done(done)
-            case Envelope(
-                _, Cancel(session, target) | WrongEpoch(session, target, _) | Failed(session, target, _, _, _)
-            ):
-                if (held := self._rings.get(target)) is not None:
-                    await self._drop(held, [session])
+            case Envelope(_, Recalled() as recalled):
+                await self._recalled(recalled)
+            case Envelope(_, Rebuilt() as rebuilt):
+                await self._rebuilt(rebuilt)
+            case Envelope(_, Cancel() as cancel):
+                if (held := self._rings.get(cancel.target)) is not None:
+                    await self._drop(held, [cancel.session], is_over=cancel.is_over)
+            case Envelope(_, (WrongEpoch() | Failed()) as broken):
+                is_over = isinstance(broken, Failed) and not broken.is_retryable
+                if (held := self._rings.get(broken.target)) is not None:
+                    await self._drop(held, [broken.session], is_over=is_over)
             case Envelope():
                 message.release()
             case _:
@@ -103,9 +120,9 @@ class Head(Actor[HeadMessage]):
 
     # --- rings
 
-    async def _open(self, target: Target, kv_tokens: int) -> None:
-        ring = self._rings.setdefault(target, _Ring(kv_tokens))
-        ring.kv_tokens, ring.is_open = kv_tokens, True
+    async def _open(self, order: Open) -> None:
+        ring = self._rings.setdefault(order.target, _Ring(order.ring, order.kv_tokens))
+        ring.kv_tokens, ring.is_open = order.kv_tokens, True
         await self._admit()
 
     async def _drain(self, target: Target) -> None:
@@ -159,10 +176,49 @@ class Head(Actor[HeadMessage]):
                 submit = ring.waiting.popleft()
                 running = ring.running[submit.session] = _Running(submit)
                 await self._post.send(submit.origin, Admitted(submit.session, submit.target))
-                await self._feed_prompt(running)
+                if submit.is_resumed:
+                    running.is_recalled = True
+                    recall = Recall(submit.session, submit.target, submit.origin)
+                    await self._post.send(self._me, recall)
+                else:
+                    await self._feed_prompt(running)
 
     def _has_place(self) -> bool:
         return sum(len(ring.running) for ring in self._rings.values()) < self._limits.max_running
+
+    # --- coming back
+
+    def _found(self, target: Target, session: SessionId) -> _Running | None:
+        ring = self._rings.get(target)
+        return ring.running.get(session) if ring else None
+
+    async def _recalled(self, recalled: Recalled) -> None:
+        """All stages told what they kept: go on from there if that is worth it, else from the tokens."""
+        running = self._found(recalled.target, recalled.session)
+        if running is None or not running.is_recalled:
+            return
+        running.is_recalled = False
+        submit, ring = running.submit, self._rings[recalled.target].ring
+        made = plan_rebuilding(ring, recalled.holdings, len(submit.prompt))
+        if made is not None:
+            running.fed = running.returned = made.length
+            running.fills = len(made.fills)
+            tokens = submit.prompt[: made.length]
+            rebuild = Rebuild(
+                submit.session, submit.target, submit.origin, tokens, submit.opening, made.fills
+            )
+            await self._post.send(self._me, rebuild)
+        if running.fills == 0:
+            await self._feed_prompt(running)
+
+    async def _rebuilt(self, rebuilt: Rebuilt) -> None:
+        running = self._found(rebuilt.target, rebuilt.session)
+        if running is None or running.fills == 0:
+            return
+        await self._post.send(running.submit.origin, Admitted(rebuilt.session, rebuilt.target))
+        running.fills -= 1
+        if running.fills == 0:
+            await self._feed_prompt(running)
 
     # --- circulation
 
@@ -201,7 +257,7 @@ class Head(Actor[HeadMessage]):
             return
         running.returned = done.position
         if done.finish is not None:
-            await self._drop(ring, [done.session])
+            await self._drop(ring, [done.session], is_over=True)
         elif done.token is None:
             await self._feed_prompt(running)
         else:
@@ -209,12 +265,15 @@ class Head(Actor[HeadMessage]):
 
     # --- ends
 
-    async def _drop(self, ring: _Ring, sessions: list[SessionId]) -> None:
-        """Release sessions on all stages, behind their last frames, and let others in."""
+    async def _drop(self, ring: _Ring, sessions: list[SessionId], *, is_over: bool = False) -> None:
+        """Release sessions on all stages, behind their last frames, and let others in.
+
+        is_over: nobody is going to bring them back.
+        """
         for session in sessions:
             running = ring.running.pop(session, None)
             if running is not None:
-                await self._post.send(self._me, Release(session, running.submit.target))
+                await self._post.send(self._me, Release(session, running.submit.target, is_over))
         ring.waiting = deque(w for w in ring.waiting if w.session not in sessions)
         await self._admit()
 

@@ -13,10 +13,11 @@ from meshinfer.topology.target import Target
 
 @dataclass(slots=True)
 class OpenSession:
-    """What a stage knows of a session besides its KV cache."""
+    """What a stage knows of a session besides its KV cache. rebuilt_tokens: see Rebuild; 0 for others."""
 
     origin: PeerId
     opening: Opening
+    rebuilt_tokens: int = 0
 
 
 @dataclass(slots=True)
@@ -61,24 +62,23 @@ class Installed:
         taken_bytes = self.shard.weight_bytes
         for other in all_installed:
             if other is not self:
-                taken_bytes += other.shard.weight_bytes - self._common_bytes(other) + other.used_bytes
+                taken_bytes += other.shard.weight_bytes - self.common_bytes(other) + other.used_bytes
         free_bytes = max(0, memory_bytes - taken_bytes)
         return free_bytes // self.token_bytes if self.token_bytes else 1 << 40
 
-    def _common_bytes(self, other: "Installed") -> int:
+    def common_bytes(self, other: "Installed") -> int:
         """Weights that both hold, and that lie in memory once."""
-        card = self.card
-        if other.card.fingerprint != card.fingerprint:
+        if other.card.fingerprint != self.card.fingerprint:
             return 0
-        common = set(self.stage.layers) & set(other.stage.layers)
-        apart_bytes = self._ends_bytes(self.stage) + self._ends_bytes(other.stage)
-        ends_bytes = apart_bytes - self._ends_bytes(self.stage, other.stage)
-        return sum(card.layer_bytes[layer] for layer in common) + ends_bytes
+        apart_bytes = stage_bytes(self.card, self.stage) + stage_bytes(self.card, other.stage)
+        return apart_bytes - stage_bytes(self.card, self.stage, other.stage)
 
-    def _ends_bytes(self, *stages: Stage) -> int:
-        """What head and tail hold besides their layers, where one peer holds all of `stages`."""
-        card = self.card
-        is_head = any(stage.first_layer == 0 for stage in stages)
-        is_tail = any(stage.end_layer == card.layer_count for stage in stages)
-        both_bytes = card.shared_bytes if is_head and is_tail else 0
-        return is_head * card.embedding_bytes + is_tail * card.tail_bytes - both_bytes
+
+def stage_bytes(card: ModelCard, *stages: Stage) -> int:
+    """The weights of all `stages` together, where one peer holds them."""
+    layers = {layer for stage in stages for layer in stage.layers}
+    is_head = any(stage.first_layer == 0 for stage in stages)
+    is_tail = any(stage.end_layer == card.layer_count for stage in stages)
+    both_bytes = card.shared_bytes if is_head and is_tail else 0
+    ends_bytes = is_head * card.embedding_bytes + is_tail * card.tail_bytes - both_bytes
+    return sum(card.layer_bytes[layer] for layer in layers) + ends_bytes

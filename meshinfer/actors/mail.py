@@ -12,7 +12,7 @@ from meshinfer.topology.desire import DesiredModel
 from meshinfer.topology.member import Member
 from meshinfer.topology.plan import Plan
 from meshinfer.topology.record import PeerRecord, Resident
-from meshinfer.topology.ring import PeerId
+from meshinfer.topology.ring import PeerId, Ring
 from meshinfer.topology.target import Target
 from meshinfer.transports.base import Address, Buffer
 
@@ -306,6 +306,7 @@ class Open:
 
     target: Target
     kv_tokens: int
+    ring: Ring
 
 
 @dataclass(frozen=True, slots=True)

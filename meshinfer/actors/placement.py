@@ -360,7 +360,8 @@ class Placement(Actor[PlacementMessage]):
         if not all(follow and follow.phase.is_loaded for follow in follows):
             # One loads anew, and has no room to tell of: until it has, nobody sends sessions here.
             return self._headed.get(plan.target)
-        return Open(plan.target, min((follow.kv_tokens for follow in follows if follow), default=0))
+        kv_tokens = min((follow.kv_tokens for follow in follows if follow), default=0)
+        return Open(plan.target, kv_tokens, plan.ring)
 
     def _reason(self) -> str:
         """Why no ring serves: the first thing that stands in the way."""

@@ -21,6 +21,7 @@ from meshinfer.messages import (
     Submit,
     Token,
     WrongEpoch,
+    request_of,
 )
 from meshinfer.topology.ring import PeerId
 from meshinfer.topology.target import Target
@@ -47,7 +48,7 @@ class _Session:
     peers: whose ring computes it.
 
     attempt: counts submissions; it is part of the id on the wire, so that what an earlier attempt left
-    under way is told from this one.
+    under way is told from this one. is_kept_useless: the next one must begin from the tokens alone.
     """
 
     begin: Begin
@@ -57,6 +58,7 @@ class _Session:
     head: PeerId | None = None
     peers: tuple[PeerId, ...] = ()
     attempt: int = 0
+    is_kept_useless: bool = False
     answer: list[int] = field(default_factory=list)
 
     @property
@@ -135,7 +137,8 @@ class Requests(Actor[RequestsMessage]):
             answered_tokens=answered,
         )
         prompt = (*begin.prompt, *session.answer)
-        submit = Submit(session.wire_id, plan.target, self._post.own.peer, prompt, opening)
+        is_resumed = session.attempt > 1 and not session.is_kept_useless
+        submit = Submit(session.wire_id, plan.target, self._post.own.peer, prompt, opening, is_resumed)
         await self._post.send(plan.ring.head.peer, submit)
 
     async def _serve_by(self, serving: Serving) -> None:
@@ -153,13 +156,13 @@ class Requests(Actor[RequestsMessage]):
 
     async def _unsubmit(self, session: _Session) -> None:
         """Give up the present attempt, wherever something of it may still go on."""
-        await self._cancel(session)
+        await self._cancel(session, is_over=False)
         if session.broken_s is None:
             session.broken_s = self._now_s()
 
-    async def _cancel(self, session: _Session) -> None:
+    async def _cancel(self, session: _Session, *, is_over: bool = True) -> None:
         if session.target is not None and session.head is not None:
-            await self._post.send(session.head, Cancel(session.wire_id, session.target))
+            await self._post.send(session.head, Cancel(session.wire_id, session.target, is_over))
         session.target, session.head, session.peers = None, None, ()
 
     async def _abandon(self, session_id: SessionId) -> None:
@@ -170,7 +173,7 @@ class Requests(Actor[RequestsMessage]):
     # --- what the ring answers
 
     def _current(self, wire_id: SessionId, target: Target) -> _Session | None:
-        session = self._sessions.get(SessionId(wire_id.rpartition(".")[0]))
+        session = self._sessions.get(request_of(wire_id))
         is_current = session is not None and session.target == target and session.wire_id == wire_id
         return session if is_current else None
 
@@ -188,7 +191,7 @@ class Requests(Actor[RequestsMessage]):
             logger.info("session %s is at %d, token %d came", token.session, expected, token.position)
             await self._unsubmit(session)
             return
-        session.since_s, session.broken_s = self._now_s(), None
+        session.since_s, session.broken_s, session.is_kept_useless = self._now_s(), None, False
         session.answer.append(token.token)
         session.begin.sink.put_nowait(Sampled(token.token, token.finish))
         if token.finish is not None:
@@ -203,6 +206,8 @@ class Requests(Actor[RequestsMessage]):
 
     async def _failed(self, failed: Failed) -> None:
         if failed.is_retryable:
+            if failed.is_kept_useless and (session := self._current(failed.session, failed.target)):
+                session.is_kept_useless = True
             await self._retry(failed.session, failed.target)
         elif session := self._current(failed.session, failed.target):
             self._end(session, StageFailed(failed.reason))

@@ -9,14 +9,17 @@ from functools import partial
 from statistics import median_low
 from typing import assert_never
 
+from meshinfer.config import RequestLimits
 from meshinfer.errors import MeshError, StageFailed
 from meshinfer.messages import (
     Activation,
     Failed,
     Finish,
+    Hello,
     Opening,
+    Rebuild,
+    Recall,
     Release,
-    SessionId,
     StepDone,
     Token,
     WrongEpoch,
@@ -29,7 +32,8 @@ from meshinfer.topology.ring import Stage as RingStage
 from meshinfer.topology.target import Target
 
 from .actor import Actor, Mailbox, Tells
-from .installed import Installed, OpenSession
+from .installed import Installed, OpenSession, stage_bytes
+from .keeper import Keeper
 from .mail import (
     Began,
     Clear,
@@ -86,8 +90,11 @@ StageMessage = StageOrder | Envelope | LinkLost | _LoadEnded
 class Stage(Actor[StageMessage]):
     """One frame at a time through the compute thread, and onward round its ring.
 
-    A plan is loaded in pieces while another one computes; both use the same weights where they can.
+    A plan is loaded in pieces while another one computes; both use the same weights where they can. What was
+    computed of a session whose plan ends is kept for a while: see `keeper`.
     """
+
+    tick_s = 1.0
 
     def __init__(
         self,
@@ -98,8 +105,7 @@ class Stage(Actor[StageMessage]):
         load: LoadShard,
         placement: Tells[StageEvent],
         memory_bytes: int,
-        max_sessions: int,
-        load_timeout_s: float,
+        limits: RequestLimits,
         progress: Progress,
         now_s: Callable[[], float],
     ) -> None:
@@ -110,11 +116,12 @@ class Stage(Actor[StageMessage]):
         self._load = load
         self._placement = placement
         self._memory_bytes = memory_bytes
-        self._max_sessions = max_sessions
-        self._load_timeout_s = load_timeout_s
+        self._max_sessions = 2 * limits.max_running
+        self._load_timeout_s = limits.load_timeout_s
         self._progress = progress
         self._now_s = now_s
         self._installed: dict[Target, Installed] = {}
+        self._keeper = Keeper(post, compute, self._installed, memory_bytes, limits)
         self._loading: dict[Target, _Loading] = {}
         # What the last plan left in memory: the next one likely needs some of it.
         self._spare: Installed | None = None
@@ -150,13 +157,25 @@ class Stage(Actor[StageMessage]):
                     message.release()
             case Envelope(_, Release() as release):
                 await self._release(release)
+            case Envelope(_, Recall() as recall):
+                if (held := await self._opened(message.sender, recall)) is not None:
+                    await self._keeper.recall(held, recall)
+            case Envelope(_, Rebuild() as rebuild):
+                if (held := await self._opened(message.sender, rebuild)) is not None:
+                    await self._rebuild(held, rebuild)
             case Envelope():
                 message.release()
             case _:
                 assert_never(message)
 
+    async def tick(self) -> None:
+        """Let go of what is not needed any more, or has no room."""
+        self._keeper.expire()
+        self._keeper.make_room()
+
     async def end(self) -> None:
         """Give the weights back; the compute thread does it in its turn."""
+        self._keeper.clear()
         for held in (*self._installed.values(), *([self._spare] if self._spare else [])):
             self._compute.post(held.shard.close)
 
@@ -167,6 +186,9 @@ class Stage(Actor[StageMessage]):
         stage = plan.ring.stage_of(self._me)
         if stage is None:
             return
+        present = [held.stage for held in self._installed.values()]
+        coming_bytes = stage_bytes(install.card, stage, *present) - stage_bytes(install.card, *present)
+        self._keeper.make_room(coming_bytes)
         task = self.tasks.create_task(self._load_layers(install, stage), name=f"load {plan.target}")
         self._loading[plan.target] = _Loading(install, task)
 
@@ -245,7 +267,7 @@ class Stage(Actor[StageMessage]):
         held = self._installed.pop(target, None)
         if held is None:
             return
-        held.sessions.clear()
+        await self._keeper.keep(held, held.sessions)
         await self._drop_spare()
         if self._installed or self._loading:
             self._compute.post(held.shard.close)
@@ -261,10 +283,8 @@ class Stage(Actor[StageMessage]):
             await self._compute.run(spare.shard.close)
 
     async def _drop_sessions(self, held: Installed) -> None:
-        sessions = list(held.sessions)
-        held.sessions.clear()
-        if sessions:
-            await self._compute.run(_release_all, held.shard, sessions)
+        """Keep what they computed: from there they may go on."""
+        await self._keeper.keep(held, held.sessions)
         await self._tell_if_drained(held)
 
     async def _neighbour_lost(self, peer: PeerId) -> None:
@@ -279,24 +299,57 @@ class Stage(Actor[StageMessage]):
                 await self._tell_both(failed, known.origin, held)
                 if following is not None:
                     # What the head lets go of may not get past the break.
-                    await self._post.send(following.peer, Release(session, held.target))
+                    await self._post.send(following.peer, Release(session, held.target, is_over=False))
             await self._drop_sessions(held)
 
     # --- frames
 
-    async def _activation(self, envelope: Envelope, frame: Activation) -> None:
+    async def _let_through(
+        self, sender: Hello, frame: Activation | Recall | Rebuild, *, is_opening: bool
+    ) -> Installed | None:
+        """The plan under which a frame is computed; None if it is not, which was told then."""
         held = self._installed.get(frame.target)
-        sender, is_opening = envelope.sender, frame.opening is not None
         passage = Passage(frame.target, sender.peer, sender.run, is_opening)
         if held is None or not lets_through(held.plan, held.phase, self._me, passage):
             await self._wrong_epoch(frame, held)
-            return
+            return None
         if held.phase is Phase.READY:
             held.phase = Phase.ACTIVE
             await self._placement.tell(Confirmed(frame.target))
+        return held
+
+    async def _opened(self, sender: Hello, frame: Recall | Rebuild) -> Installed | None:
+        return await self._let_through(sender, frame, is_opening=True)
+
+    async def _rebuild(self, held: Installed, rebuild: Rebuild) -> None:
+        """Begin a session with what was kept of it, here and behind, and fill what is missing."""
+        try:
+            self._check_place()
+            fills = await self._keeper.resume(held, rebuild)
+        except MeshError as error:
+            await self._keeper.fail(rebuild.session, held, str(error), rebuild.origin)
+            return
+        if (following := held.plan.ring.after(self._me)) is not None:
+            await self._post.send(following.peer, rebuild)
+        for fill in fills:
+            self.tasks.create_task(
+                self._keeper.begin_fill(held, rebuild, fill), name=f"fill {rebuild.session}"
+            )
+
+    async def _activation(self, envelope: Envelope, frame: Activation) -> None:
+        is_opening = frame.opening is not None
+        held = await self._let_through(envelope.sender, frame, is_opening=is_opening)
+        if held is None:
+            return
         if not is_opening and frame.session not in held.sessions:
             # This stage began anew in the middle of it; from its tokens the session can do so as well.
             await self._fail(frame, held, "the session is not known here any more", is_retryable=True)
+            return
+        if frame.until_layer > 0:
+            try:
+                await self._keeper.fill(held, frame)
+            except MeshError as error:
+                await self._keeper.fail(frame.session, held, str(error), frame.origin)
             return
         try:
             result = await self._computed(held, frame)
@@ -314,7 +367,7 @@ class Stage(Actor[StageMessage]):
         failed = Failed(frame.session, frame.target, self._me, text, is_retryable)
         await self._tell_both(failed, frame.origin, held)
 
-    async def _wrong_epoch(self, frame: Activation, held: Installed | None) -> None:
+    async def _wrong_epoch(self, frame: Activation | Recall | Rebuild, held: Installed | None) -> None:
         active = [each.target for each in self._installed.values() if each.phase is Phase.ACTIVE]
         own = max(active, default=None)
         logger.debug("refused a frame of %s, active is %s", frame.target, own)
@@ -330,10 +383,9 @@ class Stage(Actor[StageMessage]):
         if frame.first_layer != first_layer:
             raise StageFailed(f"a frame for layer {frame.first_layer} came to layers from {first_layer}")
         if frame.opening is not None:
-            open_sessions = sum(len(each.sessions) for each in self._installed.values())
-            if open_sessions >= self._max_sessions:
-                raise StageFailed(f"{open_sessions} sessions are open already")
+            self._check_place()
             held.sessions[frame.session] = OpenSession(frame.origin, frame.opening)
+            self._keeper.make_room()
         step = Step(
             frame.session, frame.position, frame.tokens, frame.opening, frame.is_sampled, frame.tensors
         )
@@ -341,6 +393,11 @@ class Stage(Actor[StageMessage]):
         if len(frame.tokens) == 1 and frame.is_sampled and not self._loading:
             await self._note_pace(held.shard, took_s)
         return result
+
+    def _check_place(self) -> None:
+        open_sessions = sum(len(each.sessions) for each in self._installed.values())
+        if open_sessions >= self._max_sessions:
+            raise StageFailed(f"{open_sessions} sessions are open already")
 
     async def _note_pace(self, shard: StageCompute, took_s: float) -> None:
         """Tell what a decode step costs here, once there are enough of them."""
@@ -383,8 +440,12 @@ class Stage(Actor[StageMessage]):
         held = self._installed.get(release.target)
         if held is None:
             return
-        if held.sessions.pop(release.session, None) is not None:
-            await self._compute.run(held.shard.release, release.session)
+        if release.session in held.sessions:
+            if release.is_over:
+                del held.sessions[release.session]
+                await self._compute.run(held.shard.release, release.session)
+            else:
+                await self._keeper.keep(held, [release.session])
             await self._tell_if_drained(held)
         if (following := held.plan.ring.after(self._me)) is not None:
             await self._post.send(following.peer, release)
@@ -429,8 +490,3 @@ def _end_load(
     for shard in made:
         if shard is not taken:
             shard.close()
-
-
-def _release_all(shard: StageCompute, sessions: list[SessionId]) -> None:
-    for session in sessions:
-        shard.release(session)

@@ -112,6 +112,42 @@ class Compute(Protocol):
         ...
 
 
+class Kept(Protocol):
+    """What a shard had computed of a session, taken out of it for a later one. Used on one thread only.
+
+    `drop` frees it; everything else may be read anywhere.
+    """
+
+    @property
+    def layers(self) -> range:
+        """The layers whose caches are here."""
+        ...
+
+    @property
+    def length(self) -> int:
+        """How many tokens they hold."""
+        ...
+
+    @property
+    def is_trimmable(self) -> bool:
+        """Whether they can be cut to fewer."""
+        ...
+
+    @property
+    def handed_on(self) -> int:
+        """How many tokens' hidden states behind the last layer are here, from the first token on."""
+        ...
+
+    @property
+    def size_bytes(self) -> int:
+        """The memory that all of it takes."""
+        ...
+
+    def drop(self) -> None:
+        """Give the memory back."""
+        ...
+
+
 class StageCompute(Protocol):
     """A stage's compute: one shard and the KV caches of its sessions. Used on one thread only."""
 
@@ -131,6 +167,62 @@ class StageCompute(Protocol):
 
     def release(self, session: SessionId) -> None:
         """Drop a session's caches; unknown sessions are fine."""
+        ...
+
+    @property
+    def handed_on_bytes(self) -> int:
+        """Memory of the hidden states that are kept as they went to the next stage, in all sessions."""
+        ...
+
+    def forget_handed_on(self) -> None:
+        """Give that memory back; no more of these sessions is kept."""
+        ...
+
+    def take(self, session: SessionId) -> Kept | None:
+        """Take a session out, for a later shard; None if it is unknown, or cannot be kept."""
+        ...
+
+    def resume(
+        self,
+        session: SessionId,
+        opening: Opening,
+        tokens: tuple[int, ...],
+        kept: Kept | None,
+        missing: tuple[range, ...],
+    ) -> None:
+        """Begin a session that `kept` was taken of; afterwards its caches hold `tokens`.
+
+        Except for those of `missing` layers, which come by `fill`. All others are in `kept`.
+
+        Raises:
+            StageFailed: `kept` does not fit; no session is begun.
+        """
+        ...
+
+    def fill(
+        self,
+        session: SessionId,
+        layers: range,
+        position: int,
+        tokens: tuple[int, ...],
+        tensors: tuple[Tensor, ...],
+    ) -> tuple[Tensor, ...]:
+        """Compute some missing layers of a resumed session for the tokens from `position` on.
+
+        tensors: the hidden state that enters the first of `layers`; none before layer 0. Returns the one
+        that leaves the last of them, nothing behind the model's last layer.
+
+        Raises:
+            StageFailed: it does not fit the session, or mlx failed; the session's caches are dropped.
+        """
+        ...
+
+    def handed_on(self, session: SessionId, begin: int, end: int) -> tuple[Tensor, ...]:
+        """The hidden states of tokens begin, …, end - 1 of a resumed session, as they were kept.
+
+        Raises:
+            StageFailed: they are not there.
+        """
         ...
 
     def retire(self) -> None:

@@ -1,6 +1,6 @@
 """The KV caches of one session on one stage, in the shape that the sliced model expects."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,13 +34,17 @@ class SessionCaches:
         return [entry.state for entry in self.local]
 
 
-def make_caches(model: Any, local_indexes: Iterable[int] | None) -> SessionCaches:
-    """Make empty caches for a session.
+def make_caches(
+    model: Any, local_indexes: Iterable[int] | None, given: Mapping[int, Any] | None = None, length: int = 0
+) -> SessionCaches:
+    """Make a session's caches: empty ones, or with the `given` entries, which hold `length` tokens.
 
     local_indexes: which entries local layers use; None when all layers are local. Entries of other
         peers' layers become aliases of a local one of the same kind: its offset is right.
     """
     entries = list(make_prompt_cache(model))
+    for index, entry in (given or {}).items():
+        entries[index] = entry
     local_set = set(range(len(entries)) if local_indexes is None else local_indexes)
     by_kind: dict[object, Any] = {}
     for index in sorted(local_set):
@@ -54,7 +58,9 @@ def make_caches(model: Any, local_indexes: Iterable[int] | None) -> SessionCache
             stand_ins.append(entry)
         entries[index] = by_kind[_kind(entry)]
     local = [entries[index] for index in sorted(local_set) if entries[index] is not None]
-    return SessionCaches(entries, local, stand_ins)
+    for entry in stand_ins:
+        _advance(entry, length)
+    return SessionCaches(entries, local, stand_ins, length)
 
 
 def _kind(entry: Any) -> object:

@@ -1,20 +1,21 @@
 """A stage's compute: one shard of a model and the KV caches of its sessions."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 import mlx.core as mx
 
 from meshinfer.errors import StageFailed, UnsupportedModel
-from meshinfer.messages import Opening, SessionId
+from meshinfer.messages import Opening, SessionId, Tensor
 
 from .ahead import Pass, Socket, is_possible
-from .base import ModelCard, ModelFiles, Progress, Step, StepResult
+from .base import Kept, ModelCard, ModelFiles, Progress, Step, StepResult
 from .cache import SessionCaches, make_caches
+from .kept import HandedOn, KeptSession
 from .loader import LoadedModel, finished, load_in_pieces
 from .sampling import check_health, sample
-from .slicing import Anatomy, Cut, slice_model
+from .slicing import Anatomy, Cut, recut, slice_model, survey
 from .tensor import DTYPES, lend, take_hidden
 
 # What mlx and mlx-lm raise in the midst of a computation.
@@ -30,6 +31,8 @@ class _Session:
 
     ahead: the graph of the next step, which reads its input from `socket`. Building it has moved the caches'
     offsets on, so the next step must be that one.
+    handed_on: what left for the next stage, from the first token on; None at the tail, or if not kept.
+    refill: while it is resumed, until all its caches are there.
     """
 
     opening: Opening
@@ -37,6 +40,21 @@ class _Session:
     history: list[int] = field(default_factory=list)
     socket: Socket | None = None
     ahead: Pass | None = None
+    handed_on: HandedOn | None = None
+    refill: "_Refill | None" = None
+
+
+@dataclass(slots=True)
+class _Refill:
+    """A session on its way back. length: tokens that all caches hold at last. given: entries that do already.
+
+    missing: caches of layers that are computed anew. source: hidden states that were kept.
+    """
+
+    length: int
+    given: dict[int, Any]
+    missing: dict[range, SessionCaches]
+    source: HandedOn | None
 
 
 class Shard:
@@ -49,6 +67,8 @@ class Shard:
         self._is_head = layers.start == 0
         self._is_tail = layers.stop == card.layer_count
         self._model: Any = loaded.model
+        self._family = loaded.family
+        self._anatomy = loaded.anatomy
         self._weights = loaded.weights
         self._weight_bytes = loaded.weight_bytes
         self._cut = slice_model(loaded.model, layers, loaded.family)
@@ -148,6 +168,170 @@ class Shard:
         if self._sessions.pop(session, None) is not None:
             mx.clear_cache()
 
+    # --- what outlives a plan
+
+    @property
+    def handed_on_bytes(self) -> int:
+        """Memory of the hidden states that are kept as they went to the next stage, in all sessions."""
+        return sum(each.handed_on.size_bytes for each in self._sessions.values() if each.handed_on)
+
+    def forget_handed_on(self) -> None:
+        """Give that memory back; no more of these sessions is kept."""
+        for session in self._sessions.values():
+            session.handed_on = None
+        mx.clear_cache()
+
+    def take(self, session: SessionId) -> KeptSession | None:
+        """Take a session out, for a later shard; None if it is unknown, or cannot be kept."""
+        held = self._sessions.pop(session, None)
+        if held is None or held.refill is not None or held.caches.length == 0:
+            return None
+        caches = held.caches
+        indexes = range(len(caches.entries)) if self._local_caches is None else sorted(self._local_caches)
+        entries = {i: caches.entries[i] for i in indexes if caches.entries[i] is not None}
+        if held.ahead is not None:
+            # The caches are a step ahead, of a token that never came.
+            if not all(entry.is_trimmable() for entry in entries.values()):
+                return None
+            for entry in entries.values():
+                entry.trim(1)
+        # Otherwise their graph would keep this shard's weights in memory.
+        mx.eval(caches.state)
+        return KeptSession(self._fingerprint, self._layers, caches.length, entries, held.handed_on)
+
+    def resume(
+        self,
+        session: SessionId,
+        opening: Opening,
+        tokens: tuple[int, ...],
+        kept: Kept | None,
+        missing: tuple[range, ...],
+    ) -> None:
+        """Begin a session that `kept` was taken of; afterwards its caches hold `tokens`.
+
+        Except for those of `missing` layers, which come by `fill`. All others are in `kept`.
+
+        Raises:
+            StageFailed: `kept` does not fit; no session is begun.
+        """
+        if self._model is None or self._is_retired or session in self._sessions or not tokens:
+            raise StageFailed(f"session {session} cannot be resumed: it is open, or the shard is closed")
+        length, stop = len(tokens), self._layers.stop
+        given = self._given(session, length, kept, missing)
+        source = kept.states if isinstance(kept, KeptSession) else None
+        handed_on = None
+        if not self._is_tail and any(run.stop == stop for run in missing):
+            handed_on = HandedOn()
+        elif not self._is_tail and source is not None and source.length >= length:
+            handed_on = source if kept is not None and kept.layers.stop == stop else None
+        if handed_on is not None:
+            handed_on.trim(length)
+        caches = make_caches(self._model, self._local_caches, given, length)
+        held = _Session(opening, caches, list(tokens) if self._is_tail else [], handed_on=handed_on)
+        parts = {run: make_caches(self._model, self._indexes(run)) for run in missing}
+        held.refill = _Refill(length, given, parts, source)
+        self._sessions[session] = held
+
+    def _given(
+        self, session: SessionId, length: int, kept: Kept | None, missing: tuple[range, ...]
+    ) -> dict[int, Any]:
+        """The kept caches of all layers here that are not missing."""
+        held = [layer for layer in self._layers if not any(layer in run for run in missing)]
+        if not held:
+            return {}
+        is_ours = isinstance(kept, KeptSession) and kept.fingerprint == self._fingerprint
+        if not isinstance(kept, KeptSession) or not is_ours or not set(held) <= set(kept.layers):
+            raise StageFailed(f"session {session}: caches of layers {held[0]} to {held[-1]} were not kept")
+        entries = kept.trimmed(length)
+        return {index: entries[index] for index in self._indexes(held) if index in entries}
+
+    def _indexes(self, layers: Iterable[int]) -> frozenset[int]:
+        """Which of the model's caches some layers use."""
+        if self._anatomy is None:
+            try:
+                self._anatomy = survey(self._model, self._family)
+            except UnsupportedModel as error:
+                raise StageFailed(str(error)) from error
+        return frozenset().union(*(self._anatomy.layer_caches[layer] for layer in layers))
+
+    def fill(
+        self,
+        session: SessionId,
+        layers: range,
+        position: int,
+        tokens: tuple[int, ...],
+        tensors: tuple[Tensor, ...],
+    ) -> tuple[Tensor, ...]:
+        """Compute some missing layers of a resumed session for the tokens from `position` on.
+
+        tensors: the hidden state that enters the first of `layers`; none before layer 0. Returns the one
+        that leaves the last of them, nothing behind the model's last layer.
+
+        Raises:
+            StageFailed: it does not fit the session, or mlx failed; the session's caches are dropped.
+        """
+        try:
+            return self._filled(session, layers, Step(session, position, tokens, None, False, tensors))
+        except StageFailed:
+            self.release(session)
+            raise
+        except _MLX_ERRORS as error:
+            self.release(session)
+            raise StageFailed(f"session {session}: mlx failed at position {position}: {error}") from error
+
+    def _filled(self, session: SessionId, layers: range, step: Step) -> tuple[Tensor, ...]:
+        held = self._sessions.get(session)
+        refill = held.refill if held is not None else None
+        caches = refill.missing.get(layers) if refill is not None else None
+        if held is None or refill is None or caches is None:
+            raise StageFailed(f"session {session}: caches of layers {layers} are not missing")
+        self._check_tokens(step)
+        end = step.position + len(step.tokens)
+        if step.position != caches.length or end > refill.length:
+            raise StageFailed(
+                f"session {session}: tokens {step.position} to {end - 1} come to caches of "
+                f"{caches.length} of {refill.length} tokens"
+            )
+        outgoing = self._pass_through(layers, caches, step)
+        caches.length = end
+        results = () if layers.stop == len(self._model.layers) else (outgoing,)
+        mx.eval(results, caches.state)
+        mx.clear_cache()
+        if layers.stop == self._layers.stop and held.handed_on is not None:
+            held.handed_on.add(outgoing)
+        if end == refill.length:
+            refill.given |= {index: caches.entries[index] for index in self._indexes(layers)}
+            del refill.missing[layers]
+            if not refill.missing:
+                held.caches = make_caches(self._model, self._local_caches, refill.given, refill.length)
+        return tuple(lend("hidden", hidden) for hidden in results)
+
+    def _pass_through(self, layers: range, caches: SessionCaches, step: Step) -> Any:
+        """Build the graph of some layers alone; return what leaves the last of them."""
+        dtypes = self._hidden_dtypes or frozenset(DTYPES)
+        hidden = None if layers.start == 0 else take_hidden(step.tensors, dtypes)
+        with recut(self._model, layers, self._family) as cut:
+            cut.incoming = hidden
+            self._model(mx.array(step.tokens, mx.int32)[None], cache=caches.entries)
+            caches.advance(len(step.tokens))
+            return cut.outgoing
+
+    def handed_on(self, session: SessionId, begin: int, end: int) -> tuple[Tensor, ...]:
+        """The hidden states of tokens begin, …, end - 1 of a resumed session, as they were kept.
+
+        Raises:
+            StageFailed: they are not there.
+        """
+        held = self._sessions.get(session)
+        source = held.refill.source if held is not None and held.refill is not None else None
+        if source is None or not 0 <= begin < end <= source.length:
+            raise StageFailed(
+                f"session {session}: hidden states of tokens {begin} to {end - 1} were not kept"
+            )
+        return (lend("hidden", source.part(begin, end)),)
+
+    # --- ends
+
     def retire(self) -> None:
         """Drop all sessions and compute no more; the weights wait for a later load to take them over."""
         self._is_retired = True
@@ -175,6 +359,10 @@ class Shard:
         if self._model is None or self._is_retired:
             raise StageFailed(f"session {step.session}: the shard is closed")
         session = self._sessions.get(step.session)
+        if session is not None and session.refill is not None:
+            if session.refill.missing:
+                raise StageFailed(f"session {step.session}: it is not whole again yet")
+            session.refill = None
         length = 0 if session is None else session.caches.length
         if step.position != length:
             raise StageFailed(
@@ -186,9 +374,12 @@ class Shard:
                 f"session {step.session}: a step {found} an opening at position {step.position}"
             )
         self._check_tokens(step)
+        if self._is_head and step.tensors:
+            raise StageFailed(f"session {step.session}: {len(step.tensors)} tensors came to the head")
         if session is None:
             assert step.opening is not None
-            session = _Session(step.opening, make_caches(self._model, self._local_caches))
+            caches = make_caches(self._model, self._local_caches)
+            session = _Session(step.opening, caches, handed_on=None if self._is_tail else HandedOn())
             self._sessions[step.session] = session
         return session
 
@@ -201,8 +392,6 @@ class Shard:
                 f"session {step.session}: token ids from {min(step.tokens)} to {max(step.tokens)}, "
                 f"the vocabulary has {self._vocab_size}"
             )
-        if self._is_head and step.tensors:
-            raise StageFailed(f"session {step.session}: {len(step.tensors)} tensors came to the head")
 
     def _compute(self, session: _Session, step: Step) -> StepResult:
         """One pass and one evaluation: what goes on, together with the caches."""
@@ -222,6 +411,8 @@ class Shard:
             mx.eval(session.caches.state)
         mx.eval(results)
         if not self._is_tail:
+            if session.handed_on is not None:
+                session.handed_on.add(graph.outgoing)
             return StepResult((lend("hidden", graph.outgoing),), None)
         if not results:
             return StepResult((), None)

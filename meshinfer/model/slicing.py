@@ -7,7 +7,7 @@ Embeddings, norm and head are built as ever and evaluated only where somebody as
 Objects, attributes and absolute layer indexes stay, so the model's own mask and cache logic stays right.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +21,8 @@ from .families import PLAIN, Family
 
 # Enough to tell a hidden state (1, tokens, hidden) from a mask by its shape.
 _SURVEY_TOKENS = 3
+
+_WHOLE = "_meshinfer_whole"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,22 @@ def slice_model(model: Any, layers: range, family: Family = PLAIN) -> Cut:
         elif index in (layers[0], layers[-1]):
             layer.__class__ = _bordering(type(layer), index, layers, len(everything), cut)
     return cut
+
+
+@contextmanager
+def recut(model: Any, layers: range, family: Family = PLAIN) -> Iterator[Cut]:
+    """Make a model compute only `layers` for a while, whatever it was sliced to before."""
+    cut = Cut()
+    everything = list(model.layers)
+
+    def disguise(index: int, base: type) -> type:
+        if index not in layers:
+            return _inert(base, family)
+        is_border = index in (layers[0], layers[-1])
+        return _bordering(base, index, layers, len(everything), cut) if is_border else base
+
+    with _disguised([(layer, disguise(i, _whole_class(layer))) for i, layer in enumerate(everything)]):
+        yield cut
 
 
 def owned_modules(anatomy: Anatomy, layers: range) -> frozenset[str]:
@@ -249,7 +267,7 @@ def _inert(base: type, family: Family) -> type:
     def call(_: Any, *args: Any, **kwargs: Any) -> Any:
         return _with_sides(_hidden_of(args, kwargs), family)
 
-    return type(base.__name__, (base,), {"__call__": call})
+    return _sliced(base, call)
 
 
 def _bordering(base: Any, index: int, layers: range, layer_count: int, cut: Cut) -> type:
@@ -266,7 +284,17 @@ def _bordering(base: Any, index: int, layers: range, layer_count: int, cut: Cut)
             made = _caught(made, cut, is_last)
         return made
 
-    return type(base.__name__, (base,), {"__call__": call})
+    return _sliced(base, call)
+
+
+def _sliced(base: type, call: Callable[..., Any]) -> type:
+    return type(base.__name__, (base,), {"__call__": call, _WHOLE: base})
+
+
+def _whole_class(layer: Any) -> type:
+    """A layer's class as mlx-lm wrote it."""
+    whole: type = getattr(type(layer), _WHOLE, type(layer))
+    return whole
 
 
 def _injected(

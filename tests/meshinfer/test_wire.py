@@ -45,6 +45,8 @@ LINE = (A, 1, 2, 0, 1, 5)
 HIDDEN = m.Tensor("hidden", "bfloat16", (1, 3, 4), memoryview(bytes(range(24))))
 SIDE = m.Tensor("side", "float32", (2,), memoryview(bytes(range(8))))
 
+HOLDING = m.Holding(A, 0, 1, 12, True, 11)
+
 MESSAGES: list[wire.Message] = [
     m.Hello(A, 1, "mac", "home", "0.1", "tcp://h:1"),
     m.Farewell("going", leaving=True),
@@ -53,6 +55,12 @@ MESSAGES: list[wire.Message] = [
     SyncDelta((LINE,), (RECORD,), (DESIRED,), (PLAN,), (B,), (TARGET,)),
     Parcel(b"\x00packet\xff"),
     m.Submit(SESSION, TARGET, A, (1, 2, 3), OPENING),
+    m.Submit(SESSION, TARGET, A, (1, 2, 3), OPENING, is_resumed=True),
+    m.Recall(SESSION, TARGET, A, (HOLDING,)),
+    m.Recalled(SESSION, TARGET, (HOLDING,)),
+    m.Rebuild(SESSION, TARGET, A, (1, 2), OPENING, (m.Fill(1, 3, B),)),
+    m.Rebuilt(SESSION, TARGET),
+    m.Activation(SESSION, TARGET, A, 0, (1, 2, 3), 1, None, False, (HIDDEN,), until_layer=3),
     m.Activation(SESSION, TARGET, A, 0, (1, 2, 3), 1, OPENING, False, (HIDDEN, SIDE)),
     m.Activation(SESSION, TARGET, A, 3, (4,), 0, None, True),
     m.StepDone(SESSION, TARGET, 4, 99, m.Finish.STOP),
@@ -62,6 +70,7 @@ MESSAGES: list[wire.Message] = [
     m.Refused(SESSION, TARGET, "full", True),
     m.Cancel(SESSION, TARGET),
     m.Release(SESSION, TARGET),
+    m.Release(SESSION, TARGET, is_over=False),
     m.WrongEpoch(SESSION, TARGET, None),
     m.Failed(SESSION, TARGET, B, "out of memory", False),
 ]
@@ -101,6 +110,10 @@ def test_tags_are_what_they_were() -> None:
         "SyncDelta",
         "Parcel",
         "Pulse",
+        "Recall",
+        "Recalled",
+        "Rebuild",
+        "Rebuilt",
     ]
 
 

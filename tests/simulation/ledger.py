@@ -28,10 +28,14 @@ class Violation:
 
 @dataclass(slots=True)
 class _Attempt:
-    """What was computed of one attempt at a session: reached[position] is the next layer of that token."""
+    """What was computed of one attempt at a session: reached[position] is the next layer of that token.
+
+    resumed: so many tokens were taken over from an earlier one.
+    """
 
     target: Target
     reached: dict[int, int] = field(default_factory=dict)
+    resumed: int = 0
 
 
 class Ledger:
@@ -127,17 +131,35 @@ class Ledger:
         """`peer` computes some tokens of an attempt, as `stage` of `target`."""
         self.counts["frames"] += 1
         self._require_unanimity(peer, target)
-        attempt = self._attempts.get(session)
-        if attempt is None:
-            attempt = self._attempts[session] = _Attempt(target)
-        if attempt.target != target:
-            self.report("I2", f"{session} is computed under {attempt.target} and {target}")
+        attempt = self._attempt(session, target)
         reached = attempt.reached
         for position in positions:
             if reached.get(position, 0) != stage.first_layer:
                 words = f"layers {stage.first_layer}–{stage.end_layer - 1} of {session} at {position}"
                 self.report("I3", f"{words} come behind layer {reached.get(position, 0) - 1}")
             reached[position] = stage.end_layer
+            is_new = position >= attempt.resumed
+            self.require(is_new, "I3", f"{session} at {position}, {attempt.resumed} tokens were taken over")
+
+    def _attempt(self, session: SessionId, target: Target) -> _Attempt:
+        attempt = self._attempts.setdefault(session, _Attempt(target))
+        if attempt.target != target:
+            self.report("I2", f"{session} is computed under {attempt.target} and {target}")
+        return attempt
+
+    def resumes(self, peer: PeerId, target: Target, session: SessionId, tokens: int, is_kept: bool) -> None:
+        """`peer` begins an attempt with what it kept, if anything, of an earlier one."""
+        self.counts["resumed"] += is_kept
+        self._require_unanimity(peer, target)
+        attempt = self._attempt(session, target)
+        is_same = attempt.resumed in (0, tokens)
+        self.require(is_same, "I3", f"{session} is resumed with {attempt.resumed} and with {tokens} tokens")
+        attempt.resumed = tokens
+
+    def fills(self, target: Target, session: SessionId, work: int) -> None:
+        """Somebody computes caches that an attempt misses; work: tokens times layers."""
+        self.counts["filled"] += work
+        self._attempt(session, target)
 
     def require_sender(self, plan: Plan, peer: PeerId, sender: Hello, runs: list[int]) -> None:
         """The frame came from the life that the plan names, to the one that it names. runs: of `peer`."""

@@ -15,7 +15,7 @@ from meshinfer.actors.mail import (
     Retire,
     ViewChanged,
 )
-from meshinfer.messages import Activation
+from meshinfer.messages import Activation, SessionId
 from meshinfer.model.base import Step
 from meshinfer.topology.desire import DesiredModel
 from meshinfer.topology.member import Member
@@ -163,6 +163,16 @@ class Probe:
         is_same = carried == (target, step.session, step.position)
         self._ledger.require(is_same, "I2", f"a frame of {carried} is computed under {target}")
         self._ledger.require_sender(plan, self.peer, envelope.sender, self.runs)
+
+    def resumes(self, plan: Plan, session: SessionId, tokens: int, is_kept: bool) -> None:
+        """A shard begins a session out of what was kept of it."""
+        if not self.is_over:
+            self._ledger.resumes(self.peer, plan.target, session, tokens, is_kept)
+
+    def fills(self, plan: Plan, session: SessionId, layers: range, tokens: int) -> None:
+        """A shard computes caches that were missing."""
+        if not self.is_over:
+            self._ledger.fills(plan.target, session, len(layers) * tokens)
 
 
 def _text(plan: Plan) -> str:

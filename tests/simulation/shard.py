@@ -11,7 +11,7 @@ from hashlib import blake2b
 
 from meshinfer.errors import StageFailed
 from meshinfer.messages import Opening, Sampling, SessionId, Tensor
-from meshinfer.model.base import ModelCard, ModelFiles, Progress, StageCompute, Step, StepResult
+from meshinfer.model.base import Kept, ModelCard, ModelFiles, Progress, StageCompute, Step, StepResult
 
 VOCAB_SIZE = 1000
 HIDDEN_BYTES = 32
@@ -22,11 +22,52 @@ Observer = Callable[[SessionId, int, int], None]
 
 @dataclass(slots=True)
 class _Session:
-    """caches: by layer, a digest of all that came in."""
+    """caches: by layer, and token by token, a digest of all that came in up to it.
+
+    handed_on: what left, token by token; None if that is not kept. missing: caches on their way, by layers.
+    source: what had left of an earlier attempt. refilled: tokens that all caches will hold at last.
+    """
 
     opening: Opening
-    caches: dict[int, bytes]
-    length: int = 0
+    caches: dict[int, list[bytes]]
+    handed_on: list[bytes] | None
+    missing: tuple[range, ...] = ()
+    source: list[bytes] = field(default_factory=list)
+    refilled: int = 0
+
+    @property
+    def length(self) -> int:
+        """Tokens that are computed."""
+        return self.refilled if self.missing else min(map(len, self.caches.values()))
+
+
+@dataclass(slots=True)
+class FakeKept:
+    """A session without its shard. Implements `Kept`."""
+
+    layers: range
+    length: int
+    caches: dict[int, list[bytes]]
+    states: list[bytes]
+    token_bytes: int
+    is_trimmable: bool = True
+    is_dropped: bool = False
+
+    @property
+    def handed_on(self) -> int:
+        """Tokens whose hidden states are here."""
+        return len(self.states)
+
+    @property
+    def size_bytes(self) -> int:
+        """What a real one would take."""
+        return self.length * self.token_bytes + len(self.states) * HIDDEN_BYTES
+
+    def drop(self) -> None:
+        """Give the memory back."""
+        self.is_dropped = True
+        self.caches.clear()
+        self.states = []
 
 
 @dataclass(slots=True)
@@ -62,8 +103,9 @@ class FakeShard:
         except StageFailed:
             self.release(step.session)
             raise
-        leaving = [self._pass(step, session, *each) for each in enumerate(entering, session.length)]
-        session.length += len(leaving)
+        leaving = [self._pass(step.session, self.layers, session, state) for state in entering]
+        if session.handed_on is not None:
+            session.handed_on += leaving
         if self.layers.stop < self.card.layer_count:
             return StepResult((_hidden(leaving),), None)
         return StepResult((), _sample(leaving[-1], session.opening.sampling) if step.is_sampled else None)
@@ -71,6 +113,84 @@ class FakeShard:
     def release(self, session: SessionId) -> None:
         """Drop a session's caches; unknown sessions are fine."""
         self._sessions.pop(session, None)
+
+    @property
+    def handed_on_bytes(self) -> int:
+        """Memory of the hidden states that are kept."""
+        return sum(len(each.handed_on or ()) for each in self._sessions.values()) * HIDDEN_BYTES
+
+    def forget_handed_on(self) -> None:
+        """Give that memory back."""
+        for session in self._sessions.values():
+            session.handed_on = None
+
+    def take(self, session: SessionId) -> Kept | None:
+        """Take a session out, for a later shard."""
+        held = self._sessions.pop(session, None)
+        if held is None or held.missing or held.length == 0:
+            return None
+        token_bytes = sum(self.card.kv_bytes_per_token[layer] for layer in self.layers)
+        return FakeKept(self.layers, held.length, held.caches, held.handed_on or [], token_bytes)
+
+    def resume(
+        self,
+        session: SessionId,
+        opening: Opening,
+        tokens: tuple[int, ...],
+        kept: Kept | None,
+        missing: tuple[range, ...],
+    ) -> None:
+        """Begin a session that `kept` was taken of."""
+        if self.is_closed or self.is_retired or session in self._sessions or not tokens:
+            raise StageFailed(f"session {session} cannot be resumed here")
+        length, caches = len(tokens), {layer: list[bytes]() for layer in self.layers}
+        held = [layer for layer in self.layers if not any(layer in run for run in missing)]
+        source: list[bytes] = []
+        if isinstance(kept, FakeKept):
+            source = kept.states[:length]
+        if held:
+            if not isinstance(kept, FakeKept) or not set(held) <= set(kept.caches) or kept.length < length:
+                raise StageFailed(f"session {session}: layers {held} were not kept for {length} tokens")
+            caches.update((layer, kept.caches[layer][:length]) for layer in held)
+        handed_on: list[bytes] | None = None
+        if self.layers.stop < self.card.layer_count:
+            if any(run.stop == self.layers.stop for run in missing):
+                handed_on = []
+            elif kept is not None and kept.layers.stop == self.layers.stop and len(source) == length:
+                handed_on = list(source)
+        self._sessions[session] = _Session(opening, caches, handed_on, missing, source, length)
+
+    def fill(
+        self,
+        session: SessionId,
+        layers: range,
+        position: int,
+        tokens: tuple[int, ...],
+        tensors: tuple[Tensor, ...],
+    ) -> tuple[Tensor, ...]:
+        """Compute some missing layers of a resumed session."""
+        held = self._sessions.get(session)
+        if held is None or layers not in held.missing:
+            raise StageFailed(f"session {session}: layers {layers} are not missing")
+        if position != len(held.caches[layers[0]]) or position + len(tokens) > held.refilled:
+            raise StageFailed(f"session {session}: tokens from {position} on are not what is missing")
+        if layers.start == 0:
+            entering = [_embed(token) for token in tokens]
+        else:
+            entering = self._brought(session, len(tokens), tensors)
+        leaving = [self._pass(session, layers, held, state) for state in entering]
+        if layers.stop == self.layers.stop and held.handed_on is not None:
+            held.handed_on += leaving
+        if position + len(tokens) == held.refilled:
+            held.missing = tuple(run for run in held.missing if run != layers)
+        return (_hidden(leaving),) if layers.stop < self.card.layer_count else ()
+
+    def handed_on(self, session: SessionId, begin: int, end: int) -> tuple[Tensor, ...]:
+        """The hidden states of some tokens of a resumed session, as they were kept."""
+        held = self._sessions.get(session)
+        if held is None or not 0 <= begin < end <= len(held.source):
+            raise StageFailed(f"session {session}: what left at {begin} to {end - 1} was not kept")
+        return (_hidden(held.source[begin:end]),)
 
     def retire(self) -> None:
         """Drop all sessions and compute no more; a later load may take the weights over."""
@@ -82,12 +202,14 @@ class FakeShard:
         self._sessions.clear()
         self.is_closed = True
 
-    def _pass(self, step: Step, session: _Session, position: int, state: bytes) -> bytes:
-        """Take one token's hidden state through the layers."""
-        for layer in self.layers:
-            state, session.caches[layer] = _layer(layer, state, session.caches[layer])
+    def _pass(self, name: SessionId, layers: range, session: _Session, state: bytes) -> bytes:
+        """Take one token's hidden state through some layers."""
+        for layer in layers:
+            cache = session.caches[layer]
+            state, after = _layer(layer, state, cache[-1] if cache else b"")
             if self.observe is not None:
-                self.observe(step.session, position, layer)
+                self.observe(name, len(cache), layer)
+            cache.append(after)
         return state
 
     def _session_of(self, step: Step) -> _Session:
@@ -95,6 +217,8 @@ class FakeShard:
         if self.is_closed or self.is_retired:
             raise StageFailed(f"{name}: the shard is closed")
         session = self._sessions.get(step.session)
+        if session is not None and session.missing:
+            raise StageFailed(f"{name}: it is not whole again yet")
         length = 0 if session is None else session.length
         if step.position != length:
             raise StageFailed(f"{name}: a step at position {step.position}, the KV cache ends at {length}")
@@ -110,7 +234,10 @@ class FakeShard:
             )
         if session is None:
             assert step.opening is not None
-            session = self._sessions[step.session] = _Session(step.opening, dict.fromkeys(self.layers, b""))
+            caches = {layer: list[bytes]() for layer in self.layers}
+            is_tail = self.layers.stop == self.card.layer_count
+            session = _Session(step.opening, caches, None if is_tail else [])
+            self._sessions[step.session] = session
         return session
 
     def _entering(self, step: Step) -> list[bytes]:
@@ -119,12 +246,15 @@ class FakeShard:
             if step.tensors:
                 raise StageFailed(f"session {step.session}: {len(step.tensors)} tensors came to the head")
             return [_embed(token) for token in step.tokens]
-        found = [(tensor.name, tensor.dtype, tensor.shape, tensor.data.nbytes) for tensor in step.tensors]
-        count = len(step.tokens)
+        return self._brought(step.session, len(step.tokens), step.tensors)
+
+    def _brought(self, session: SessionId, count: int, tensors: tuple[Tensor, ...]) -> list[bytes]:
+        """The hidden states that a frame brings."""
+        found = [(tensor.name, tensor.dtype, tensor.shape, tensor.data.nbytes) for tensor in tensors]
         expected = [("hidden", "uint8", (1, count, HIDDEN_BYTES), count * HIDDEN_BYTES)]
         if found != expected:
-            raise StageFailed(f"session {step.session}: the step brings {found}, expected are {expected}")
-        data = bytes(step.tensors[0].data)
+            raise StageFailed(f"session {session}: the step brings {found}, expected are {expected}")
+        data = bytes(tensors[0].data)
         return [data[at : at + HIDDEN_BYTES] for at in range(0, len(data), HIDDEN_BYTES)]
 
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 
 from meshinfer.errors import BrokenModel
-from meshinfer.messages import SessionId
-from meshinfer.model.base import ModelCard, ModelFiles, Progress, StageCompute, Step, StepResult
+from meshinfer.messages import Opening, SessionId, Tensor
+from meshinfer.model.base import Kept, ModelCard, ModelFiles, Progress, StageCompute, Step, StepResult
 from meshinfer.topology.plan import Plan
 from meshinfer.topology.ring import PeerId, Stage
 from tests.simulation.ledger import Ledger
@@ -51,6 +51,48 @@ class ProbedShard:
     def release(self, session: SessionId) -> None:
         """Drop a session's caches."""
         self.inner.release(session)
+
+    @property
+    def handed_on_bytes(self) -> int:
+        """Memory of the hidden states that are kept."""
+        return self.inner.handed_on_bytes
+
+    def forget_handed_on(self) -> None:
+        """Give that memory back."""
+        self.inner.forget_handed_on()
+
+    def take(self, session: SessionId) -> Kept | None:
+        """Take a session out."""
+        return self.inner.take(session)
+
+    def resume(
+        self,
+        session: SessionId,
+        opening: Opening,
+        tokens: tuple[int, ...],
+        kept: Kept | None,
+        missing: tuple[range, ...],
+    ) -> None:
+        """Begin a session that `kept` was taken of."""
+        self._probe.resumes(self._plan, session, len(tokens), kept is not None)
+        self.inner.resume(session, opening, tokens, kept, missing)
+
+    def fill(
+        self,
+        session: SessionId,
+        layers: range,
+        position: int,
+        tokens: tuple[int, ...],
+        tensors: tuple[Tensor, ...],
+    ) -> tuple[Tensor, ...]:
+        """Compute some missing layers of a resumed session."""
+        self._probe.fills(self._plan, session, layers, len(tokens))
+        self._after()
+        return self.inner.fill(session, layers, position, tokens, tensors)
+
+    def handed_on(self, session: SessionId, begin: int, end: int) -> tuple[Tensor, ...]:
+        """The hidden states of some tokens of a resumed session."""
+        return self.inner.handed_on(session, begin, end)
 
     def retire(self) -> None:
         """Drop all sessions and compute no more."""

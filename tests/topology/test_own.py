@@ -136,13 +136,20 @@ def test_who_flaps_too_often_is_not_counted_on_until_it_was_calm() -> None:
     core, voice = member_of(2), Voice(1)
     for turn in range(3):
         assert core.own.is_eligible
-        hear(core, claim(0, SUSPECT, incarnation=turn), now_s=1.0 + turn, voice=voice)
+        hear(core, claim(0, SUSPECT, incarnation=turn), now_s=1.0 + 20.0 * turn, voice=voice)
     assert (core.own.flap_level, core.own.is_eligible) == (3, False)
     levels = []
     for minute in range(1, 5):
-        wait(core, 70.0 * minute + 15.0)
+        wait(core, 40.0 + 70.0 * minute + 15.0)
         levels.append((core.own.flap_level, core.own.is_eligible))
     assert levels == [(2, False), (1, True), (0, True), (0, True)]
+
+
+def test_suspicions_that_come_together_count_once() -> None:
+    core, voice = member_of(2), Voice(1)
+    for turn in range(10):
+        hear(core, claim(0, SUSPECT, incarnation=turn), now_s=1.0 + turn, voice=voice)
+    assert (core.own.flap_level, core.own.is_eligible) == (1, True)
 
 
 def test_who_steps_down_is_not_counted_on_from_then_on() -> None:

@@ -20,6 +20,7 @@ from meshinfer.messages import (
     Submit,
     WrongEpoch,
 )
+from meshinfer.topology.ring import Ring, Run, Stage
 from meshinfer.topology.target import Digest, Epoch, Target
 from tests.meshinfer.actors.mailbag import A, B, C, Living, bag, hello, next_of
 
@@ -27,6 +28,7 @@ LIMITS = RequestLimits(max_running=2, max_waiting=2, prefill_chunk_tokens=4, pre
 TARGET = Target(Epoch(2), Digest("d" * 32))
 STALE = Target(Epoch(1), Digest("d" * 32))
 NEXT = Target(Epoch(3), Digest("e" * 32))
+RING = Ring(4, (Stage(A, Run(1), 0, 2), Stage(B, Run(1), 2, 4)))
 
 
 class Bench:
@@ -69,7 +71,7 @@ class Bench:
 @pytest.fixture
 async def bench() -> Bench:
     made = Bench()
-    await made.head.mailbox.tell(Open(TARGET, kv_tokens=1000))
+    await made.head.mailbox.tell(Open(TARGET, 1000, RING))
     return made
 
 
@@ -159,8 +161,11 @@ async def test_what_came_round_under_another_plan_feeds_nothing(bench: Bench) ->
         assert (await bench.fed()).tokens == (7,)
 
 
-@pytest.mark.parametrize("ending", ["cancel", "failed", "wrong epoch", "origin lost"])
-async def test_however_a_session_ends_all_stages_release_it(bench: Bench, ending: str) -> None:
+@pytest.mark.parametrize(
+    ("ending", "is_over"),
+    [("cancel", True), ("failed", True), ("broken", False), ("wrong epoch", False), ("origin lost", False)],
+)
+async def test_however_a_session_ends_all_stages_release_it(bench: Bench, ending: str, is_over: bool) -> None:
     async with Living(bench.head):
         session = (await bench.submit("s", prompt=1)).session
         await bench.fed()
@@ -169,11 +174,14 @@ async def test_however_a_session_ends_all_stages_release_it(bench: Bench, ending
                 await bench.tell(Cancel(session, TARGET))
             case "failed":
                 await bench.tell(Failed(session, TARGET, C, "out of memory", False))
+            case "broken":
+                await bench.tell(Failed(session, TARGET, C, "its link broke", True))
             case "wrong epoch":
                 await bench.tell(WrongEpoch(session, TARGET, None))
             case _:
                 await bench.head.mailbox.tell(LinkLost(B))
-        assert (await next_of(bench.stage, Envelope)).message == Release(session, TARGET)
+        # What may come back is kept.
+        assert (await next_of(bench.stage, Envelope)).message == Release(session, TARGET, is_over)
 
 
 async def test_a_closed_head_admits_nobody(bench: Bench) -> None:
@@ -207,7 +215,7 @@ async def test_while_a_plan_takes_over_what_runs_under_the_former_goes_on_to_its
         await bench.submit("old", prompt=1)
         old = await bench.fed()
         await bench.head.mailbox.tell(Drain(TARGET))
-        await bench.head.mailbox.tell(Open(NEXT, kv_tokens=1000))
+        await bench.head.mailbox.tell(Open(NEXT, 1000, RING))
         await bench.submit("late", prompt=1)
         await bench.submit("new", prompt=1, target=NEXT)
         new = await bench.fed()
@@ -230,7 +238,7 @@ async def test_both_rings_together_run_no_more_sessions_than_may(bench: Bench) -
         await bench.submit("old", prompt=1)
         old = await bench.fed()
         await bench.head.mailbox.tell(Drain(TARGET))
-        await bench.head.mailbox.tell(Open(NEXT, kv_tokens=1000))
+        await bench.head.mailbox.tell(Open(NEXT, 1000, RING))
         for name in ("new", "newer"):
             await bench.submit(name, prompt=1, target=NEXT)
         assert (await bench.fed()).session == "new"
@@ -245,7 +253,7 @@ async def test_more_room_lets_in_those_who_wait_for_it(bench: Bench) -> None:
         await bench.submit("big", prompt=600, max_tokens=300)
         await bench.submit("next", prompt=100, max_tokens=100)
         assert await bench.told() == Admitted(SessionId("big"), TARGET)
-        await bench.head.mailbox.tell(Open(TARGET, kv_tokens=2000))
+        await bench.head.mailbox.tell(Open(TARGET, 2000, RING))
         assert await bench.told() == Admitted(SessionId("next"), TARGET)
 
 

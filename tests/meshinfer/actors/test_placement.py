@@ -174,7 +174,7 @@ async def test_a_peer_alone_forms_a_ring_and_serves(bench: Bench) -> None:
     async with Living(bench.placement):
         plan = await bench.form()
         assert [(s.peer, s.first_layer, s.end_layer) for s in plan.ring.stages] == [(A, 0, 4)]
-        assert await next_of(bench.head, Open) == Open(plan.target, 70)
+        assert await next_of(bench.head, Open) == Open(plan.target, 70, plan.ring)
         assert await bench.serving(plan) == Serving(plan, "")
     shown = bench.board.value
     assert (shown.mesh.is_live, shown.mesh.plan, shown.phase) == (True, plan, Phase.ACTIVE)
@@ -228,7 +228,7 @@ async def test_while_the_planner_thinks_news_is_taken_in_and_the_latest_question
 async def test_a_joining_peer_does_not_interrupt_what_runs(bench: Bench) -> None:
     async with Living(bench.placement):
         former = await bench.form()
-        assert await next_of(bench.head, Open) == Open(former.target, 70)
+        assert await next_of(bench.head, Open) == Open(former.target, 70, former.ring)
         await bench.serving(former)
         following = await bench.join(2)
         assert await bench.installed() == following
@@ -241,7 +241,7 @@ async def test_a_joining_peer_does_not_interrupt_what_runs(bench: Bench) -> None
         assert await next_of(bench.stage, Drain) == Drain(former.target)
         assert await next_of(bench.head, Drain) == Drain(former.target)
         # The room of the tightest stage counts.
-        assert await next_of(bench.head, Open) == Open(following.target, 50)
+        assert await next_of(bench.head, Open) == Open(following.target, 50, following.ring)
         assert (await bench.serving(following)).kept == (former.target,)
         await bench.tell(Drained(former.target))
         assert await next_of(bench.stage, Retire) == Retire(former.target)

@@ -59,8 +59,9 @@ class Bench:
         return send.message
 
     async def cancelled(self, submit: Submit) -> None:
-        """Wait until the head is told to let go of an attempt."""
-        assert (await next_of(self.links, Send)).message == Cancel(submit.session, submit.target)
+        """Wait until the head is told to let go of an attempt that is going to be resumed."""
+        wanted = Cancel(submit.session, submit.target, is_over=False)
+        assert (await next_of(self.links, Send)).message == wanted
 
     async def answer(self, submit: Submit, *tokens: int, finish: Finish | None = None) -> None:
         """Sampled tokens behind those that the session has."""

@@ -32,6 +32,7 @@ from meshinfer.actors.mail import (
 from meshinfer.actors.post import Post
 from meshinfer.actors.stage import LoadShard
 from meshinfer.actors.stage import Stage as StageActor
+from meshinfer.config import RequestLimits
 from meshinfer.messages import (
     Activation,
     Failed,
@@ -87,8 +88,7 @@ class Bench:
             load=lambda *wanted: self.load(*wanted),
             placement=self.events,
             memory_bytes=MEMORY_BYTES,
-            max_sessions=2,
-            load_timeout_s=60.0,
+            limits=RequestLimits(max_running=1, prefill_chunk_tokens=4),
             progress=lambda what, done, total: None,
             now_s=self.tick,
         )
@@ -285,7 +285,7 @@ async def test_behind_a_broken_link_the_other_stages_let_go_of_the_sessions_too(
         await bench.told()
         await bench.stage.mailbox.tell(LinkLost(C))
         assert isinstance((await bench.told())[1], Failed)
-        assert await bench.told() == (B, Release(SESSION, plan.target))
+        assert await bench.told() == (B, Release(SESSION, plan.target, is_over=False))
 
 
 async def test_layers_that_cannot_be_loaded_are_reported_with_the_cause(

@@ -64,6 +64,8 @@ class Peer:
         self._activity: Watch[Activity | None] = Watch(None, self._bell)
         self._counter = itertools.count(1)
         self._places = Places(config.requests.max_open)
+        self._leave_asked = asyncio.Event()
+        self._waiting = 0
         self._stack = AsyncExitStack()
         self._texts = ThreadPoolExecutor(1, "meshinfer-text")
 
@@ -132,12 +134,27 @@ class Peer:
         raise AssertionError("watching never ends by itself")
 
     async def wait(self) -> None:
-        """Wait until this peer fails.
+        """Wait until this peer fails, or is asked to leave: then leave the `async with`.
 
         Raises:
             ExceptionGroup: one of its actors failed too often.
         """
-        await asyncio.shield(self._running)
+        # Cancelled below, and nothing waits for its end.
+        asked = asyncio.create_task(self._leave_asked.wait())
+        self._waiting += 1
+        try:
+            await asyncio.wait([self._running, asked], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._waiting -= 1
+            asked.cancel()
+        if self._running.done():
+            await self._running
+
+    def ask_to_leave(self) -> bool:
+        """Have `wait` return, so that whoever entered this peer leaves it; False if nobody waits there."""
+        if self._waiting:
+            self._leave_asked.set()
+        return self._leave_asked.is_set()
 
     # --- what it does
 
@@ -214,11 +231,12 @@ class Peer:
         stack.push_async_callback(self._datagrams.close)
         self._api = await self._bind_api(stack)
         self._parts = compose(await self._ground(compute, transport))
+        if self._api is not None:
+            # Before the actors run, so that it is served until they have ended: clients see why it waits.
+            await self._api.start(stack)
         # Awaited in `_stop`, and by whoever calls `wait`.
         self._running = asyncio.create_task(self._parts.supervisor.run(), name=f"peer {self.name}")
         stack.push_async_callback(self._stop)
-        if self._api is not None:
-            await self._api.start(stack)
 
     async def _ground(self, compute: ComputeThread, transport: Transport) -> Ground:
         config, listening = self._config, self.address
@@ -294,7 +312,9 @@ class Peer:
         return server
 
     async def _stop(self) -> None:
-        """Let others take over, tell them, then end all actors."""
+        """Finish the answers of the API, let others take over, tell them, then end all actors."""
+        if self._api is not None:
+            await self._api.finish(0.0 if self._running.done() else self._config.requests.finish_timeout_s)
         self._progress.stop()
         await leave_mesh(self._parts, self._listener, self._running, self._config.actors)
 

@@ -1,4 +1,4 @@
-"""The command line: `meshinfer join`, `demo`, `chat`, `topology`, `models`."""
+"""The command line: `meshinfer join`, `demo`, `chat`, `topology`, `models`, `leave`."""
 
 import io
 import os

@@ -6,7 +6,7 @@ import typer
 
 from meshinfer.release import RELEASE
 
-from . import chat, demo, join, models, topology
+from . import chat, demo, join, leave, models, topology
 
 # Plain help: drawing boxes around it takes four times as long as everything else.
 app = typer.Typer(
@@ -40,3 +40,4 @@ app.command(epilog=demo.EXAMPLES)(demo.demo)
 app.command(epilog=chat.EXAMPLES)(chat.chat)
 app.command(epilog=topology.EXAMPLES)(topology.topology)
 app.command(epilog=models.EXAMPLES)(models.models)
+app.command(epilog=leave.EXAMPLES)(leave.leave)

@@ -12,6 +12,8 @@ import httpx2
 _CONNECT_TIMEOUT_S = 5.0
 # A peer gives up an answer without progress after 120 s and says so: it must be heard.
 _READ_TIMEOUT_S = 180.0
+# All else a peer answers at once, if it lives.
+_LOOK_TIMEOUT_S = 10.0
 
 
 class ClientError(Exception):
@@ -39,6 +41,7 @@ class Health:
     reason: str
     peer_name: str
     model: str
+    is_leaving: bool = False
 
 
 class PeerClient:
@@ -68,17 +71,23 @@ class PeerClient:
 
     def mesh(self) -> dict[str, Any]:
         """The mesh as this peer sees it."""
-        return self._get("/mesh", ok=(200,))
+        return self._ask("GET", "/mesh", ok=(200,))
 
     def health(self) -> Health:
         """Whether this peer can answer now."""
-        body = self._get("/health", ok=(200, 503))
+        body = self._ask("GET", "/health", ok=(200, 503))
         return Health(
             body.get("status") == "ok",
             str(body.get("reason") or ""),
             str(body.get("name") or ""),
             str(body.get("model") or ""),
+            body.get("status") == "leaving",
         )
+
+    def leave(self) -> str:
+        """Ask this peer to leave its mesh; return its name. It is gone once nobody answers any more."""
+        body = self._ask("POST", "/mesh/leave", ok=(202,))
+        return str(body.get("name") or self.url)
 
     def chat(
         self, messages: Sequence[Mapping[str, str]], settings: Mapping[str, object]
@@ -86,7 +95,7 @@ class PeerClient:
         """Stream the answer to a chat; closing the generator cancels the answer on all peers."""
         body = {"messages": list(messages), "stream": True, "stream_options": {"include_usage": True}}
         with (
-            self._named_errors(),
+            self._named_errors(_READ_TIMEOUT_S),
             self._http.stream("POST", "/v1/chat/completions", json=body | dict(settings)) as response,
         ):
             if response.status_code != 200:
@@ -98,9 +107,10 @@ class PeerClient:
                 yield read_chunk(json.loads(event.data))
         raise ClientError("the answer broke off: the peer was stopped, or lost its ring")
 
-    def _get(self, path: str, ok: tuple[int, ...]) -> dict[str, Any]:
-        with self._named_errors():
-            response = self._http.get(path)
+    def _ask(self, method: str, path: str, ok: tuple[int, ...]) -> dict[str, Any]:
+        timeout = httpx2.Timeout(_LOOK_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S)
+        with self._named_errors(_LOOK_TIMEOUT_S):
+            response = self._http.request(method, path, timeout=timeout)
             if response.status_code not in ok:
                 raise ClientError(_error_text(response))
             body = response.json()
@@ -109,7 +119,7 @@ class PeerClient:
         return body
 
     @contextmanager
-    def _named_errors(self) -> Iterator[None]:
+    def _named_errors(self, timeout_s: float) -> Iterator[None]:
         try:
             yield
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
@@ -118,7 +128,7 @@ class PeerClient:
                 "or name another with --url"
             ) from error
         except httpx2.TimeoutException as error:
-            raise ClientError(f"{self.url} has not answered for {_READ_TIMEOUT_S:.0f} s") from error
+            raise ClientError(f"{self.url} has not answered for {timeout_s:.0f} s") from error
         except httpx2.HTTPError as error:
             raise ClientError(f"the connection to {self.url} broke: {error}") from error
         except ValueError as error:

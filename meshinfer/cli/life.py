@@ -1,7 +1,7 @@
 """A peer's life in a terminal: it joins, tells what happens, and leaves when it is asked to."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from meshinfer.config import PeerConfig
 from meshinfer.errors import ConfigError
@@ -36,36 +36,39 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 async def _live_until_asked(config: PeerConfig, terminal: Terminal, exits_with_parent: bool) -> int:
     async with asyncio.TaskGroup() as group:
-        life = group.create_task(_live(config, terminal))
+        asked = asyncio.Event()
+        life = group.create_task(_live(config, terminal, asked))
         leaving = Leaving(life, terminal)
+        reasons = [asked.wait(), *([until_parent_is_gone()] if exits_with_parent else [])]
         with on_signals(leaving.signalled):
-            parent = group.create_task(_follow_parent(leaving)) if exits_with_parent else None
+            followers = [group.create_task(_leave_after(reason, leaving)) for reason in reasons]
             await asyncio.wait([life])
-            if parent is not None:
-                parent.cancel()
+            for follower in followers:
+                follower.cancel()
     return 0 if life.cancelled() else life.result()
 
 
-async def _follow_parent(leaving: Leaving) -> None:
-    await until_parent_is_gone()
+async def _leave_after(reason: Awaitable[object], leaving: Leaving) -> None:
+    await reason
     leaving.ask()
 
 
-async def _live(config: PeerConfig, terminal: Terminal) -> int:
+async def _live(config: PeerConfig, terminal: Terminal, asked: asyncio.Event) -> int:
+    """Be a peer until cancelled, or until it fails. asked: set when the peer was asked to leave."""
     try:
         async with Peer(config) as peer, asyncio.TaskGroup() as group:
             teller = group.create_task(_tell(peer, terminal))
             try:
                 await peer.wait()
+                asked.set()
+                # One way of leaving for all who ask: this task is cancelled.
+                await asyncio.Event().wait()
             except ExceptionGroup as failed:
                 terminal.say(f"this peer failed and ends: {_cause(failed)}", Tone.ERROR)
                 teller.cancel()
-                return FAILED
-            teller.cancel()
     except ConfigError as error:
         terminal.say(str(error), Tone.ERROR)
-        return FAILED
-    return 0
+    return FAILED
 
 
 async def _tell(peer: Peer, terminal: Terminal) -> None:

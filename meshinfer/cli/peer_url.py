@@ -39,12 +39,9 @@ def _checked(text: str) -> str:
         raise typer.BadParameter(str(error)) from error
 
 
-UrlOption = Annotated[
-    str,
-    typer.Option(
-        "--url",
-        metavar="URL",
-        callback=_checked,
-        help="The API of any peer of the mesh, as `meshinfer join` prints it.",
-    ),
-]
+def url_option(help_text: str) -> object:
+    """The option `--url`, for commands that ask a peer in particular."""
+    return typer.Option("--url", metavar="URL", callback=_checked, help=help_text)
+
+
+UrlOption = Annotated[str, url_option("The API of any peer of the mesh, as `meshinfer join` prints it.")]

@@ -6,9 +6,11 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from meshinfer import (
+    ApiConfig,
     ConfigError,
     DeadlineExceeded,
     Finish,
@@ -293,3 +295,37 @@ async def test_a_peer_that_left_is_shown_as_such(config: PeerConfig) -> None:
             async with asyncio.timeout(30):
                 await guest.until_live()
         await shown(peer, lambda s: ("guest", Status.LEFT) in [(m.name, m.status) for m in s.mesh.members])
+
+
+async def test_a_peer_that_is_asked_to_leave_tells_who_waits_for_it(config: PeerConfig) -> None:
+    async with mesh(config, 1) as (peer,), asyncio.timeout(30):
+        assert not peer.ask_to_leave()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(peer.wait())
+            await asyncio.sleep(0)
+            assert peer.ask_to_leave()
+        await peer.wait()
+
+
+async def test_leaving_finishes_the_answers_of_the_api_before_others_take_over(config: PeerConfig) -> None:
+    with_api = replace(config, api=ApiConfig())
+    async with mesh(with_api, 2) as (peer, _), httpx2.AsyncClient(timeout=60) as client:
+        body = {"prompt": "abc", "max_tokens": 200, "stream": True}
+        async with client.stream("POST", f"{peer.api_url}/v1/completions", json=body) as answer:
+            lines = answer.aiter_lines()
+            await anext(lines)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(peer.__aexit__(None, None, None))
+                assert [line async for line in lines][-2] == "data: [DONE]"
+
+
+async def test_answers_that_take_too_long_do_not_keep_a_peer_from_leaving(config: PeerConfig) -> None:
+    hasty = replace(config, api=ApiConfig(), requests=RequestLimits(finish_timeout_s=0.0))
+    async with mesh(hasty, 1) as (peer,), httpx2.AsyncClient(timeout=60) as client:
+        body = {"prompt": "abc", "max_tokens": 2000, "stream": True}
+        async with client.stream("POST", f"{peer.api_url}/v1/completions", json=body) as answer:
+            lines = answer.aiter_lines()
+            await anext(lines)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(peer.__aexit__(None, None, None))
+                assert '"code":"stopping"' in [line async for line in lines][-2]

@@ -1,7 +1,12 @@
+import asyncio
+from pathlib import Path
+
 import httpx2
 import pytest
 
-from meshinfer import Peer
+from meshinfer import Peer, PeerConfig
+from meshinfer.api.app import create_app
+from meshinfer.api.closing import Closing
 from meshinfer.snapshot import mesh_json
 from tests.meshinfer.api.conftest import WatchedPeer
 
@@ -30,3 +35,55 @@ async def test_the_mesh_is_shown_as_the_snapshot_has_it(
     mesh = await client.get("/mesh")
     assert mesh.json() == mesh_json(peer.snapshot().mesh)
     assert mesh.json()["state"] == "live"
+
+
+async def leave(peer: Peer, client: str, headers: dict[str, str] | None = None) -> httpx2.Response:
+    transport = httpx2.ASGITransport(create_app(peer), client=(client, 123))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://app") as there:
+        return await there.post("/mesh/leave", headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("client", "headers", "words"),
+    [
+        ("192.168.1.4", {}, "only its own machine"),
+        ("fe80::1", {}, "only its own machine"),
+        ("unknown", {}, "only its own machine"),
+        ("127.0.0.1", {"Origin": "https://anybody.example"}, "a web page or a proxy"),
+        ("127.0.0.1", {"Origin": "null"}, "a web page or a proxy"),
+        ("127.0.0.1", {"X-Forwarded-For": "203.0.113.7"}, "a web page or a proxy"),
+    ],
+)
+async def test_only_its_own_machine_may_ask_a_peer_to_leave(
+    idle_peer: Peer, client: str, headers: dict[str, str], words: str
+) -> None:
+    refused = await leave(idle_peer, client, headers)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "not_local")
+    assert words in refused.json()["error"]["message"]
+
+
+async def test_a_peer_that_nobody_waits_for_cannot_be_asked(idle_peer: Peer) -> None:
+    refused = await leave(idle_peer, "127.0.0.1")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "not_waiting")
+
+
+@pytest.mark.parametrize("client", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
+async def test_who_waits_is_told_that_the_peer_was_asked(tmp_path: Path, client: str) -> None:
+    async with Peer(PeerConfig(is_mdns_on=False, cache_dir=tmp_path)) as peer, asyncio.timeout(60):
+        async with asyncio.TaskGroup() as group:
+            group.create_task(peer.wait())
+            await asyncio.sleep(0)
+            accepted = await leave(peer, client)
+        assert accepted.status_code == 202
+        assert accepted.json() == {"status": "leaving", "peer": peer.snapshot().peer, "name": peer.name}
+        assert (await leave(peer, client)).status_code == 202
+
+
+async def test_a_peer_that_leaves_says_what_it_waits_for(peer: WatchedPeer) -> None:
+    closing = Closing()
+    transport = httpx2.ASGITransport(create_app(peer, closing=closing))
+    await closing.close(patience_s=60)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://app") as client:
+        health = await client.get("/health")
+    assert (health.status_code, health.json()["status"]) == (503, "leaving")
+    assert health.json()["reason"] == "this peer leaves: it lets others take over its layers"

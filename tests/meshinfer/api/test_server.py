@@ -1,3 +1,4 @@
+import asyncio
 import errno
 import logging
 import signal
@@ -132,4 +133,37 @@ async def test_a_running_stream_is_told_that_the_server_stops(peer: WatchedPeer)
             await anext(aiter(stream))
         with pytest.raises(openai.APIError, match="this peer is stopping"):
             _ = [chunk async for chunk in stream]
+    assert await ended is False
+
+
+async def test_a_server_that_finishes_lets_a_stream_come_to_its_end(peer: WatchedPeer) -> None:
+    ended = peer.next_end()
+    async with serving(peer, ApiConfig()) as server:
+        async with (
+            openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as ai,
+            asyncio.TaskGroup() as group,
+        ):
+            stream = await ai.completions.create(model="tiny", prompt="hello", max_tokens=200, stream=True)
+            first = await anext(aiter(stream))
+            finished = group.create_task(server.finish(patience_s=60))
+            with pytest.raises(openai.InternalServerError, match="this peer is stopping") as refused:
+                await ai.completions.create(model="tiny", prompt="hello", max_tokens=1)
+            assert refused.value.response.headers["retry-after"] == "5"
+            assert not finished.done()
+            rest = [chunk async for chunk in stream]
+        assert first.choices
+        assert rest[-1].choices[0].finish_reason == "length"
+        # What is no question is answered on.
+        async with httpx2.AsyncClient() as client:
+            assert (await client.get(f"{server.url}/mesh")).status_code == 200
+    assert await ended is True
+
+
+async def test_an_answer_under_a_key_that_nobody_reads_ends_with_the_server(peer: WatchedPeer) -> None:
+    ended = peer.next_end()
+    async with serving(peer, ApiConfig()) as server, httpx2.AsyncClient() as client:
+        body = {"prompt": "hello", "max_tokens": 8000, "stream": True}
+        keyed = {"Idempotency-Key": "left"}
+        async with client.stream("POST", f"{server.url}/v1/completions", json=body, headers=keyed) as left:
+            await anext(left.aiter_lines())
     assert await ended is False

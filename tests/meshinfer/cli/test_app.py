@@ -16,6 +16,7 @@ OPTIONS = {
     "chat": ["--url", "--system", "--temperature", "--max-tokens", "--seed"],
     "topology": ["--url", "--json", "--watch"],
     "models": ["--url", "--cache-dir"],
+    "leave": ["--url", "--timeout"],
 }  # fmt: skip
 
 HEAVY = ("mlx", "mlx_lm", "transformers", "numpy", "fastapi", "uvicorn", "rich", "httpx2", "huggingface_hub")
@@ -97,6 +98,8 @@ def test_without_a_command_there_is_help() -> None:
         (["chat", "--max-tokens", "0"], "'--max-tokens'"),
         (["topology", "--url", "ftp://a"], "'--url'"),
         (["topology", "--json", "--watch"], "--watch"),
+        (["leave", "--url", "nowhere:0"], "'--url'"),
+        (["leave", "--timeout", "-1"], "'--timeout'"),
     ],
 )
 def test_wrong_use_names_the_option_and_ends_with_2(arguments: list[str], named: str) -> None:

@@ -57,7 +57,7 @@ def test_where_nobody_answers_it_says_how_to_start_somebody() -> None:
 
 @pytest.mark.parametrize(
     ("error", "text"),
-    [(httpx2.ReadTimeout("slow"), "has not answered for 180 s"), (httpx2.ReadError("reset"), "broke: reset")],
+    [(httpx2.ReadTimeout("slow"), "has not answered for 10 s"), (httpx2.ReadError("reset"), "broke: reset")],
 )
 def test_what_goes_wrong_on_the_way_is_named(error: httpx2.HTTPError, text: str) -> None:
     def handle(request: httpx2.Request) -> httpx2.Response:
@@ -76,6 +76,11 @@ def test_what_goes_wrong_on_the_way_is_named(error: httpx2.HTTPError, text: str)
             {"status": "waiting", "reason": "no model", "name": "mac-1", "model": None},
             Health(False, "no model", "mac-1", ""),
         ),
+        (
+            503,
+            {"status": "leaving", "reason": "it leaves", "name": "mac-1", "model": "smollm2"},
+            Health(False, "it leaves", "mac-1", "smollm2", is_leaving=True),
+        ),
     ],
 )
 def test_health_is_read_whether_it_is_good_or_not(status: int, body: object, health: Health) -> None:
@@ -91,3 +96,16 @@ def test_something_else_on_that_port_is_no_peer(response: httpx2.Response) -> No
 
 def test_the_last_event_may_hold_nothing_but_the_count() -> None:
     assert read_chunk(usage(0)) == Chunk(answer_tokens=0)
+
+
+def test_a_peer_that_is_asked_to_leave_tells_its_name() -> None:
+    with client(lambda request: httpx2.Response(202, json={"status": "leaving", "name": "mac-1"})) as peer:
+        assert peer.leave() == "mac-1"
+
+
+def test_a_peer_that_may_not_be_asked_says_why() -> None:
+    with (
+        client(lambda request: refused(403, "run it there")) as peer,
+        pytest.raises(ClientError, match="there"),
+    ):
+        peer.leave()

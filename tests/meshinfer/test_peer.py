@@ -1,6 +1,7 @@
 """Whole peers in one process, over real sockets, with a real (tiny) model."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
@@ -329,3 +330,28 @@ async def test_answers_that_take_too_long_do_not_keep_a_peer_from_leaving(config
             async with asyncio.TaskGroup() as group:
                 group.create_task(peer.__aexit__(None, None, None))
                 assert '"code":"stopping"' in [line async for line in lines][-2]
+
+
+async def test_a_reader_whose_peer_goes_away_gets_the_same_text_from_another_under_its_key(
+    config: PeerConfig,
+) -> None:
+    hasty = replace(config, min_peers=1, api=ApiConfig(), requests=RequestLimits(finish_timeout_s=0.0))
+    body, key = {"prompt": "abc", "max_tokens": 300, "stream": True}, {"Idempotency-Key": "a reader's"}
+    async with mesh(hasty, 2) as (goes, stays), httpx2.AsyncClient(timeout=60) as client:
+        texts = []
+        for peer in (goes, stays):
+            text = ""
+            async with client.stream(
+                "POST", f"{peer.api_url}/v1/completions", json=body, headers=key
+            ) as answer:
+                async for line in answer.aiter_lines():
+                    if line.startswith('data: {"id"'):
+                        text += json.loads(line.removeprefix("data: "))["choices"][0]["text"]
+                    if peer is goes and len(text) > 10:
+                        break
+            texts.append(text)
+            if peer is goes:
+                await goes.__aexit__(None, None, None)
+                await shown(stays, lambda s: s.mesh.is_live and has_stages(s, 1))
+    assert texts[1].startswith(texts[0])
+    assert len(texts[1]) > len(texts[0])

@@ -9,11 +9,15 @@ from enum import StrEnum
 from types import TracebackType
 from typing import Self
 
+import httpx2
+
 from tests.mesh.chaos.mesh import ChaosMesh
 from tests.mesh.chaos.questions import Question
 from tests.mesh.chaos.reader import ANSWER_S, Heard, read_answer, verdict
+from tests.mesh.processes import PeerProcess
 from tests.simulation.chance import Chance
 
+_HEALTH_S = 5.0
 _BREATH_S = 0.1
 """Before somebody whom nobody answered asks again."""
 
@@ -50,6 +54,7 @@ class Readers:
     asked: list[Asked] = field(default_factory=list)
     is_over: threading.Event = field(default_factory=threading.Event)
     crashed: list[str] = field(default_factory=list)
+    _served: set[int] = field(default_factory=set)
     _threads: list[threading.Thread] = field(default_factory=list)
 
     def __enter__(self) -> Self:
@@ -94,16 +99,20 @@ class Readers:
         except Exception as error:
             self.crashed.append(f"reader {number} failed itself: {error!r}")
 
+    def _was_up(self, peer: PeerProcess) -> bool:
+        """Whether a peer has served since its start: nobody is sent to one that still fetches its files."""
+        if peer.process.pid not in self._served and _serves(peer):
+            self._served.add(peer.process.pid)
+        return peer.process.pid in self._served
+
     def _ask(self, number: int, name: str, question: Question) -> None:
         peer = self.mesh.present.get(name)
         if peer is None:
             return
-        try:
-            url = peer.url
-        except AssertionError:
-            # It was killed before it had said where it listens.
+        if not self._was_up(peer):
+            self.is_over.wait(_BREATH_S)
             return
-        heard = read_answer(url, question.body())
+        heard = read_answer(peer.url, question.body())
         is_going = self.mesh.present.get(name) is not peer
         is_killed = peer.process.pid in self.mesh.killed
         end, wrong = End.EQUAL, verdict(heard, self.truths[question], is_origin_lost=is_killed)
@@ -116,3 +125,11 @@ class Readers:
         self.asked.append(Asked(number, name, question, heard, end, wrong))
         if not heard.is_begun:
             self.is_over.wait(_BREATH_S)
+
+
+def _serves(peer: PeerProcess) -> bool:
+    try:
+        return httpx2.get(f"{peer.url}/health", timeout=_HEALTH_S, trust_env=False).status_code == 200
+    except (AssertionError, httpx2.HTTPError):
+        # It was killed, perhaps before it had said where it listens.
+        return False

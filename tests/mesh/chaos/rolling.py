@@ -28,6 +28,7 @@ def roll(around: Setting, size: int, *, seed: int, clients: int, told: Told) -> 
                 settled = mesh.settle()
                 spent = f"left in {left_s - asked_s:.1f} s, one ring {settled.after_s:.1f} s later"
                 told.show(f"{name} {spent}")
+                rolled.wrong += watch.begin(mesh.present.values())
                 if settled.wrong or settled.left_out:
                     rolled.wrong.append(settled.wrong or f"{name}: left out is {', '.join(settled.left_out)}")
                     break

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
@@ -28,8 +28,9 @@ from .actors.post import Post
 from .actors.requests import Requests, RequestsMessage
 from .actors.stage import LoadShard, Stage, StageMessage
 from .actors.supervisor import ActorFactory, Supervisor
-from .actors.watch import Watch
+from .actors.watch import Bell, Watch
 from .actors.weights import Fetch, Weights, WeightsMessage, Wish
+from .actors.work import HeadWork, StageWork
 from .config import PeerConfig
 from .errors import ModelError
 from .model.base import Compute, Progress
@@ -47,7 +48,8 @@ class Ground:
     given one, and returns the greeting of the new life. addresses, find_addresses: where it can be reached,
     then and now. seeds: peers that it seeks for ever. fetch, load: get a model's files, and layers of them
     into memory. think: runs the planner off the loop. now_s, step_clock_s (read on the compute thread),
-    pause, random, created_ms: time and chance; created_ms is this machine's clock at the start.
+    pause, random, created_ms: time and chance; created_ms is this machine's clock at the start. stage_work,
+    head_work: what they have to do, told about once a second.
     """
 
     config: PeerConfig
@@ -72,6 +74,8 @@ class Ground:
     pause: Callable[[float], Awaitable[None]]
     random: Random
     created_ms: int
+    stage_work: Watch[StageWork] = field(default_factory=lambda: Watch(StageWork(), Bell()))
+    head_work: Watch[HeadWork] = field(default_factory=lambda: Watch(HeadWork(), Bell()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,11 +194,12 @@ def compose(ground: Ground, make_mailbox: MakeMailbox = Mailbox) -> Composition:
             memory_bytes=ground.memory_bytes,
             limits=config.requests,
             progress=lambda what, done, total: ground.progress(f"loading {what}", done, total),
+            work=ground.stage_work,
             now_s=ground.step_clock_s,
         )
 
     def head() -> Head:
-        return Head(boxes.head, post=post, limits=config.requests)
+        return Head(boxes.head, post=post, limits=config.requests, work=ground.head_work)
 
     def requests() -> Requests:
         return Requests(boxes.requests, post=post, limits=config.requests, now_s=ground.now_s)
@@ -232,7 +237,9 @@ def _routes(boxes: _Mailboxes) -> dict[Any, tuple[Mailbox[Any], ...]]:
         m.Recall: (boxes.stage,),
         m.Rebuild: (boxes.stage,),
         m.Token: (boxes.requests,),
+        m.Queued: (boxes.requests,),
         m.Admitted: (boxes.requests,),
+        m.Advanced: (boxes.requests,),
         m.Refused: (boxes.requests,),
         # The head lets go of the session, the origin brings it back or tells its reader.
         m.WrongEpoch: (boxes.head, boxes.requests),

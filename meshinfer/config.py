@@ -57,7 +57,10 @@ class RequestLimits:
     prefill_window: pieces of one prompt in flight at once. default_max_tokens: length of an answer whose
     request names none. kv_reserve_tokens: KV cache that a plan reserves beside the weights (no more than
     the model's context). ring_wait_s: how long a request waits while the ring re-forms.
-    progress_timeout_s: an answer without any progress for this long fails.
+    progress_timeout_s: an answer without any progress for this long fails. stall_least_s, stall_most_s: an
+    answer is begun again, from what there is of it, where the ring says nothing of it for ten times as long
+    as its longest pause of late, but not before, and not after, so long; and each further time after twice
+    as long.
     load_timeout_s: a stage that loads for longer than this gives up its place.
     keep_s, keep_bytes: what a stage computed of an answer whose ring broke is kept for so long, and so much
     of it at most; never more than fits beside weights and sessions.
@@ -75,6 +78,8 @@ class RequestLimits:
     kv_reserve_tokens: int = 4096
     ring_wait_s: float = 20.0
     progress_timeout_s: float = 120.0
+    stall_least_s: float = 3.0
+    stall_most_s: float = 30.0
     load_timeout_s: float = 900.0
     keep_s: float = 300.0
     keep_bytes: int = 8 << 30

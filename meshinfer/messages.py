@@ -278,6 +278,23 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
+class Queued:
+    """Head to origin, now and then: the session waits for its turn behind `ahead` others."""
+
+    session: SessionId
+    target: Target
+    ahead: int
+
+
+@dataclass(frozen=True, slots=True)
+class Advanced:
+    """Head to origin: another piece of the session's prompt went round."""
+
+    session: SessionId
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
 class Admitted:
     """Head to origin: the session left the queue and is computed from now on."""
 

@@ -25,6 +25,7 @@ from .actors.placement import Picture
 from .actors.requests import sink_for
 from .actors.watch import Bell, Watch
 from .actors.weights import Fetch
+from .actors.work import Work
 from .composition import Ground, Relay, compose
 from .config import PeerConfig, parse_host_port
 from .errors import ConfigError, NoRing, Overloaded, WrongModel
@@ -118,6 +119,13 @@ class Peer:
             fault=shown.fault,
             activity=self._activity.value,
         )
+
+    @property
+    def work(self) -> Work:
+        """How much there is to do here; sessions of stage and head as they were within the last second."""
+        head, stage = self._head_work.value, self._stage_work.value
+        answers, kept = self._places.taken, (stage.kept, stage.kept_bytes)
+        return Work(answers, head.running, head.waiting, stage.sessions, *kept)
 
     async def watch(self) -> AsyncGenerator[Snapshot, None]:
         """The present snapshot, and a new one whenever something changed; a slow reader skips some."""
@@ -230,7 +238,9 @@ class Peer:
         stack.push_async_callback(self._listener.close)
         stack.push_async_callback(self._datagrams.close)
         self._api = await self._bind_api(stack)
-        self._parts = compose(await self._ground(compute, transport))
+        ground = await self._ground(compute, transport)
+        self._stage_work, self._head_work = ground.stage_work, ground.head_work
+        self._parts = compose(ground)
         if self._api is not None:
             # Before the actors run, so that it is served until they have ended: clients see why it waits.
             await self._api.start(stack)

@@ -21,6 +21,11 @@ class Places:
         self._mean_s: float | None = None
 
     @property
+    def taken(self) -> int:
+        """How many are taken."""
+        return self._taken
+
+    @property
     def retry_after_s(self) -> float:
         """In how long a place should become free.
 

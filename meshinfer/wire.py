@@ -29,6 +29,8 @@ Message = (
     | m.Recalled
     | m.Rebuild
     | m.Rebuilt
+    | m.Queued
+    | m.Advanced
     | m.Activation
     | m.StepDone
     | m.Token
@@ -61,6 +63,8 @@ TAGS: dict[int, type[Message]] = {
     19: m.Recalled,
     20: m.Rebuild,
     21: m.Rebuilt,
+    22: m.Queued,
+    23: m.Advanced,
 }
 _TAG_OF = {kind: tag for tag, kind in TAGS.items()}
 

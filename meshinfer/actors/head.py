@@ -9,8 +9,10 @@ from meshinfer.config import RequestLimits
 from meshinfer.messages import (
     Activation,
     Admitted,
+    Advanced,
     Cancel,
     Failed,
+    Queued,
     Rebuild,
     Rebuilt,
     Recall,
@@ -29,6 +31,8 @@ from meshinfer.topology.target import Target
 from .actor import Actor, Mailbox
 from .mail import Clear, Close, Drain, Envelope, HeadOrder, LinkLost, Open
 from .post import Post
+from .watch import Watch
+from .work import HeadWork
 
 logger = logging.getLogger(__name__)
 
@@ -77,8 +81,13 @@ class Head(Actor[HeadMessage]):
     While one plan takes over from another there are two rings: new sessions go to the later one.
     """
 
-    def __init__(self, mailbox: Mailbox[HeadMessage], *, post: Post, limits: RequestLimits) -> None:
+    tick_s = 1.0
+
+    def __init__(
+        self, mailbox: Mailbox[HeadMessage], *, post: Post, limits: RequestLimits, work: Watch[HeadWork]
+    ) -> None:
         super().__init__(mailbox)
+        self._work = work
         self._post = post
         self._me = post.own.peer
         self._limits = limits
@@ -117,6 +126,15 @@ class Head(Actor[HeadMessage]):
                 message.release()
             case _:
                 assert_never(message)
+
+    async def tick(self) -> None:
+        """Tell those who wait that they do: else their origins would take them for lost."""
+        rings = self._rings.values()
+        self._work.set(HeadWork(sum(len(r.running) for r in rings), sum(len(r.waiting) for r in rings)))
+        for ring in list(self._rings.values()):
+            for ahead, submit in enumerate(list(ring.waiting)):
+                queued = Queued(submit.session, submit.target, len(ring.running) + ahead)
+                await self._post.send(submit.origin, queued)
 
     # --- rings
 
@@ -215,7 +233,7 @@ class Head(Actor[HeadMessage]):
         running = self._found(rebuilt.target, rebuilt.session)
         if running is None or running.fills == 0:
             return
-        await self._post.send(running.submit.origin, Admitted(rebuilt.session, rebuilt.target))
+        await self._post.send(running.submit.origin, Advanced(rebuilt.session, rebuilt.target))
         running.fills -= 1
         if running.fills == 0:
             await self._feed_prompt(running)
@@ -259,6 +277,7 @@ class Head(Actor[HeadMessage]):
         if done.finish is not None:
             await self._drop(ring, [done.session], is_over=True)
         elif done.token is None:
+            await self._post.send(running.submit.origin, Advanced(done.session, done.target))
             await self._feed_prompt(running)
         else:
             await self._feed(running, (done.token,), is_sampled=True)

@@ -33,6 +33,7 @@ from meshinfer.topology.target import Target
 from .attic import Attic
 from .installed import Installed, OpenSession
 from .post import Post
+from .work import StageWork
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +56,12 @@ class Keeper:
         self._memory_bytes = memory_bytes
         self._limits = limits
         self._attic = Attic(limits.keep_s)
+
+    @property
+    def work(self) -> StageWork:
+        """How much there is here now."""
+        sessions = sum(len(held.sessions) for held in self._installed.values())
+        return StageWork(sessions, len(self._attic), self._attic.size_bytes)
 
     # --- keeping
 

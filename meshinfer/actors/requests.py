@@ -14,8 +14,10 @@ from meshinfer.config import RequestLimits
 from meshinfer.errors import MeshError, NoRing, Overloaded, PromptTooLong, RingBroken, StageFailed
 from meshinfer.messages import (
     Admitted,
+    Advanced,
     Cancel,
     Failed,
+    Queued,
     Refused,
     SessionId,
     Submit,
@@ -28,6 +30,7 @@ from meshinfer.topology.target import Target
 
 from .actor import Actor, Mailbox
 from .mail import Abandon, Begin, Envelope, LinkLost, Sampled, Serving, Sink
+from .patience import Patience
 from .post import Post
 
 logger = logging.getLogger(__name__)
@@ -43,9 +46,10 @@ RequestsMessage = Begin | Abandon | Serving | Envelope | LinkLost
 
 @dataclass(slots=True)
 class _Session:
-    """since_s: when it last made progress. broken_s: when it first left a plan since its last token, or
-    began to wait for the first one; None while all is well. head: where the present attempt was submitted;
-    peers: whose ring computes it.
+    """since_s: when it was last heard of, or submitted. progress_s: when it last made progress. broken_s:
+    when it first left a plan since its last token, or began to wait for the first one; None while all is
+    well. head: where the present attempt was submitted; peers: whose ring computes it. stalls: attempts
+    since the last token of which nothing more was heard.
 
     attempt: counts submissions; it is part of the id on the wire, so that what an earlier attempt left
     under way is told from this one. is_kept_useless: the next one must begin from the tokens alone.
@@ -53,12 +57,14 @@ class _Session:
 
     begin: Begin
     since_s: float
+    progress_s: float
     broken_s: float | None
     target: Target | None = None
     head: PeerId | None = None
     peers: tuple[PeerId, ...] = ()
     attempt: int = 0
     is_kept_useless: bool = False
+    stalls: int = 0
     answer: list[int] = field(default_factory=list)
 
     @property
@@ -85,6 +91,7 @@ class Requests(Actor[RequestsMessage]):
         self._now_s = now_s
         self._serving = Serving(None, "this peer has just started")
         self._had_ring = False
+        self._patience = Patience(limits.stall_least_s, limits.stall_most_s)
         self._sessions: dict[SessionId, _Session] = {}
 
     async def handle(self, message: RequestsMessage) -> None:
@@ -100,7 +107,7 @@ class Requests(Actor[RequestsMessage]):
                 await self._link_lost(peer)
             case Envelope(_, Token() as token):
                 await self._token(token)
-            case Envelope(_, Admitted(session, target)):
+            case Envelope(_, Queued(session, target) | Admitted(session, target) | Advanced(session, target)):
                 self._progress(session, target)
             case Envelope(_, Refused() as refused):
                 self._refused(refused)
@@ -118,7 +125,7 @@ class Requests(Actor[RequestsMessage]):
             begin.sink.put_nowait(NoRing(self._serving.reason))
             return
         now_s = self._now_s()
-        session = self._sessions[begin.session] = _Session(begin, now_s, now_s)
+        session = self._sessions[begin.session] = _Session(begin, now_s, now_s, now_s)
         await self._submit(session)
 
     async def _submit(self, session: _Session) -> None:
@@ -146,6 +153,8 @@ class Requests(Actor[RequestsMessage]):
 
         What runs under one that its stages still keep goes on there; the rest begins anew from its tokens.
         """
+        if serving.plan != self._serving.plan:
+            self._patience.forget()
         self._serving = serving
         self._had_ring = self._had_ring or serving.plan is not None
         going_on = {*serving.kept, *([serving.plan.target] if serving.plan else [])}
@@ -179,7 +188,7 @@ class Requests(Actor[RequestsMessage]):
 
     def _progress(self, session_id: SessionId, target: Target) -> None:
         if session := self._current(session_id, target):
-            session.since_s = self._now_s()
+            session.since_s = session.progress_s = self._now_s()
 
     async def _token(self, token: Token) -> None:
         session = self._current(token.session, token.target)
@@ -191,7 +200,11 @@ class Requests(Actor[RequestsMessage]):
             logger.info("session %s is at %d, token %d came", token.session, expected, token.position)
             await self._unsubmit(session)
             return
-        session.since_s, session.broken_s, session.is_kept_useless = self._now_s(), None, False
+        now_s = self._now_s()
+        if session.broken_s is None:
+            self._patience.took(now_s - session.since_s)
+        session.since_s = session.progress_s = now_s
+        session.broken_s, session.is_kept_useless, session.stalls = None, False, 0
         session.answer.append(token.token)
         session.begin.sink.put_nowait(Sampled(token.token, token.finish))
         if token.finish is not None:
@@ -240,10 +253,14 @@ class Requests(Actor[RequestsMessage]):
         for session in list(self._sessions.values()):
             if session.target is None:
                 await self._submit_or_give_up(session, now_s)
-            elif now_s - session.since_s > self._limits.progress_timeout_s:
+            elif now_s - session.progress_s > self._limits.progress_timeout_s:
                 await self._cancel(session)
                 reason = f"the ring made no progress for {self._limits.progress_timeout_s:.0f} s"
                 self._end(session, RingBroken(reason))
+            elif now_s - session.since_s > self._patience.bound_s(session.stalls):
+                logger.info("nothing is heard of session %s any more: once again", session.wire_id)
+                session.stalls += 1
+                await self._unsubmit(session)
 
     async def _submit_or_give_up(self, session: _Session, now_s: float) -> None:
         limits = self._limits

@@ -53,6 +53,8 @@ from .mail import (
     StageOrder,
 )
 from .post import Post
+from .watch import Watch
+from .work import StageWork
 
 logger = logging.getLogger(__name__)
 
@@ -107,6 +109,7 @@ class Stage(Actor[StageMessage]):
         memory_bytes: int,
         limits: RequestLimits,
         progress: Progress,
+        work: Watch[StageWork],
         now_s: Callable[[], float],
     ) -> None:
         super().__init__(mailbox)
@@ -119,6 +122,7 @@ class Stage(Actor[StageMessage]):
         self._max_sessions = 2 * limits.max_running
         self._load_timeout_s = limits.load_timeout_s
         self._progress = progress
+        self._work = work
         self._now_s = now_s
         self._installed: dict[Target, Installed] = {}
         self._keeper = Keeper(post, compute, self._installed, memory_bytes, limits)
@@ -172,6 +176,7 @@ class Stage(Actor[StageMessage]):
         """Let go of what is not needed any more, or has no room."""
         self._keeper.expire()
         self._keeper.make_room()
+        self._work.set(self._keeper.work)
 
     async def end(self) -> None:
         """Give the weights back; the compute thread does it in its turn."""

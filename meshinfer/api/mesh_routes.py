@@ -2,6 +2,7 @@
 
 import ipaddress
 import logging
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter
@@ -87,4 +88,5 @@ def _obstacle(peer: "Peer") -> str:
 def _health_json(peer: "Peer", status: str, reason: str) -> dict[str, Any]:
     shown = peer.snapshot()
     state = {"status": status, **({"reason": reason} if reason else {})}
-    return {**state, "peer": shown.peer, "name": shown.name, "model": shown.mesh.model or None}
+    who = {"peer": shown.peer, "name": shown.name, "model": shown.mesh.model or None}
+    return {**state, **who, "work": asdict(peer.work)}

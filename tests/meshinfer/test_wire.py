@@ -66,7 +66,9 @@ MESSAGES: list[wire.Message] = [
     m.StepDone(SESSION, TARGET, 4, 99, m.Finish.STOP),
     m.StepDone(SESSION, TARGET, 4, None, None),
     m.Token(SESSION, TARGET, 4, 99, m.Finish.LENGTH),
+    m.Queued(SESSION, TARGET, 3),
     m.Admitted(SESSION, TARGET),
+    m.Advanced(SESSION, TARGET),
     m.Refused(SESSION, TARGET, "full", True),
     m.Cancel(SESSION, TARGET),
     m.Release(SESSION, TARGET),
@@ -114,6 +116,8 @@ def test_tags_are_what_they_were() -> None:
         "Recalled",
         "Rebuild",
         "Rebuilt",
+        "Queued",
+        "Advanced",
     ]
 
 

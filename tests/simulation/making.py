@@ -64,6 +64,8 @@ def peer_config(setting: Setting, name: str, number: int) -> PeerConfig:
             prefill_chunk_tokens=setting.prefill_chunk_tokens,
             ring_wait_s=RING_WAIT_S,
             progress_timeout_s=PROGRESS_S,
+            stall_least_s=1.0,
+            stall_most_s=PROGRESS_S / 2,
         ),
         actors=ActorLimits(leave_timeout_s=10.0),
     )

@@ -1,17 +1,28 @@
 import pytest
 
+from meshinfer import wire
 from meshinfer.actors.actor import Mailbox
 from meshinfer.actors.head import Head
 from meshinfer.actors.mail import Clear, Close, Drain, Envelope, HeadOrder, LinkLost, Open, Send
 from meshinfer.actors.post import Post
+from meshinfer.actors.watch import Bell, Watch
+from meshinfer.actors.work import HeadWork
 from meshinfer.config import RequestLimits
 from meshinfer.messages import (
     Activation,
     Admitted,
+    Advanced,
     Cancel,
     Failed,
+    Fill,
     Finish,
+    Holding,
     Opening,
+    Queued,
+    Rebuild,
+    Rebuilt,
+    Recall,
+    Recalled,
     Refused,
     Release,
     Sampling,
@@ -38,10 +49,11 @@ class Bench:
         self.links: Mailbox[Send] = bag("links")
         self.stage: Mailbox[Envelope] = bag("stage")
         post = Post(hello(A), self.links)
-        post.route({Activation: (self.stage,), Release: (self.stage,)})
-        self.head = Head(bag("head"), post=post, limits=LIMITS)
+        post.route(dict.fromkeys((Activation, Release, Recall, Rebuild), (self.stage,)))
+        self.work = Watch(HeadWork(), Bell())
+        self.head = Head(bag("head"), post=post, limits=LIMITS, work=self.work)
 
-    async def tell(self, message: Submit | StepDone | Cancel | WrongEpoch | Failed) -> None:
+    async def tell(self, message: wire.Message) -> None:
         await self.head.mailbox.tell(Envelope(hello(B), message))
 
     async def submit(
@@ -263,3 +275,65 @@ async def test_an_empty_prompt_is_refused(bench: Bench) -> None:
         refused = await bench.told()
         assert isinstance(refused, Refused)
         assert "empty" in refused.reason
+
+
+# --- sessions that come back
+
+
+HELD = (Holding(A, 0, 2, 5, True, 5), Holding(B, 2, 4, 6, True, 0))
+
+
+async def resumed(bench: Bench) -> Submit:
+    """A session of 8 tokens that was begun before; the stages are asked what they kept of it."""
+    opening = Opening(Sampling(), 8, 5, (0,), 4)
+    submit = Submit(SessionId("s.2"), TARGET, B, tuple(range(1, 9)), opening, is_resumed=True)
+    await bench.tell(submit)
+    assert (await next_of(bench.stage, Envelope)).message == Recall(submit.session, TARGET, B)
+    return submit
+
+
+async def test_a_session_goes_on_behind_what_all_stages_kept(bench: Bench) -> None:
+    async with Living(bench.head):
+        submit = await resumed(bench)
+        await bench.tell(Recalled(submit.session, TARGET, HELD))
+        rebuild = (await next_of(bench.stage, Envelope)).message
+        assert rebuild == Rebuild(submit.session, TARGET, B, (1, 2, 3, 4, 5), submit.opening, ())
+        frames = [await bench.fed(), await bench.fed()]
+    assert [(frame.position, frame.tokens, frame.opening) for frame in frames] == [
+        (5, (6, 7), None),
+        (7, (8,), None),
+    ]
+
+
+async def test_a_session_waits_until_what_is_missing_is_filled(bench: Bench) -> None:
+    async with Living(bench.head):
+        submit = await resumed(bench)
+        await bench.tell(Recalled(submit.session, TARGET, HELD[:1]))
+        rebuild = (await next_of(bench.stage, Envelope)).message
+        assert isinstance(rebuild, Rebuild)
+        assert rebuild.fills == (Fill(2, 4, A),)
+        assert await bench.told() == Admitted(submit.session, TARGET)
+        await bench.tell(Rebuilt(submit.session, TARGET))
+        assert await bench.told() == Advanced(submit.session, TARGET)
+        assert (await bench.fed()).position == 5
+
+
+async def test_of_which_nothing_was_kept_begins_anew(bench: Bench) -> None:
+    async with Living(bench.head):
+        submit = await resumed(bench)
+        await bench.tell(Recalled(submit.session, TARGET, ()))
+        frame = await bench.fed()
+        assert (frame.position, frame.opening) == (0, submit.opening)
+        # Said twice, or of nobody, it changes nothing.
+        await bench.tell(Recalled(submit.session, TARGET, HELD))
+        await bench.tell(Rebuilt(SessionId("nobody"), TARGET))
+        assert (await bench.fed()).position == 4
+
+
+async def test_who_waits_is_told_so_now_and_then(bench: Bench) -> None:
+    async with Living(bench.head):
+        for name in ("one", "two", "three", "four"):
+            await bench.submit(name, prompt=1)
+        told = [await bench.told() for _ in range(4)]
+    assert told[2:] == [Queued(SessionId("three"), TARGET, 2), Queued(SessionId("four"), TARGET, 3)]
+    assert bench.work.value == HeadWork(running=2, waiting=2)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from meshinfer.actors.actor import Mailbox
@@ -11,6 +13,7 @@ from meshinfer.messages import (
     Failed,
     Finish,
     Opening,
+    Queued,
     Refused,
     Sampling,
     SessionId,
@@ -291,6 +294,56 @@ async def test_a_ring_that_makes_no_progress_is_left_in_time() -> None:
         bench.now_s = LIMITS.progress_timeout_s + 1
         assert "no progress for 20 s" in await bench.failed_with(RingBroken)
         assert (await next_of(bench.links, Send)).message == Cancel(submit.session, submit.target)
+
+
+async def test_an_answer_of_which_nothing_more_is_heard_is_begun_again_with_what_there_is() -> None:
+    bench = Bench()
+    async with Living(bench.requests):
+        await bench.serve(plan(1))
+        await bench.begin()
+        submit = await bench.submitted()
+        assert not submit.is_resumed
+        await bench.answer(submit, 10)
+        bench.now_s = 0.1
+        await bench.answer(replace(submit, prompt=(1, 2, 3, 10)), 11)
+        assert await bench.read(2) == [10, 11]
+        bench.now_s = LIMITS.stall_least_s + 0.2
+        await bench.cancelled(submit)
+        again = await bench.submitted()
+        assert (again.prompt, again.is_resumed) == ((1, 2, 3, 10, 11), True)
+        await bench.answer(again, 12, finish=Finish.STOP)
+        assert await bench.read(1) == [12]
+
+
+async def test_who_waits_in_a_queue_is_not_lost() -> None:
+    bench = Bench()
+    async with Living(bench.requests):
+        await bench.serve(plan(1))
+        await bench.begin()
+        submit = await bench.submitted()
+        for _ in range(20):
+            bench.now_s += LIMITS.stall_most_s / 2
+            await bench.requests.handle(Envelope(hello(B), Queued(submit.session, submit.target, 2)))
+            await bench.requests.tick()
+        await bench.answer(submit, 10, finish=Finish.STOP)
+        assert await bench.read(1) == [10]
+        assert len(bench.links) == 0
+
+
+async def test_where_what_was_kept_is_useless_the_next_attempt_begins_from_the_tokens() -> None:
+    bench = Bench()
+    async with Living(bench.requests):
+        await bench.serve(plan(1))
+        await bench.begin()
+        submit = await bench.submitted()
+        for is_resumed in (True, False, False):
+            is_useless = submit.is_resumed
+            await bench.tell(Failed(submit.session, submit.target, C, "torn", True, is_useless))
+            submit = await bench.submitted()
+            assert submit.is_resumed is is_resumed
+        await bench.answer(submit, 10)
+        await bench.tell(Failed(submit.session, submit.target, C, "its link broke", True))
+        assert (await bench.submitted()).is_resumed
 
 
 async def test_a_reader_that_goes_away_is_told_to_the_head() -> None:

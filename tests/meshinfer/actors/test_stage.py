@@ -32,12 +32,20 @@ from meshinfer.actors.mail import (
 from meshinfer.actors.post import Post
 from meshinfer.actors.stage import LoadShard
 from meshinfer.actors.stage import Stage as StageActor
+from meshinfer.actors.watch import Bell, Watch
+from meshinfer.actors.work import StageWork
 from meshinfer.config import RequestLimits
 from meshinfer.messages import (
     Activation,
     Failed,
+    Fill,
     Finish,
+    Holding,
     Opening,
+    Rebuild,
+    Rebuilt,
+    Recall,
+    Recalled,
     Release,
     Sampling,
     SessionId,
@@ -81,15 +89,19 @@ class Bench:
         self.load: LoadShard = load_shard
         self.links: Mailbox[Send] = bag("links")
         self.events: Mailbox[StageEvent] = bag("placement")
+        self.work = Watch(StageWork(), Bell())
+        self.post = Post(hello(A), self.links)
+        self.head: Mailbox[Envelope] = bag("head")
         self.stage = StageActor(
             bag("stage"),
-            post=Post(hello(A), self.links),
+            post=self.post,
             compute=compute,
             load=lambda *wanted: self.load(*wanted),
             placement=self.events,
             memory_bytes=MEMORY_BYTES,
             limits=RequestLimits(max_running=1, prefill_chunk_tokens=4),
             progress=lambda what, done, total: None,
+            work=self.work,
             now_s=self.tick,
         )
 
@@ -449,3 +461,80 @@ async def test_its_speed_is_told_after_some_decode_steps(bench: Bench) -> None:
         paced = await next_of(bench.events, Paced)
     weights = bench.model.card.total_bytes
     assert paced.ns_per_mib == pytest.approx(1_000_000 * (1 << 20) / weights, rel=0.02)
+
+
+# --- what outlives a plan
+
+
+async def test_a_session_goes_on_under_the_next_plan_from_what_was_kept(bench: Bench) -> None:
+    former, alone = bench.plan((A, 0, 2), (B, 2, 4), epoch=1), bench.plan((A, 0, 4), epoch=2)
+    whole = bench.plan((A, 0, 4), epoch=3)
+    again = SessionId("s.2")
+    async with Living(bench.stage):
+        await bench.install(former)
+        await bench.frame(prompt_frame(former), sender=A)
+        await bench.told()
+        await bench.stage.mailbox.tell(Retire(former.target))
+        await bench.install(alone)
+        envelope = Envelope(hello(A), Recall(again, alone.target, C))
+        bench.post.route({Recalled: (bench.head,), Rebuilt: (bench.head,), StepDone: (bench.head,)})
+        await bench.stage.mailbox.tell(envelope)
+        recalled = (await next_of(bench.head, Envelope)).message
+        assert recalled == Recalled(again, alone.target, (Holding(A, 0, 2, 3, True, 3),))
+        fills = (Fill(2, 4, A),)
+        opening = Opening(Sampling(), prompt_tokens=4, max_tokens=1, stop_tokens=(), answered_tokens=1)
+        rebuild = Rebuild(again, alone.target, C, (5, 6, 7), opening, fills)
+        await bench.stage.mailbox.tell(Envelope(hello(A), rebuild))
+        assert (await next_of(bench.head, Envelope)).message == Rebuilt(again, alone.target)
+        await bench.frame(Activation(again, alone.target, C, 3, (9,), 0, None, True), sender=A)
+        _, resumed = await bench.told()
+        await bench.install(whole)
+        everything = Activation(SESSION, whole.target, C, 0, (5, 6, 7, 9), 0, opening, True)
+        await bench.frame(everything, sender=A)
+        _, expected = await bench.told()
+    assert isinstance(resumed, Token)
+    assert isinstance(expected, Token)
+    assert (resumed.token, resumed.finish) == (expected.token, Finish.LENGTH)
+
+
+async def test_what_was_kept_for_nothing_is_said_and_the_stage_lives_on(bench: Bench) -> None:
+    plan = bench.plan((A, 0, 4))
+    async with Living(bench.stage):
+        await bench.install(plan)
+        rebuild = Rebuild(SESSION, plan.target, C, (5, 6, 7), OPENING, ())
+        await bench.stage.mailbox.tell(Envelope(hello(A), rebuild))
+        receiver, failed = await bench.told()
+        assert receiver == C
+        assert isinstance(failed, Failed)
+        assert (failed.is_retryable, failed.is_kept_useless) == (True, True)
+        await bench.frame(prompt_frame(plan), sender=A)
+        assert isinstance((await bench.told())[1], Token)
+
+
+async def test_a_released_session_is_kept_only_if_it_may_come_back(bench: Bench) -> None:
+    plan = bench.plan((A, 0, 2), (B, 2, 4))
+    async with Living(bench.stage):
+        await bench.install(plan)
+        for name, is_over in (("over.1", True), ("back.1", False)):
+            await bench.frame(prompt_frame(plan, session=SessionId(name)), sender=A)
+            await bench.told()
+            release = Release(SessionId(name), plan.target, is_over)
+            await bench.stage.mailbox.tell(Envelope(hello(A), release))
+            assert (await bench.told())[1] == release
+            ask = Recall(SessionId(name.replace(".1", ".2")), plan.target, C)
+            await bench.stage.mailbox.tell(Envelope(hello(A), ask))
+            _, passed_on = await bench.told()
+            assert isinstance(passed_on, Recall)
+            assert bool(passed_on.holdings) is not is_over
+
+
+@pytest.mark.parametrize("frame", [Recall, Rebuild])
+async def test_a_plan_that_drains_takes_no_session_back(bench: Bench, frame: type) -> None:
+    plan = bench.plan((A, 0, 4))
+    async with Living(bench.stage):
+        await bench.install(plan)
+        await bench.stage.mailbox.tell(Drain(plan.target))
+        ask = Recall(SESSION, plan.target, C)
+        back = Rebuild(SESSION, plan.target, C, (5,), OPENING, (Fill(0, 4, A),))
+        await bench.stage.mailbox.tell(Envelope(hello(A), ask if frame is Recall else back))
+        assert (await bench.told())[1] == WrongEpoch(SESSION, plan.target, None)

@@ -16,7 +16,11 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 async def test_a_peer_of_a_live_ring_is_healthy(peer: WatchedPeer, client: httpx2.AsyncClient) -> None:
     health = await client.get("/health")
     assert health.status_code == 200
-    assert health.json() == {"status": "ok", "peer": peer.snapshot().peer, "name": "p0", "model": "tiny"}
+    told = health.json()
+    work = told.pop("work")
+    assert told == {"status": "ok", "peer": peer.snapshot().peer, "name": "p0", "model": "tiny"}
+    assert set(work) == {"answers", "running", "waiting", "sessions", "kept", "kept_bytes"}
+    assert work["answers"] == 0
     assert (await client.head("/health")).status_code == 200
 
 

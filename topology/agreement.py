@@ -28,7 +28,8 @@ _USUAL_DISK_MB_S = 1000
 
 @dataclass(frozen=True, slots=True)
 class AgreementTiming:
-    """settle_s: how long the planner's ring must be the same before it is proposed where no plan can stay.
+    """settle_s: how long the planner's ring must be the same before the first one is proposed.
+    replace_s: the same where a plan can stay no longer: readers wait, and one plan more is soon made.
     widen_s: the same where it spreads the model as was asked for, which the present one does not.
     improve_s: the same where it would merely be better; and for the first plan, while somebody who is to
     take part still fetches the model. payback_s: the time over which loading a better ring must pay.
@@ -38,6 +39,7 @@ class AgreementTiming:
     """
 
     settle_s: float = 1.0
+    replace_s: float = 0.25
     widen_s: float = 2.0
     improve_s: float = 5.0
     payback_s: float = 600.0
@@ -256,7 +258,9 @@ class Agreement:
 
     def _patience_s(self, ring: Ring, present: Ring | None, view: View) -> float:
         if present is None or view.desired is None:
-            is_early = self.is_first and may_widen(view.members, view.desired)
+            if not self.is_first:
+                return self._timing.replace_s
+            is_early = may_widen(view.members, view.desired)
             return self._timing.improve_s if is_early else self._timing.settle_s
         is_asked_for = is_nearer(ring, present, view.desired.spread)
         return self._timing.widen_s if is_asked_for else self._timing.improve_s

@@ -122,11 +122,11 @@ MUTANTS = {
     ),
     "no-demotion": (QUICK, [Trouble(4.0, "crash", 1, 0, 1.0, 0.0)], {"I8"}, 1),
     "no-passing-on": (
-        replace(BUSY, memory_shares=(1500,) * 4, paces=(1.0,) * 4, request_every_s=0.5),
+        replace(BUSY, memory_shares=(1500,) * 4, paces=(1.0,) * 4, request_every_s=0.3, max_running=8),
         [Trouble(at_s, "cut", 1, 2, 0.6, 0.5) for at_s in (8.0, 10.0, 12.0)]
         + [Trouble(at_s, "cut", 0, 3, 0.6, 0.5) for at_s in (9.0, 11.0, 13.0)],
         {"leak", "error"},
-        5,
+        6,
     ),
 }
 

@@ -7,42 +7,49 @@ import mlx.core as mx
 
 from meshinfer.errors import StageFailed
 
+_JOINED = 256
+
 
 class HandedOn:
     """Hidden states (1, tokens, size) as they left a shard, from a session's first token on."""
 
     def __init__(self) -> None:
         self._pieces: list[Any] = []
+        self._single = 0
         self.length = 0
-
-    @property
-    def size_bytes(self) -> int:
-        """The memory that they take."""
-        return sum(piece.nbytes for piece in self._pieces)
+        self.size_bytes = 0
 
     def add(self, hidden: Any) -> None:
         """Take in what left for some more tokens: an evaluated array."""
         self._pieces.append(hidden)
         self.length += int(hidden.shape[1])
+        self.size_bytes += int(hidden.nbytes)
+        self._single += 1
+        if self._single == _JOINED:
+            # A long answer's steps one by one would be many small arrays.
+            self._pieces[-_JOINED:] = [_joined(self._pieces[-_JOINED:])]
+            self._single = 0
 
     def trim(self, length: int) -> None:
         """Forget what lies behind the first `length` tokens."""
         if length < self.length:
-            self._pieces = [self._joined()[:, :length]]
-            self.length = length
+            kept = self.part(0, length)
+            self._pieces, self._single = [kept], 0
+            self.length, self.size_bytes = length, int(kept.nbytes)
 
     def part(self, begin: int, end: int) -> Any:
         """The states of some tokens, evaluated and in a piece."""
-        part = mx.contiguous(self._joined()[:, begin:end])
+        if len(self._pieces) > 1:
+            self._pieces, self._single = [_joined(self._pieces)], 0
+        part = mx.contiguous(self._pieces[0][:, begin:end])
         mx.eval(part)
         return part
 
-    def _joined(self) -> Any:
-        if len(self._pieces) > 1:
-            joined = mx.concatenate(self._pieces, axis=1)
-            mx.eval(joined)
-            self._pieces = [joined]
-        return self._pieces[0]
+
+def _joined(pieces: list[Any]) -> Any:
+    joined = mx.concatenate(pieces, axis=1)
+    mx.eval(joined)
+    return joined
 
 
 class KeptSession:

@@ -1,6 +1,7 @@
 """A stage's compute: one shard of a model and the KV caches of its sessions."""
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -14,8 +15,9 @@ from .base import Kept, ModelCard, ModelFiles, Progress, Step, StepResult
 from .cache import SessionCaches, make_caches
 from .kept import HandedOn, KeptSession
 from .loader import LoadedModel, finished, load_in_pieces
+from .refill import Refill, Refiller
 from .sampling import check_health, sample
-from .slicing import Anatomy, Cut, recut, slice_model, survey
+from .slicing import Anatomy, Cut, slice_model
 from .tensor import DTYPES, lend, take_hidden
 
 # What mlx and mlx-lm raise in the midst of a computation.
@@ -41,20 +43,7 @@ class _Session:
     socket: Socket | None = None
     ahead: Pass | None = None
     handed_on: HandedOn | None = None
-    refill: "_Refill | None" = None
-
-
-@dataclass(slots=True)
-class _Refill:
-    """A session on its way back. length: tokens that all caches hold at last. given: entries that do already.
-
-    missing: caches of layers that are computed anew. source: hidden states that were kept.
-    """
-
-    length: int
-    given: dict[int, Any]
-    missing: dict[range, SessionCaches]
-    source: HandedOn | None
+    refill: Refill | None = None
 
 
 class Shard:
@@ -67,8 +56,6 @@ class Shard:
         self._is_head = layers.start == 0
         self._is_tail = layers.stop == card.layer_count
         self._model: Any = loaded.model
-        self._family = loaded.family
-        self._anatomy = loaded.anatomy
         self._weights = loaded.weights
         self._weight_bytes = loaded.weight_bytes
         self._cut = slice_model(loaded.model, layers, loaded.family)
@@ -82,6 +69,10 @@ class Shard:
         # Asked of the model itself: not every config.json says it.
         self._vocab_size = int(self._dry_run(incoming).shape[-1])
         self._cut.outgoing = None
+        self._refiller = Refiller(
+            loaded.model, loaded.family, loaded.anatomy, card.fingerprint, layers, self._hidden_dtypes
+        )
+        self._handed_on_bytes = 0
         self._sessions: dict[SessionId, _Session] = {}
         self._is_retired = False
         self._builds_ahead = is_possible()
@@ -149,9 +140,17 @@ class Shard:
             StageFailed: the step does not fit the session (position, opening, tensors), the logits are
                 not finite, or mlx failed; the session's caches are dropped.
         """
-        try:
+        with self._dropped_if_failed(step):
             session = self._session_of(step)
             result = self._compute(session, step)
+        self._tidy(session, len(step.tokens))
+        return result
+
+    @contextmanager
+    def _dropped_if_failed(self, step: Step) -> Iterator[None]:
+        """Drop a step's session if the step fails, and say so as StageFailed."""
+        try:
+            yield
         except StageFailed:
             self.release(step.session)
             raise
@@ -160,12 +159,11 @@ class Shard:
             raise StageFailed(
                 f"session {step.session}: mlx failed at position {step.position}: {error}"
             ) from error
-        self._tidy(session, len(step.tokens))
-        return result
 
     def release(self, session: SessionId) -> None:
         """Drop a session's caches and give their memory back; unknown sessions are fine."""
         if self._sessions.pop(session, None) is not None:
+            self._note_handed_on()
             mx.clear_cache()
 
     # --- what outlives a plan
@@ -173,17 +171,19 @@ class Shard:
     @property
     def handed_on_bytes(self) -> int:
         """Memory of the hidden states that are kept as they went to the next stage, in all sessions."""
-        return sum(each.handed_on.size_bytes for each in self._sessions.values() if each.handed_on)
+        return self._handed_on_bytes
 
     def forget_handed_on(self) -> None:
         """Give that memory back; no more of these sessions is kept."""
         for session in self._sessions.values():
             session.handed_on = None
+        self._note_handed_on()
         mx.clear_cache()
 
     def take(self, session: SessionId) -> KeptSession | None:
         """Take a session out, for a later shard; None if it is unknown, or cannot be kept."""
         held = self._sessions.pop(session, None)
+        self._note_handed_on()
         if held is None or held.refill is not None or held.caches.length == 0:
             return None
         caches = held.caches
@@ -217,42 +217,18 @@ class Shard:
         if self._model is None or self._is_retired or session in self._sessions or not tokens:
             raise StageFailed(f"session {session} cannot be resumed: it is open, or the shard is closed")
         length, stop = len(tokens), self._layers.stop
-        given = self._given(session, length, kept, missing)
-        source = kept.states if isinstance(kept, KeptSession) else None
+        refill = self._refiller.begin(session, length, kept, missing)
         handed_on = None
         if not self._is_tail and any(run.stop == stop for run in missing):
             handed_on = HandedOn()
-        elif not self._is_tail and source is not None and source.length >= length:
-            handed_on = source if kept is not None and kept.layers.stop == stop else None
+        elif not self._is_tail and kept is not None and kept.layers.stop == stop:
+            handed_on = refill.source if kept.handed_on >= length else None
         if handed_on is not None:
             handed_on.trim(length)
-        caches = make_caches(self._model, self._local_caches, given, length)
-        held = _Session(opening, caches, list(tokens) if self._is_tail else [], handed_on=handed_on)
-        parts = {run: make_caches(self._model, self._indexes(run)) for run in missing}
-        held.refill = _Refill(length, given, parts, source)
-        self._sessions[session] = held
-
-    def _given(
-        self, session: SessionId, length: int, kept: Kept | None, missing: tuple[range, ...]
-    ) -> dict[int, Any]:
-        """The kept caches of all layers here that are not missing."""
-        held = [layer for layer in self._layers if not any(layer in run for run in missing)]
-        if not held:
-            return {}
-        is_ours = isinstance(kept, KeptSession) and kept.fingerprint == self._fingerprint
-        if not isinstance(kept, KeptSession) or not is_ours or not set(held) <= set(kept.layers):
-            raise StageFailed(f"session {session}: caches of layers {held[0]} to {held[-1]} were not kept")
-        entries = kept.trimmed(length)
-        return {index: entries[index] for index in self._indexes(held) if index in entries}
-
-    def _indexes(self, layers: Iterable[int]) -> frozenset[int]:
-        """Which of the model's caches some layers use."""
-        if self._anatomy is None:
-            try:
-                self._anatomy = survey(self._model, self._family)
-            except UnsupportedModel as error:
-                raise StageFailed(str(error)) from error
-        return frozenset().union(*(self._anatomy.layer_caches[layer] for layer in layers))
+        caches = make_caches(self._model, self._local_caches, refill.given, length)
+        history = list(tokens) if self._is_tail else []
+        self._sessions[session] = _Session(opening, caches, history, handed_on=handed_on, refill=refill)
+        self._note_handed_on()
 
     def fill(
         self,
@@ -270,51 +246,22 @@ class Shard:
         Raises:
             StageFailed: it does not fit the session, or mlx failed; the session's caches are dropped.
         """
-        try:
-            return self._filled(session, layers, Step(session, position, tokens, None, False, tensors))
-        except StageFailed:
-            self.release(session)
-            raise
-        except _MLX_ERRORS as error:
-            self.release(session)
-            raise StageFailed(f"session {session}: mlx failed at position {position}: {error}") from error
-
-    def _filled(self, session: SessionId, layers: range, step: Step) -> tuple[Tensor, ...]:
-        held = self._sessions.get(session)
-        refill = held.refill if held is not None else None
-        caches = refill.missing.get(layers) if refill is not None else None
-        if held is None or refill is None or caches is None:
-            raise StageFailed(f"session {session}: caches of layers {layers} are not missing")
-        self._check_tokens(step)
-        end = step.position + len(step.tokens)
-        if step.position != caches.length or end > refill.length:
-            raise StageFailed(
-                f"session {session}: tokens {step.position} to {end - 1} come to caches of "
-                f"{caches.length} of {refill.length} tokens"
-            )
-        outgoing = self._pass_through(layers, caches, step)
-        caches.length = end
-        results = () if layers.stop == len(self._model.layers) else (outgoing,)
-        mx.eval(results, caches.state)
-        mx.clear_cache()
-        if layers.stop == self._layers.stop and held.handed_on is not None:
-            held.handed_on.add(outgoing)
-        if end == refill.length:
-            refill.given |= {index: caches.entries[index] for index in self._indexes(layers)}
-            del refill.missing[layers]
-            if not refill.missing:
+        step = Step(session, position, tokens, None, False, tensors)
+        with self._dropped_if_failed(step):
+            held = self._sessions.get(session)
+            if held is None or held.refill is None:
+                raise StageFailed(f"session {session}: it is not on its way back here")
+            self._check_tokens(step)
+            outgoing = self._refiller.fill(held.refill, layers, step)
+            if not held.refill.missing:
+                refill = held.refill
                 held.caches = make_caches(self._model, self._local_caches, refill.given, refill.length)
-        return tuple(lend("hidden", hidden) for hidden in results)
-
-    def _pass_through(self, layers: range, caches: SessionCaches, step: Step) -> Any:
-        """Build the graph of some layers alone; return what leaves the last of them."""
-        dtypes = self._hidden_dtypes or frozenset(DTYPES)
-        hidden = None if layers.start == 0 else take_hidden(step.tensors, dtypes)
-        with recut(self._model, layers, self._family) as cut:
-            cut.incoming = hidden
-            self._model(mx.array(step.tokens, mx.int32)[None], cache=caches.entries)
-            caches.advance(len(step.tokens))
-            return cut.outgoing
+            if layers.stop == len(self._model.layers):
+                return ()
+            if layers.stop == self._layers.stop and held.handed_on is not None:
+                held.handed_on.add(outgoing)
+                self._note_handed_on()
+            return (lend("hidden", outgoing),)
 
     def handed_on(self, session: SessionId, begin: int, end: int) -> tuple[Tensor, ...]:
         """The hidden states of tokens begin, …, end - 1 of a resumed session, as they were kept.
@@ -323,12 +270,14 @@ class Shard:
             StageFailed: they are not there.
         """
         held = self._sessions.get(session)
-        source = held.refill.source if held is not None and held.refill is not None else None
-        if source is None or not 0 <= begin < end <= source.length:
-            raise StageFailed(
-                f"session {session}: hidden states of tokens {begin} to {end - 1} were not kept"
-            )
-        return (lend("hidden", source.part(begin, end)),)
+        if held is None or held.refill is None:
+            raise StageFailed(f"session {session}: it is not on its way back here")
+        return held.refill.handed_on(begin, end)
+
+    def _note_handed_on(self) -> None:
+        # Read by other threads, which must not look into what this one changes.
+        sessions = self._sessions.values()
+        self._handed_on_bytes = sum(each.handed_on.size_bytes for each in sessions if each.handed_on)
 
     # --- ends
 
@@ -336,6 +285,7 @@ class Shard:
         """Drop all sessions and compute no more; the weights wait for a later load to take them over."""
         self._is_retired = True
         self._sessions.clear()
+        self._note_handed_on()
         mx.clear_cache()
 
     def close(self) -> None:
@@ -413,6 +363,7 @@ class Shard:
         if not self._is_tail:
             if session.handed_on is not None:
                 session.handed_on.add(graph.outgoing)
+                self._note_handed_on()
             return StepResult((lend("hidden", graph.outgoing),), None)
         if not results:
             return StepResult((), None)

@@ -14,7 +14,8 @@ from meshinfer.topology.ring import Ring as Plan
 from tests.meshinfer.model.rings import CONFIGS, VOCABULARY, Ring, SmallModel, make_model, make_ring
 
 # Below what prepares mlx.
-from meshinfer.model.kept import KeptSession  # isort: skip
+import mlx.core as mx  # isort: skip
+from meshinfer.model.kept import HandedOn, KeptSession  # isort: skip
 from meshinfer.model.shard import Shard  # isort: skip
 
 A, B, C, D = (PeerId(letter * 32) for letter in "abcd")
@@ -212,8 +213,11 @@ def test_fills_come_in_order_and_end_where_the_caches_do(llama: SmallModel) -> N
         shard.resume(AGAIN, opening(Sampling()), PROMPT[:8], None, (range(4),))
         with pytest.raises(StageFailed, match="of 8 tokens"):
             shard.fill(AGAIN, range(4), position, tokens, ())
-    with pytest.raises(StageFailed, match="are not missing"):
+    with pytest.raises(StageFailed, match="not on its way back"):
         shard.fill(AGAIN, range(4), 0, PROMPT[:2], ())
+    shard.resume(AGAIN, opening(Sampling()), PROMPT[:8], None, (range(4),))
+    with pytest.raises(StageFailed, match="are not missing"):
+        shard.fill(AGAIN, range(2), 0, PROMPT[:2], ())
 
 
 def test_what_is_kept_takes_memory_and_gives_it_back(llama: SmallModel) -> None:
@@ -233,6 +237,19 @@ def test_what_is_kept_takes_memory_and_gives_it_back(llama: SmallModel) -> None:
     taken = head.take(S)
     assert taken is not None
     assert taken.handed_on == 0
+
+
+def test_what_is_handed_on_can_be_had_in_any_part_however_it_came() -> None:
+    states, pieces = HandedOn(), [mx.full((1, 1 + index % 3, 2), float(index)) for index in range(600)]
+    for piece in pieces:
+        states.add(piece)
+    whole = mx.concatenate(pieces, axis=1)
+    assert (states.length, states.size_bytes) == (whole.shape[1], whole.nbytes)
+    assert mx.array_equal(states.part(500, 700), whole[:, 500:700])
+    states.add(whole[:, :5])
+    states.trim(1001)
+    assert (states.length, states.size_bytes) == (1001, 1001 * 8)
+    assert mx.array_equal(states.part(0, 1001), whole[:, :1001])
 
 
 def test_all_runs_of_layers_can_be_told_apart() -> None:

@@ -1,0 +1,120 @@
+"""How a shard takes a session over that another shard had begun: kept caches, and those computed anew."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import mlx.core as mx
+
+from meshinfer.errors import StageFailed, UnsupportedModel
+from meshinfer.messages import SessionId, Tensor
+
+from .base import Kept, Step
+from .cache import SessionCaches, make_caches
+from .families import Family
+from .kept import HandedOn, KeptSession
+from .slicing import Anatomy, recut, survey
+from .tensor import DTYPES, lend, take_hidden
+
+
+@dataclass(slots=True)
+class Refill:
+    """A session on its way back. length: tokens that all caches hold at last. given: entries that do already.
+
+    missing: caches of layers that are computed anew. source: what left the earlier shard, as it was kept.
+    """
+
+    length: int
+    given: dict[int, Any]
+    missing: dict[range, SessionCaches]
+    source: HandedOn | None
+
+    def handed_on(self, begin: int, end: int) -> tuple[Tensor, ...]:
+        """The hidden states of some tokens, as they were kept.
+
+        Raises:
+            StageFailed: they are not there.
+        """
+        if self.source is None or not 0 <= begin < end <= self.source.length:
+            raise StageFailed(f"hidden states of tokens {begin} to {end - 1} were not kept")
+        return (lend("hidden", self.source.part(begin, end)),)
+
+
+class Refiller:
+    """Works for one shard, on its model. hidden_dtypes: what may enter it; empty where it is whole."""
+
+    def __init__(
+        self,
+        model: Any,
+        family: Family,
+        anatomy: Anatomy | None,
+        fingerprint: str,
+        layers: range,
+        hidden_dtypes: frozenset[str],
+    ) -> None:
+        self._model = model
+        self._family = family
+        self._anatomy = anatomy
+        self._fingerprint = fingerprint
+        self._layers = layers
+        self._hidden_dtypes = hidden_dtypes or frozenset(DTYPES)
+
+    def begin(self, session: SessionId, length: int, kept: Kept | None, missing: tuple[range, ...]) -> Refill:
+        """Take over what is kept, and make room for what is missing.
+
+        Raises:
+            StageFailed: caches of other layers are not in `kept`, or not for so many tokens.
+        """
+        given = self._given(session, length, kept, missing)
+        parts = {run: make_caches(self._model, self._indexes(run)) for run in missing}
+        return Refill(length, given, parts, kept.states if isinstance(kept, KeptSession) else None)
+
+    def _given(
+        self, session: SessionId, length: int, kept: Kept | None, missing: tuple[range, ...]
+    ) -> dict[int, Any]:
+        held = [layer for layer in self._layers if not any(layer in run for run in missing)]
+        if not held:
+            return {}
+        is_ours = isinstance(kept, KeptSession) and kept.fingerprint == self._fingerprint
+        if not isinstance(kept, KeptSession) or not is_ours or not set(held) <= set(kept.layers):
+            raise StageFailed(f"session {session}: caches of layers {held[0]} to {held[-1]} were not kept")
+        entries = kept.trimmed(length)
+        return {index: entries[index] for index in self._indexes(held) if index in entries}
+
+    def _indexes(self, layers: Iterable[int]) -> frozenset[int]:
+        """Which of the model's caches some layers use."""
+        if self._anatomy is None:
+            try:
+                self._anatomy = survey(self._model, self._family)
+            except UnsupportedModel as error:
+                raise StageFailed(str(error)) from error
+        return frozenset().union(*(self._anatomy.layer_caches[layer] for layer in layers))
+
+    def fill(self, refill: Refill, layers: range, step: Step) -> Any:
+        """Compute some missing layers for a step's tokens; return what leaves the last of them, evaluated.
+
+        Raises:
+            StageFailed: it is not what comes next.
+        """
+        caches = refill.missing.get(layers)
+        if caches is None:
+            raise StageFailed(f"session {step.session}: caches of layers {layers} are not missing")
+        end = step.position + len(step.tokens)
+        if step.position != caches.length or end > refill.length:
+            raise StageFailed(
+                f"session {step.session}: tokens {step.position} to {end - 1} come to caches of "
+                f"{caches.length} of {refill.length} tokens"
+            )
+        hidden = None if layers.start == 0 else take_hidden(step.tensors, self._hidden_dtypes)
+        with recut(self._model, layers, self._family) as cut:
+            cut.incoming = hidden
+            self._model(mx.array(step.tokens, mx.int32)[None], cache=caches.entries)
+            caches.advance(len(step.tokens))
+            outgoing = cut.outgoing
+        caches.length = end
+        mx.eval(outgoing, caches.state)
+        mx.clear_cache()
+        if end == refill.length:
+            refill.given |= {index: caches.entries[index] for index in self._indexes(layers)}
+            del refill.missing[layers]
+        return outgoing

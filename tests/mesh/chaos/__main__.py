@@ -1,6 +1,7 @@
 """Real peers under chaos: processes and sockets, and every answer held against the undisturbed one."""
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -12,10 +13,11 @@ from tests.mesh.chaos.network import why_no_network
 from tests.mesh.chaos.report import line_of, report_of, totals
 from tests.mesh.chaos.rolling import roll
 from tests.mesh.chaos.setting import MODELS, TINY, setting
-from tests.mesh.chaos.single import Outcome, play_many
+from tests.mesh.chaos.single import Outcome, draw_run, play_runs
 from tests.mesh.chaos.soak import soak
 from tests.mesh.chaos.told import Told
 
+_TERMINATED = 128 + signal.SIGTERM
 _BATCH = 30
 _DEFAULT_RUNS = 50
 _DEFAULT_MINUTES = 10.0
@@ -48,6 +50,8 @@ examples:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; return the exit status."""
     options = _parse(arguments)
+    # As Ctrl-C does: peers and namespaces are taken away first.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
     kinds, has_network = _possible(options.faults, options.loopback)
     if not kinds:
         return 2
@@ -149,14 +153,16 @@ def _possible(kinds: tuple[Kind, ...], is_loopback: bool) -> tuple[tuple[Kind, .
 
 def _single(options: argparse.Namespace, kinds: tuple[Kind, ...], has_network: bool, told: Told) -> int:
     begun_s = time.monotonic()
-    runs = options.runs or (None if options.minutes else _DEFAULT_RUNS)
+    wanted = options.runs or (None if options.minutes else _DEFAULT_RUNS)
     until_s = begun_s + 60 * options.minutes if options.minutes else float("inf")
     outcomes: list[Outcome] = []
     with setting(options.model, options.peers, has_network=has_network) as around:
-        while (runs is None or len(outcomes) < runs) and time.monotonic() < until_s:
+        while (wanted is None or len(outcomes) < wanted) and time.monotonic() < until_s:
             first = options.seed + len(outcomes)
-            count = _BATCH if runs is None else min(runs - len(outcomes), 10 * _BATCH)
-            for outcome in play_many(around, range(first, first + count), options.peers, kinds, told):
+            count = _BATCH if wanted is None else min(wanted - len(outcomes), 10 * _BATCH)
+            seeds = range(first, first + count)
+            runs = [draw_run(seed, options.peers, kinds, around.length) for seed in seeds]
+            for outcome in play_runs(around, runs, told):
                 outcomes.append(outcome)
                 print(line_of(outcome), flush=True)
                 if outcome.wrong:

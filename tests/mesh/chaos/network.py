@@ -9,6 +9,7 @@ import ctypes
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -128,7 +129,16 @@ def _remove_leftovers() -> None:
     found = (re.match(rf"{_PREFIX}-(\d+)-", name) for name in _namespaces(_PREFIX))
     for pid in {int(match[1]) for match in found if match is not None}:
         if not Path(f"/proc/{pid}").exists():
+            _end_peers(f"{_PREFIX}-{pid}")
             _remove_all(f"{_PREFIX}-{pid}")
+
+
+def _end_peers(prefix: str) -> None:
+    """End peers that were stopped when their run was killed: those don't notice that it is gone."""
+    for name in _namespaces(f"{prefix}-"):
+        for pid in _ip("netns", "pids", name).split():
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
 
 
 def _remove_all(prefix: str) -> None:
@@ -156,7 +166,8 @@ def _set_namespace(number: int) -> None:
         raise OSError(error, f"setns: {os.strerror(error)}")
 
 
-def _ip(*words: str) -> None:
+def _ip(*words: str) -> str:
     done = subprocess.run(["ip", *words], capture_output=True, text=True, timeout=_COMMAND_S, check=False)
     if done.returncode:
         raise subprocess.CalledProcessError(done.returncode, done.args, done.stdout, done.stderr)
+    return done.stdout

@@ -21,7 +21,10 @@ _TINY_LAYERS = 6
 
 @dataclass(slots=True)
 class Setting:
-    """names: of all peers that there may be. meshes: how many were made; each has a folder of its own."""
+    """names: of all peers that there may be. questions: how many different ones are asked.
+
+    meshes: how many were made; each has a folder of its own.
+    """
 
     scratch: Path
     model: Path
@@ -30,11 +33,12 @@ class Setting:
     names: tuple[str, ...]
     network: Network | None
     truths: Truths
+    questions: int = POOL
     meshes: int = 0
 
     def all_truths(self) -> dict[Question, Heard]:
-        """Every question of the pool with its undisturbed answer."""
-        pool = [question(number, self.length) for number in range(POOL)]
+        """Every question that readers may ask, with its undisturbed answer."""
+        pool = [question(number, self.length) for number in range(self.questions)]
         return {asked: self.truths.of(asked) for asked in pool}
 
     @contextmanager
@@ -48,16 +52,18 @@ class Setting:
 
 
 @contextmanager
-def setting(model: str, sizes: Sequence[int], *, has_network: bool) -> Iterator[Setting]:
-    """Everything that runs have in common; at the end nothing of it is left."""
+def setting(
+    model: str, sizes: Sequence[int], *, has_network: bool, length: Length | None = None
+) -> Iterator[Setting]:
+    """Everything that runs have in common; at the end nothing of it is left. length: of answers."""
     names = tuple(f"p{number}" for number in range(max(sizes) + 1))
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="meshinfer-chaos-")))
         # Before the network: inside it there is no way out to fetch anything.
         if model == TINY:
-            path, length, memory_gb = make_tiny_model(scratch / TINY, layers=_TINY_LAYERS), TINY_LENGTH, 1.0
+            path, usual, memory_gb = make_tiny_model(scratch / TINY, layers=_TINY_LAYERS), TINY_LENGTH, 1.0
         else:
-            path, length, memory_gb = smollm2("float32").path, REAL_LENGTH, 2.0
+            path, usual, memory_gb = smollm2("float32").path, REAL_LENGTH, 2.0
         network = stack.enter_context(Network(names)) if has_network else None
         truths = stack.enter_context(Truths(path, scratch, memory_gb))
-        yield Setting(scratch, path, length, memory_gb, names, network, truths)
+        yield Setting(scratch, path, length or usual, memory_gb, names, network, truths)

@@ -119,12 +119,9 @@ def _place(number: int, size: int) -> str:
 # --- many
 
 
-def play_many(
-    around: Setting, seeds: Sequence[int], sizes: tuple[int, ...], kinds: tuple[Kind, ...], told: Told
-) -> Iterator[Outcome]:
-    """Play seeds, those of one ring size after another: a mesh serves many runs, until one fails."""
-    runs = [draw_run(seed, sizes, kinds, around.length) for seed in seeds]
-    for size in sizes:
+def play_runs(around: Setting, runs: Sequence[Run], told: Told) -> Iterator[Outcome]:
+    """Play them, those of one ring size after another: a mesh serves many runs, until one fails."""
+    for size in sorted({run.size for run in runs}):
         waiting = deque(run for run in runs if run.size == size)
         while waiting:
             yield from _play_on_one_mesh(around, size, waiting, told)

@@ -212,6 +212,11 @@ class Links(Actor[LinksMessage]):
 
     async def _settle(self, greeted: _Greeted) -> None:
         """Keep the new link or the present one; both sides come to the same answer."""
+        if self._leaving is not None:
+            if not greeted.settled.done():
+                greeted.settled.set_result(None)
+            await _refuse(greeted.link, f"{self._hello.name} leaves", is_leaving=True)
+            return
         peer, present = greeted.hello.peer, self._lines.get(greeted.hello.peer)
         if present is not None and self._prefers(present, greeted):
             if not greeted.settled.done():
@@ -268,9 +273,9 @@ class Links(Actor[LinksMessage]):
         logger.warning("%s", text)
 
 
-async def _refuse(link: Link, reason: str) -> None:
+async def _refuse(link: Link, reason: str, *, is_leaving: bool = False) -> None:
     try:
-        await link.send(wire.encode(Farewell(reason)))
+        await link.send(wire.encode(Farewell(reason, is_leaving)))
     except LinkError:
         logger.debug("%s is gone before it could be refused", link.remote)
     await link.close()

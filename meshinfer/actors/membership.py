@@ -239,10 +239,10 @@ class MembershipActor(Actor[MembershipMessage]):
         core = self._core
         self._departing = done
         others = [m for m in core.members() if m.is_available and m.record.peer != core.own.peer]
+        # Nobody else makes plans with this peer from now on, and neither does it itself.
+        await self._perform(core.publish(replace(core.own, is_leaving=True), (), now_s))
         if not others:
             self._released()
-        else:
-            await self._perform(core.publish(replace(core.own, is_leaving=True), (), now_s))
 
     def _released(self) -> None:
         if self._departing is not None:

@@ -1,8 +1,10 @@
 """The command line: `meshinfer join`, `demo`, `chat`, `topology`, `models`, `leave`."""
 
 import io
+import logging
 import os
 import sys
+from contextlib import suppress
 from typing import TextIO
 
 
@@ -12,7 +14,25 @@ def main() -> None:
     from .app import app
 
     sys.stdout, sys.stderr = _writable(sys.stdout), _writable(sys.stderr)
-    app()
+    try:
+        app()
+    except SystemExit as ended:
+        if "mlx.core" in sys.modules:
+            _end_at_once(ended.code)
+        raise
+
+
+def _end_at_once(code: object) -> None:
+    """End the process without taking the interpreter apart.
+
+    A computation that hangs is left behind on its thread; it would abort the process when it comes back to
+    an interpreter that is about to end. All that needs an orderly end has had it.
+    """
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))
 
 
 def _writable(stream: TextIO | None) -> TextIO:

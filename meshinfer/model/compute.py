@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from queue import SimpleQueue
 from threading import Lock, Thread
 from typing import Any, TypeVar, TypeVarTuple
@@ -11,6 +12,9 @@ from typing import Any, TypeVar, TypeVarTuple
 from .runtime import prepare_mlx
 
 logger = logging.getLogger(__name__)
+
+_GONE_TRIES = 500
+_GONE_PAUSE_S = 0.002
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -93,6 +97,7 @@ class ComputeThread:
             logger.warning("%s is still busy after %s s and is left behind", self._name, timeout_s)
             return False
         self._thread.join(timeout=1.0)
+        await _until_gone(self._thread)
         return not self._thread.is_alive()
 
     def _put(self, job: _Job) -> None:
@@ -131,6 +136,22 @@ class ComputeThread:
             job.future.get_loop().call_soon_threadsafe(_settle, job.future, result, error)
         except RuntimeError:
             logger.debug("%s: the event loop closed before its answer came", self._name)
+
+
+async def _until_gone(thread: Thread) -> None:
+    """Wait for the thread's end as the system knows it, where it can be asked: Linux.
+
+    `join` comes back before destructors of mlx have run there. They take the GIL, and abort the process if
+    the interpreter is about to end.
+    """
+    for _ in range(_GONE_TRIES):
+        if not _runs(thread):
+            return
+        await asyncio.sleep(_GONE_PAUSE_S)
+
+
+def _runs(thread: Thread) -> bool:
+    return Path(f"/proc/self/task/{thread.native_id}").exists()
 
 
 def _nothing() -> None:

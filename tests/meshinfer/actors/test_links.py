@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from meshinfer import wire
 from meshinfer.actors.actor import Mailbox, Reply
 from meshinfer.actors.links import Links, LinksMessage
 from meshinfer.actors.mail import (
@@ -208,6 +209,21 @@ async def test_a_peer_that_begins_anew_is_greeted_in_its_new_life() -> None:
         assert down.farewell == Farewell("peer-b was taken for dead and begins anew")
         await two.box.tell(Reach((one.address,), A))
         assert (await next_of(one.events, LinkUp)).hello == hello(B, run=2)
+
+
+async def test_who_comes_while_a_peer_leaves_is_told_so() -> None:
+    network = MemoryNetwork(random.Random(1))
+    one = await host_of(network, hello(A))
+    async with Living(one.links):
+        gone: Reply[None] = Reply()
+        await one.box.tell(Leave("it was stopped", gone))
+        await gone.wait(1.0)
+        link = await MemoryTransport(network, "b").dial(one.address)
+        await link.send(wire.encode(hello(B)))
+        assert wire.decode(await link.receive()).message == hello(A)
+        assert wire.decode(await link.receive()).message == Farewell("peer-a leaves", leaving=True)
+        await link.close()
+        assert len(one.events) == 0
 
 
 # --- silence, in virtual time

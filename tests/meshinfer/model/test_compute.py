@@ -1,9 +1,11 @@
 import asyncio
 import gc
 import logging
+import sys
 import threading
 import weakref
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -141,3 +143,12 @@ def test_several_loops_may_use_one_thread_and_an_ended_loop_harms_nobody() -> No
     gate.set()
     assert asyncio.run(compute.run(pow, 3, 2)) == 9
     assert asyncio.run(compute.close())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells which threads a process has")
+async def test_once_closed_the_thread_is_gone_for_the_system_too() -> None:
+    thread = ComputeThread()
+    native_id = await thread.run(threading.get_native_id)
+    assert Path(f"/proc/self/task/{native_id}").exists()
+    assert await thread.close()
+    assert not Path(f"/proc/self/task/{native_id}").exists()

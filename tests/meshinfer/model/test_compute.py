@@ -145,10 +145,14 @@ def test_several_loops_may_use_one_thread_and_an_ended_loop_harms_nobody() -> No
     assert asyncio.run(compute.close())
 
 
+def is_thread(native_id: int) -> bool:
+    return Path(f"/proc/self/task/{native_id}").exists()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells which threads a process has")
 async def test_once_closed_the_thread_is_gone_for_the_system_too() -> None:
     thread = ComputeThread()
     native_id = await thread.run(threading.get_native_id)
-    assert Path(f"/proc/self/task/{native_id}").exists()
+    assert is_thread(native_id)
     assert await thread.close()
-    assert not Path(f"/proc/self/task/{native_id}").exists()
+    assert not is_thread(native_id)

@@ -30,7 +30,8 @@ def plan_rebuilding(ring: Ring, holdings: Sequence[Holding], tokens: int) -> Reb
     kept = {holding.peer: holding for holding in holdings}
     whole = tokens * ring.layer_count
     best: tuple[int, Rebuilding] | None = None
-    for length in sorted({min(holding.length, tokens - 1) for holding in holdings} - {0}, reverse=True):
+    lengths = {min(holding.length, tokens - 1) for holding in holdings}
+    for length in sorted((length for length in lengths if length > 0), reverse=True):
         fills = _fills(ring, kept, length)
         filled = sum(fill.end_layer - fill.first_layer for fill in fills)
         cost = length * filled + (tokens - length) * ring.layer_count

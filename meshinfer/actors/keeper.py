@@ -78,8 +78,8 @@ class Keeper:
         """Let go of what nobody came for."""
         self._drop(self._attic.expire(self._now_s()))
 
-    def make_room(self, coming_bytes: int = 0) -> None:
-        """See that what is kept fits beside weights and sessions; `coming_bytes`: of layers to be loaded."""
+    def make_room(self, coming_bytes: int) -> None:
+        """See that what is kept fits beside weights and sessions; `coming_bytes`: of other weights."""
         free_bytes = self._memory_bytes - coming_bytes - _taken_bytes(self._installed.values())
         most_bytes = min(free_bytes, self._limits.keep_bytes)
         handed_bytes = sum(held.shard.handed_on_bytes for held in self._installed.values())
@@ -206,6 +206,7 @@ class Keeper:
     async def fail(self, session: SessionId, held: Installed, reason: str, origin: PeerId) -> None:
         """Tell that a session cannot come back out of what was kept: from its tokens alone it can."""
         held.sessions.pop(session, None)
+        await self._compute.run(held.shard.release, session)
         text = f"{self._post.own.name}: {reason}"
         logger.info("session %s begins anew: %s", session, text)
         failed = Failed(session, held.target, self._me, text, is_retryable=True, is_kept_useless=True)

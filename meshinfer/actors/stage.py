@@ -74,6 +74,7 @@ class _Loading:
     """Layers on their way into memory, and the task that brings them."""
 
     install: Install
+    stage: RingStage
     task: asyncio.Task[None]
 
 
@@ -175,7 +176,7 @@ class Stage(Actor[StageMessage]):
     async def tick(self) -> None:
         """Let go of what is not needed any more, or has no room."""
         self._keeper.expire()
-        self._keeper.make_room()
+        self._make_room()
         self._work.set(self._keeper.work)
 
     async def end(self) -> None:
@@ -191,11 +192,9 @@ class Stage(Actor[StageMessage]):
         stage = plan.ring.stage_of(self._me)
         if stage is None:
             return
-        present = [held.stage for held in self._installed.values()]
-        coming_bytes = stage_bytes(install.card, stage, *present) - stage_bytes(install.card, *present)
-        self._keeper.make_room(coming_bytes)
         task = self.tasks.create_task(self._load_layers(install, stage), name=f"load {plan.target}")
-        self._loading[plan.target] = _Loading(install, task)
+        self._loading[plan.target] = _Loading(install, stage, task)
+        self._make_room()
 
     async def _load_layers(self, install: Install, stage: RingStage) -> None:
         """Load piece by piece, with frames of other plans between two pieces."""
@@ -390,7 +389,7 @@ class Stage(Actor[StageMessage]):
         if frame.opening is not None:
             self._check_place()
             held.sessions[frame.session] = OpenSession(frame.origin, frame.opening)
-            self._keeper.make_room()
+            self._make_room()
         step = Step(
             frame.session, frame.position, frame.tokens, frame.opening, frame.is_sampled, frame.tensors
         )
@@ -398,6 +397,16 @@ class Stage(Actor[StageMessage]):
         if len(frame.tokens) == 1 and frame.is_sampled and not self._loading:
             await self._note_pace(held.shard, took_s)
         return result
+
+    def _make_room(self) -> None:
+        """See that what is kept fits beside all weights: those that are loaded, and those that will be."""
+        spare = [self._spare] if self._spare is not None else []
+        stages = [held.stage for held in (*self._installed.values(), *spare)]
+        coming_bytes = sum(held.shard.weight_bytes for held in spare)
+        for loading in self._loading.values():
+            card = loading.install.card
+            coming_bytes += stage_bytes(card, loading.stage, *stages) - stage_bytes(card, *stages)
+        self._keeper.make_room(coming_bytes)
 
     def _check_place(self) -> None:
         open_sessions = sum(len(each.sessions) for each in self._installed.values())
@@ -451,7 +460,7 @@ class Stage(Actor[StageMessage]):
                 await self._compute.run(held.shard.release, release.session)
             else:
                 await self._keeper.keep(held, [release.session])
-            await self._tell_if_drained(held)
+        await self._tell_if_drained(held)
         if (following := held.plan.ring.after(self._me)) is not None:
             await self._post.send(following.peer, release)
 

@@ -57,7 +57,7 @@ class Fault:
 
 def draw_for_s(kind: Kind, chance: Random) -> float:
     """How long a fault lasts: from shorter than what anybody notices to longer than all patience."""
-    shortest_s, longest_s = (0.05, 4.0) if kind in (Kind.KILL, Kind.LEAVE, Kind.JOIN) else (0.2, 12.0)
+    shortest_s, longest_s = (0.05, 4.0) if kind in (Kind.KILL, Kind.LEAVE) else (0.2, 12.0)
     return float(shortest_s * (longest_s / shortest_s) ** chance.random())
 
 

@@ -159,7 +159,10 @@ class ChaosMesh:
             shown = "; ".join(f"{name} {_glance(peer)}" for name, peer in self.present.items())
             return Settled(time.monotonic() - begun_s, wrong=f"the peers do not agree: {error}; {shown}")
         left_out = tuple(name for name in self.present if name not in ring)
-        return Settled(time.monotonic() - begun_s, left_out)
+        members = next(iter(self.present.values())).mesh()["members"]
+        silent = [m["name"] for m in members if m["name"] in left_out and not m["fault"]]
+        why = f"{', '.join(silent)} left out of {'→'.join(ring)}, and nothing tells why" if silent else ""
+        return Settled(time.monotonic() - begun_s, left_out, why)
 
     def _agreed_ring(self) -> list[str]:
         """The ring that all show alike, if it is live and serves everywhere; else nothing."""

@@ -27,7 +27,7 @@ class Length:
     most: int
 
 
-TINY_LENGTH = Length(120, 400)
+TINY_LENGTH = Length(150, 1200)
 REAL_LENGTH = Length(24, 64)
 """A real model takes its time."""
 

@@ -86,11 +86,11 @@ class Watch:
 
 
 def _sessions_left(peer: PeerProcess) -> str:
-    """What is still open, as far as the peer shows it."""
+    """What is still open; what is merely kept, in case it comes back, may stay."""
 
     def left() -> dict[str, int]:
-        shown = json_of(peer.get("/health"))
-        return {key: shown[key] for key in _SESSION_KEYS if shown.get(key)}
+        work = json_of(peer.get("/health"))["work"]
+        return {key: work[key] for key in _SESSION_KEYS if work[key]}
 
     try:
         until(lambda: not left(), "no session", REST_S)

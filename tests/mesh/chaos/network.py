@@ -33,7 +33,7 @@ def why_no_network() -> str:
         return "links are cut with Linux network namespaces, and this is no Linux"
     if os.geteuid() != 0:
         return "network namespaces take root"
-    if missing := [name for name in ("ip", "nsenter") if shutil.which(name) is None]:
+    if missing := [name for name in ("ip", "nsenter", "unshare") if shutil.which(name) is None]:
         return f"{' and '.join(missing)} not installed (Debian: iproute2, util-linux)"
     tried = subprocess.run(
         ["unshare", "--net", "ip", "link", "add", "try", "type", "bridge"],

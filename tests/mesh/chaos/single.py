@@ -138,11 +138,9 @@ def _play_on_one_mesh(around: Setting, size: int, waiting: deque[Run], told: Tol
             outcome = play_run(mesh, run, around.truths.of(run.asked), watch, told.show)
             if not outcome.wrong and not waiting:
                 outcome = replace(outcome, wrong=tuple(watch.check(mesh.present.values())))
-            if outcome.wrong:
+            if outcome.wrong or (told.is_verbose and not waiting):
                 told.keep_logs(f"seed-{run.seed}", mesh, begun_s)
-                yield outcome
-                return
             yield outcome
-            if outcome.settled.left_out:
-                # That takes minutes to pass; a new mesh takes seconds.
+            if outcome.wrong or outcome.settled.left_out:
+                # To be taken in again takes minutes; a new mesh takes seconds.
                 return

@@ -9,7 +9,7 @@ from tests.mesh.chaos.mesh import ChaosMesh
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """logs: the folder that takes the peers' logs of what failed."""
+    """logs: the folder that takes the peers' logs of what failed, and of the last run if it is verbose."""
 
     logs: Path
     is_verbose: bool = False

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.mesh.chaos.faults import Kind
 from tests.mesh.chaos.network import why_no_network
+from tests.mesh.chaos.questions import SHORT_LENGTH
 from tests.mesh.chaos.report import line_of, report_of, totals
 from tests.mesh.chaos.rolling import roll
 from tests.mesh.chaos.setting import MODELS, TINY, setting
@@ -178,7 +179,8 @@ def _under_readers(
     options: argparse.Namespace, kinds: tuple[Kind, ...], has_network: bool, told: Told
 ) -> int:
     size, seed, clients = options.peers[-1], options.seed, options.clients
-    with setting(options.model, [size], has_network=has_network) as around:
+    length = SHORT_LENGTH if options.model == TINY else None
+    with setting(options.model, [size], has_network=has_network, length=length) as around:
         if options.mode == "rolling":
             soaked = roll(around, size, seed=seed, clients=clients, told=told)
         else:

@@ -28,6 +28,9 @@ class Length:
 
 
 TINY_LENGTH = Length(150, 1200)
+SHORT_LENGTH = Length(60, 300)
+"""Under many readers: a peer that leaves finishes what it answers, but not for longer than half a minute."""
+
 REAL_LENGTH = Length(24, 64)
 """A real model takes its time."""
 

@@ -214,7 +214,9 @@ class ProcessMesh:
         reports = [peer.report() for peer in self.peers]
         for peer in self.peers:
             peer.close()
-        if error is not None or not self._is_quiet:
+        # Whoever merely stops reading a generator that holds this has seen nothing go wrong.
+        has_failed = error is not None and not isinstance(error, GeneratorExit)
+        if has_failed or not self._is_quiet:
             print("\n".join(reports))
 
     def start(

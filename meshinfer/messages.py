@@ -143,6 +143,28 @@ class Pulse:
 
 
 @dataclass(frozen=True, slots=True)
+class Relayed:
+    """A message on its way over another peer, since its sender has no link to the one that it is for.
+
+    sender: the greeting of who wrote it. hops: over so many more peers it may go. head, tensors: of the
+    message's own frame, as it would have gone on a link; tensors are its payload, in pieces without type.
+    """
+
+    to: PeerId
+    sender: Hello
+    hops: int
+    head: bytes
+    tensors: tuple[Tensor, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """Answer to a Relayed: this peer has no link to `peer` either."""
+
+    peer: PeerId
+
+
+@dataclass(frozen=True, slots=True)
 class Submit:
     """Origin to head: begin a session. `prompt` are token ids.
 

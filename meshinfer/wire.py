@@ -11,6 +11,7 @@ from typing import Any, cast
 import msgpack
 import msgspec
 
+from meshinfer.topology.ring import PeerId
 from meshinfer.topology.sync import Parcel, SyncDelta, SyncDigest
 from meshinfer.transports.base import Buffer, Frame
 from meshinfer.transports.errors import ProtocolError
@@ -21,6 +22,8 @@ Message = (
     m.Hello
     | m.Farewell
     | m.Pulse
+    | m.Relayed
+    | m.Unreachable
     | SyncDigest
     | SyncDelta
     | Parcel
@@ -65,7 +68,11 @@ TAGS: dict[int, type[Message]] = {
     21: m.Rebuilt,
     22: m.Queued,
     23: m.Advanced,
+    24: m.Relayed,
+    25: m.Unreachable,
 }
+_LADEN = (m.Activation, m.Relayed)
+_OF_LINKS = (m.Hello, m.Farewell, m.Pulse, m.Relayed, m.Unreachable)
 _TAG_OF = {kind: tag for tag, kind in TAGS.items()}
 
 DTYPE_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "int32": 4, "uint32": 4, "uint8": 1, "bool": 1}
@@ -92,7 +99,7 @@ class Decoded:
 
 def encode(message: Message) -> Frame:
     """Make a frame of a message; tensors are lent, not copied."""
-    tensors = message.tensors if isinstance(message, m.Activation) else ()
+    tensors = message.tensors if isinstance(message, _LADEN) else ()
     fields = msgspec.to_builtins(_without_tensors(message), builtin_types=(bytes,))
     descriptors = [[t.name, t.dtype, t.shape] for t in tensors]
     # Its annotations allow for None, which a packer that is fed on returns.
@@ -115,6 +122,26 @@ def decode(frame: Frame) -> Decoded:
         raise
 
 
+def enclose(message: Message, to: PeerId, sender: m.Hello, hops: int) -> m.Relayed:
+    """Put a message into one that another peer passes on; tensors are lent, not copied."""
+    frame = encode(message)
+    pieces = tuple(m.Tensor("", "uint8", (view.nbytes,), view) for view in frame.payload)
+    return m.Relayed(to, sender, hops, frame.head, pieces)
+
+
+def disclose(relayed: m.Relayed, buffer: Buffer | None) -> Decoded:
+    """Read the message that was passed on. buffer: where the payload of the Relayed lies.
+
+    Raises:
+        ProtocolError: as `decode`; or it is a message that only the two ends of a link exchange.
+    """
+    payload = (buffer.view,) if buffer is not None else ()
+    decoded = decode(Frame(relayed.head, payload, buffer))
+    if isinstance(decoded.message, _OF_LINKS):
+        raise ProtocolError(f"{type(decoded.message).__name__} from {relayed.sender.name} came over a relay")
+    return decoded
+
+
 def _decode(frame: Frame) -> Message:
     try:
         parts = msgpack.unpackb(frame.head, strict_map_key=True)
@@ -129,12 +156,12 @@ def _decode(frame: Frame) -> Message:
             f"a frame carries the unknown message tag {tag!r}: run the same release everywhere"
         )
     tensors = _tensors(descriptors, frame)
-    if kind is m.Activation:
+    if kind in _LADEN:
         fields["tensors"] = ()
     elif tensors or frame.payload_bytes:
         raise ProtocolError(f"{kind.__name__} carries {frame.payload_bytes} bytes of payload, it takes none")
     message = _build(kind, fields)
-    return _with_tensors(message, tensors) if isinstance(message, m.Activation) else message
+    return _with_tensors(message, tensors) if isinstance(message, _LADEN) else message
 
 
 def _build(kind: type[Message], fields: dict[str, Any]) -> Message:
@@ -173,10 +200,14 @@ def _size_bytes(name: str, dtype: str, shape: tuple[int, ...]) -> int:
 
 
 def _without_tensors(message: Message) -> Message:
-    return _with_tensors(message, ()) if isinstance(message, m.Activation) and message.tensors else message
+    return _with_tensors(message, ()) if isinstance(message, _LADEN) and message.tensors else message
 
 
-def _with_tensors(message: m.Activation, tensors: tuple[m.Tensor, ...]) -> m.Activation:
+def _with_tensors(
+    message: m.Activation | m.Relayed, tensors: tuple[m.Tensor, ...]
+) -> m.Activation | m.Relayed:
+    if isinstance(message, m.Relayed):
+        return m.Relayed(message.to, message.sender, message.hops, message.head, tensors)
     return m.Activation(
         message.session,
         message.target,

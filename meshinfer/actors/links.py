@@ -3,12 +3,12 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from meshinfer import wire
 from meshinfer.config import ActorLimits
-from meshinfer.messages import Farewell, Hello
+from meshinfer.messages import Farewell, Hello, Relayed, Unreachable
 from meshinfer.topology.ring import PeerId
 from meshinfer.topology.sync import Parcel, SyncDelta, SyncDigest
 from meshinfer.transports.base import Address, Link, Listener, Transport
@@ -17,7 +17,19 @@ from meshinfer.transports.errors import DialFailed, LinkClosed, LinkError, Proto
 
 from .actor import Actor, Mailbox, Reply, Tells
 from .line import Deliver, Line, greet
-from .mail import Leave, LinkDown, LinkEvent, LinkUp, Reach, Refusing, Reintroduce, Send, Undelivered
+from .mail import (
+    Envelope,
+    Leave,
+    LinkDown,
+    LinkEvent,
+    LinkUp,
+    Reach,
+    Refusing,
+    Reintroduce,
+    Routes,
+    Send,
+    Undelivered,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -36,14 +48,20 @@ class _Ended:
     reason: str
 
 
+_MOST_HOPS = 3
+"""So many peers may lie between two that have no link: in a small mesh more than one is rare."""
+
 _REPEATED = (SyncDigest, SyncDelta, Parcel)
 """Gossip repeats itself, so nobody needs to know that it was lost."""
 
-LinksMessage = Send | Reach | Reintroduce | Leave | _Greeted | _Ended
+LinksMessage = Send | Reach | Routes | Reintroduce | Leave | _Greeted | _Ended
 
 
 class Links(Actor[LinksMessage]):
-    """One line a peer. Where both sides dialled at once, the one that the smaller id dialled stays."""
+    """One line a peer. Where both sides dialled at once, the one that the smaller id dialled stays.
+
+    What is for a peer without a line goes over another one, if there is a route.
+    """
 
     def __init__(
         self,
@@ -68,6 +86,9 @@ class Links(Actor[LinksMessage]):
         self._deliver = deliver
         self._backoff = backoff
         self._lines: dict[PeerId, Line] = {}
+        self._routes: dict[PeerId, PeerId] = {}
+        self._relayed: set[PeerId] = set()
+        """Peers to whom something went over others since they had a line."""
         self._dialling: set[PeerId | Address] = set()
         self._complaints: dict[Address, str] = {}
         self._leaving: Reply[None] | None = None
@@ -85,6 +106,8 @@ class Links(Actor[LinksMessage]):
                 await self._send(peer, inner)
             case Reach():
                 self._reach(message)
+            case Routes(routes):
+                await self._take_routes(dict(routes))
             case Reintroduce(hello):
                 self._hello = hello
                 for line in self._lines.values():
@@ -103,13 +126,55 @@ class Links(Actor[LinksMessage]):
 
     async def _send(self, peer: PeerId, message: wire.Message) -> None:
         line = self._lines.get(peer)
-        if line is None:
-            logger.debug("no link to %s for %s", peer[:8], type(message).__name__)
-            if not isinstance(message, _REPEATED):
+        if line is not None:
+            _put(line, message)
+        elif not isinstance(message, _REPEATED):
+            via = self._lines.get(self._routes.get(peer, peer))
+            if via is None:
+                logger.debug("no link to %s for %s", peer[:8], type(message).__name__)
                 await self._events.tell(Undelivered(peer))
-        elif not line.send(message):
-            logger.warning("%s takes nothing any more, its link is closed", line.peer.name)
-            line.ended.set()
+                return
+            self._relayed.add(peer)
+            _put(via, wire.enclose(message, peer, self._hello, _MOST_HOPS))
+
+    # --- over others
+
+    async def _take_routes(self, routes: dict[PeerId, PeerId]) -> None:
+        before, self._routes = self._routes, routes
+        for peer in sorted(self._relayed):
+            if peer not in self._lines and before.get(peer) != routes.get(peer):
+                await self._change_way(peer)
+
+    async def _change_way(self, peer: PeerId) -> None:
+        """What is under way may come behind what is sent from now on: whoever counts on order begins anew."""
+        self._relayed.discard(peer)
+        await self._events.tell(Undelivered(peer))
+
+    async def _take_in(self, envelope: Envelope) -> None:
+        """Hand on what is for this peer; pass on what is for another."""
+        match envelope.message:
+            case Relayed() as relayed if relayed.to == self._hello.peer:
+                decoded = wire.disclose(relayed, envelope.buffer)
+                await self._deliver(Envelope(relayed.sender, decoded.message, decoded.buffer))
+            case Relayed() as relayed:
+                # A copy: the memory of what came is lent, and who knows when the next link takes it.
+                pieces = tuple(replace(each, data=memoryview(bytes(each.data))) for each in relayed.tensors)
+                envelope.release()
+                self._pass_on(replace(relayed, tensors=pieces, hops=relayed.hops - 1))
+            case Unreachable(peer):
+                await self._events.tell(Undelivered(peer))
+            case _:
+                await self._deliver(envelope)
+
+    def _pass_on(self, relayed: Relayed) -> None:
+        line = self._lines.get(relayed.to)
+        if line is None and relayed.hops > 0:
+            line = self._lines.get(self._routes.get(relayed.to, relayed.to))
+        back = self._lines.get(relayed.sender.peer)
+        if line is not None and line is not back:
+            _put(line, relayed)
+        elif back is not None:
+            _put(back, Unreachable(relayed.to))
 
     # --- how links come to be
 
@@ -233,6 +298,8 @@ class Links(Actor[LinksMessage]):
         self.tasks.create_task(self._carry(line), name=f"line {greeted.hello.name}")
         if not greeted.settled.done():
             greeted.settled.set_result(line)
+        if peer in self._relayed:
+            await self._change_way(peer)
         await self._events.tell(LinkUp(greeted.hello))
 
     def _prefers(self, present: Line, new: _Greeted) -> bool:
@@ -245,7 +312,7 @@ class Links(Actor[LinksMessage]):
         return present.is_ours == is_smaller
 
     async def _carry(self, line: Line) -> None:
-        reason = await line.run(self._deliver)
+        reason = await line.run(self._take_in)
         await self.mailbox.tell(_Ended(line, reason))
 
     async def _forget(self, line: Line, reason: str) -> None:
@@ -271,6 +338,12 @@ class Links(Actor[LinksMessage]):
             self._complaints.clear()
         self._complaints[address] = text
         logger.warning("%s", text)
+
+
+def _put(line: Line, message: wire.Message) -> None:
+    if not line.send(message):
+        logger.warning("%s takes nothing any more, its link is closed", line.peer.name)
+        line.ended.set()
 
 
 async def _refuse(link: Link, reason: str, *, is_leaving: bool = False) -> None:

@@ -76,6 +76,13 @@ class Reintroduce:
     hello: Hello
 
 
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """How peers are reached while there is no link to them: (peer, over which linked one)."""
+
+    routes: tuple[tuple[PeerId, PeerId], ...]
+
+
 # --- from links to membership
 
 

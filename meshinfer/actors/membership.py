@@ -13,6 +13,7 @@ from meshinfer.topology.membership import Membership
 from meshinfer.topology.outbox import Effect, NewLife, SendOnLink, SendPacket
 from meshinfer.topology.outbox import Reach as ReachPeer
 from meshinfer.topology.ring import PeerId, Run
+from meshinfer.topology.routes import routes_of
 from meshinfer.topology.sync import Parcel, SyncDelta, SyncDigest
 from meshinfer.transports.address import datagram_address
 from meshinfer.transports.base import Address, Datagrams, Packet
@@ -32,6 +33,7 @@ from .mail import (
     Refusing,
     Reintroduce,
     Released,
+    Routes,
     SayGoodbye,
     Send,
     Undelivered,
@@ -96,7 +98,7 @@ class MembershipActor(Actor[MembershipMessage]):
         begin_run: Callable[[int], Awaitable[Hello]],
         find_addresses: Callable[[], Awaitable[tuple[Address, ...]]],
         pause: Callable[[float], Awaitable[None]],
-        links: Tells[Send | Reach | Reintroduce],
+        links: Tells[Send | Reach | Routes | Reintroduce],
         viewers: tuple[Tells[ViewChanged], ...],
         on_link_lost: tuple[Tells[LinkLost], ...],
     ) -> None:
@@ -110,6 +112,8 @@ class MembershipActor(Actor[MembershipMessage]):
         self._links = links
         self._viewers = viewers
         self._on_link_lost = on_link_lost
+        self._linked: set[PeerId] = set()
+        self._routes = Routes(())
         self._departing: Reply[None] | None = None
         self._has_left = False
         self._shown: ViewChanged | None = None
@@ -139,6 +143,8 @@ class MembershipActor(Actor[MembershipMessage]):
                     await self._perform(core.packet(packet.source, packet.data, now_s))
                 self._warn_of_strangers()
             case LinkUp(hello):
+                self._linked.add(hello.peer)
+                self._find_routes(core.members())
                 await self._perform(core.linked(hello.peer, Run(hello.run), now_s))
             case LinkDown():
                 await self._unlinked(message, now_s)
@@ -224,8 +230,10 @@ class MembershipActor(Actor[MembershipMessage]):
     # --- links
 
     async def _unlinked(self, down: LinkDown, now_s: float) -> None:
+        self._linked.discard(down.peer)
         has_left = down.farewell is not None and down.farewell.leaving
         effects = self._core.unlinked(down.peer, now_s, has_left=has_left)
+        self._find_routes(self._core.members())
         await self._tell_lost(down.peer)
         await self._perform(effects)
 
@@ -261,8 +269,16 @@ class MembershipActor(Actor[MembershipMessage]):
             return
         self._log(members)
         self._shown = view
+        self._find_routes(members)
         for viewer in self._viewers:
             await viewer.tell(view)
+
+    def _find_routes(self, members: tuple[Member, ...]) -> None:
+        """Tell links over whom to send what is for a peer that has none."""
+        routes = Routes(tuple(routes_of(members, self._core.own.peer, self._linked)))
+        # Where links are that busy, they hear it with the next change.
+        if routes != self._routes and self._links.offer(routes):
+            self._routes = routes
 
     def _log(self, members: tuple[Member, ...]) -> None:
         before = {m.record.peer: m.status for m in self._shown.members} if self._shown else {}

@@ -1,6 +1,6 @@
 import contextlib
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import cast
 
 import msgpack
@@ -45,12 +45,26 @@ LINE = (A, 1, 2, 0, 1, 5)
 HIDDEN = m.Tensor("hidden", "bfloat16", (1, 3, 4), memoryview(bytes(range(24))))
 SIDE = m.Tensor("side", "float32", (2,), memoryview(bytes(range(8))))
 
+PIECE = m.Tensor("", "uint8", (5,), memoryview(b"bytes"))
 HOLDING = m.Holding(A, 0, 1, 12, True, 11)
+
+
+@dataclass
+class LentBuffer:
+    """Memory that a payload came in."""
+
+    view: memoryview
+
+    def release(self) -> None:
+        """Give it back."""
+
 
 MESSAGES: list[wire.Message] = [
     m.Hello(A, 1, "mac", "home", "0.1", "tcp://h:1"),
     m.Farewell("going", leaving=True),
     m.Pulse(),
+    m.Relayed(B, m.Hello(A, 1, "mac", "home", "0.1", "tcp://h:1"), 2, b"head", (PIECE,)),
+    m.Unreachable(B),
     SyncDigest((LINE,), (DESIRED,)),
     SyncDelta((LINE,), (RECORD,), (DESIRED,), (PLAN,), (B,), (TARGET,)),
     Parcel(b"\x00packet\xff"),
@@ -76,6 +90,27 @@ MESSAGES: list[wire.Message] = [
     m.WrongEpoch(SESSION, TARGET, None),
     m.Failed(SESSION, TARGET, B, "out of memory", False),
 ]
+
+
+@pytest.mark.parametrize("message", [m.Rebuilt(SESSION, TARGET), "laden"], ids=["bare", "laden"])
+def test_what_is_passed_on_comes_back_as_it_was(message: wire.Message | str) -> None:
+    laden = m.Activation(SESSION, TARGET, A, 0, (1, 2, 3), 1, OPENING, False, (HIDDEN, SIDE))
+    inner = message if not isinstance(message, str) else laden
+    sender = m.Hello(A, 1, "mac", "home", "0.1", "tcp://h:1")
+    passed_on = received(wire.encode(wire.enclose(inner, B, sender, 3)))
+    lent = bytearray(b"".join(passed_on.payload))
+    buffer = LentBuffer(memoryview(lent)) if lent else None
+    decoded = wire.decode(Frame(passed_on.head, (buffer.view,) if buffer else (), buffer))
+    assert isinstance(decoded.message, m.Relayed)
+    assert (decoded.message.to, decoded.message.sender) == (B, sender)
+    assert wire.disclose(decoded.message, decoded.buffer) == wire.Decoded(inner, buffer)
+
+
+@pytest.mark.parametrize("inner", [m.Pulse(), m.Farewell("going"), m.Unreachable(A)])
+def test_what_only_neighbours_say_is_not_taken_from_afar(inner: wire.Message) -> None:
+    sender = m.Hello(A, 1, "mac", "home", "0.1", "tcp://h:1")
+    with pytest.raises(ProtocolError, match="from mac came over a relay"):
+        wire.disclose(wire.enclose(inner, B, sender, 3), None)
 
 
 def received(frame: Frame) -> Frame:
@@ -118,6 +153,8 @@ def test_tags_are_what_they_were() -> None:
         "Rebuilt",
         "Queued",
         "Advanced",
+        "Relayed",
+        "Unreachable",
     ]
 
 

@@ -47,8 +47,10 @@ def test_a_plan_that_all_can_keep_is_valid_though_one_of_them_is_suspect() -> No
         ({"models": ()}, "peer-b does not have these files of tiny"),
         ({"memory_bytes": 27}, "peer-b offers 27 bytes, its layers need 28"),
         ({"planner": 1}, "peer-b plans by version 1"),
-        ({"links": (LinkMeasure(A, 100, is_up=False),)}, "link between peer-a and peer-b is down"),
-        ({"links": (LinkMeasure(C, 100, is_up=False),)}, "link between peer-b and peer-c is down"),
+        (
+            {"links": (LinkMeasure(A, 9, is_up=False), LinkMeasure(C, 9, is_up=False))},
+            "no way between peer-a and",
+        ),
     ],
 )
 def test_why_a_plan_cannot_be_followed(change: dict[str, object], words: str) -> None:
@@ -60,13 +62,21 @@ def test_a_plan_without_one_of_its_members_is_invalid(status: Status) -> None:
     assert why_invalid(PLAN, view(status)) == "peer-b is gone"
 
 
+@pytest.mark.parametrize("other", [A, C])
+def test_a_hop_without_a_link_leads_over_another_peer(other: PeerId) -> None:
+    assert why_invalid(PLAN, view(change={"links": (LinkMeasure(other, 100, is_up=False),)})) == ""
+
+
 def test_the_hop_back_to_the_head_counts_and_links_outside_the_ring_do_not() -> None:
     members = view().members
     first = replace(members[0].record, links=(LinkMeasure(C, 100, is_up=False),))
+    two = Plan(Epoch(1), "tiny", FINGERPRINT, Ring(6, (Stage(A, Run(1), 0, 2), Stage(C, Run(1), 2, 6))))
     broken = replace(view(), members=(Member(first, Status.ALIVE), *members[1:]))
-    assert why_invalid(PLAN, broken) == "the link between peer-c and peer-a is down"
-    two = Plan(Epoch(1), "tiny", FINGERPRINT, Ring(6, (Stage(A, Run(1), 0, 2), Stage(B, Run(1), 2, 6))))
     assert why_invalid(two, broken) == ""
+    alone = replace(view(), members=(Member(first, Status.ALIVE), members[2]))
+    assert why_invalid(two, alone) == "there is no way between peer-a and peer-c"
+    other = Plan(Epoch(1), "tiny", FINGERPRINT, Ring(6, (Stage(A, Run(1), 0, 2), Stage(B, Run(1), 2, 6))))
+    assert why_invalid(other, broken) == ""
 
 
 def test_another_model_or_another_number_of_layers_is_refused() -> None:

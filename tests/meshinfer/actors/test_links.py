@@ -18,11 +18,12 @@ from meshinfer.actors.mail import (
     Reach,
     Refusing,
     Reintroduce,
+    Routes,
     Send,
     Undelivered,
 )
 from meshinfer.config import ActorLimits
-from meshinfer.messages import Farewell, Hello, SessionId, WrongEpoch
+from meshinfer.messages import Activation, Farewell, Hello, SessionId, Tensor, WrongEpoch
 from meshinfer.topology.sync import Parcel
 from meshinfer.topology.target import Digest, Epoch, Target
 from meshinfer.transports.base import Address, Frame
@@ -286,3 +287,60 @@ async def slow_reader() -> int:
 
 def test_who_has_no_time_to_read_does_not_blame_the_other() -> None:
     assert run(slow_reader()) == 0
+
+
+# --- over others, in virtual time
+
+
+async def three(network: MemoryNetwork) -> tuple[Host, Host, Host]:
+    """A and C seek B; A and C have no link to each other."""
+    middle = await host_of(network, hello(B), limits=SILENT)
+    first = await host_of(network, hello(A), seeds=(middle.address,), limits=SILENT)
+    last = await host_of(network, hello(C), seeds=(middle.address,), limits=SILENT)
+    return first, middle, last
+
+
+LADEN = Activation(
+    SessionId("s"), TARGET, A, 0, (1,), 1, None, True, (Tensor("x", "uint8", (4,), memoryview(b"4321")),)
+)
+
+
+async def passed_on() -> None:
+    network = MemoryNetwork(random.Random(1))
+    first, middle, last = await three(network)
+    async with Living(first.links, middle.links, last.links):
+        await next_of(first.events, LinkUp)
+        await next_of(last.events, LinkUp)
+        await first.box.tell(Send(C, message(1)))
+        assert await next_of(first.events, Undelivered) == Undelivered(C)
+        await first.box.tell(Routes(((C, B),)))
+        for told in (message(2), LADEN):
+            await first.box.tell(Send(C, told))
+            got = await next_of(last.inbound, Envelope)
+            assert (got.sender, got.message) == (hello(A), told)
+        assert len(middle.inbound) == 0
+        # What may still be under way must not come behind what goes the new way.
+        await first.box.tell(Reach((last.address,), C))
+        assert await next_of(first.events, Undelivered) == Undelivered(C)
+        assert (await next_of(first.events, LinkUp)).hello == hello(C)
+        await first.box.tell(Send(C, message(3)))
+        assert (await next_of(last.inbound, Envelope)).message == message(3)
+
+
+def test_what_is_for_a_peer_without_a_link_goes_over_another() -> None:
+    run(passed_on())
+
+
+async def lost_on_its_way() -> None:
+    network = MemoryNetwork(random.Random(1))
+    first, middle, last = await three(network)
+    async with Living(first.links, middle.links):
+        await next_of(first.events, LinkUp)
+        await first.box.tell(Routes(((C, B),)))
+        await first.box.tell(Send(C, message(1)))
+        assert await next_of(first.events, Undelivered) == Undelivered(C)
+        assert len(last.inbound) == 0
+
+
+def test_who_cannot_pass_it_on_says_so() -> None:
+    run(lost_on_its_way())

@@ -41,7 +41,7 @@ async def test_a_second_question_may_be_asked_on_the_same_connection(peer: Watch
     reader, writer = await asyncio.open_connection(host, int(port))
     for _ in range(2):
         writer.write(HEALTH)
-        assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 200 OK")
+        assert (await reader.readuntil(b"}}")).startswith(b"HTTP/1.1 200 OK")
     writer.close()
     await writer.wait_closed()
 

@@ -4,6 +4,7 @@ from .footprint import Footprint
 from .plan import PLANNER_VERSION, Plan
 from .record import PeerRecord
 from .ring import PeerId, Stage
+from .routes import cut_ways
 from .view import View
 
 
@@ -65,26 +66,21 @@ def _why_not(record: PeerRecord, stage: Stage, plan: Plan, footprint: Footprint 
 def _broken_hop(plan: Plan, view: View) -> str:
     """Which hop of the ring, the one back to the head included, is possible over no other peers either."""
     peers = plan.ring.peers
-    for one, other in zip(peers, (*peers[1:], peers[0]), strict=True):
-        if _is_down(view, one, other) and other not in _reached(view, one):
+    cut = cut_ways(view.present[peer] for peer in peers)
+    broken = [hop for hop in zip(peers, (*peers[1:], peers[0]), strict=True) if hop in cut]
+    for one, other in broken:
+        if other not in _reached(view, one):
             return f"there is no way between {view.name_of(one)} and {view.name_of(other)}"
     return ""
 
 
-def _is_down(view: View, one: PeerId, other: PeerId) -> bool:
-    """Whether either of two peers tells that it has no link to the other."""
-    ends = ((one, other), (other, one))
-    return any(
-        link.peer == peer and not link.is_up for owner, peer in ends for link in view.present[owner].links
-    )
-
-
 def _reached(view: View, start: PeerId) -> set[PeerId]:
     """Whom a peer reaches over links, of others as well: what has no link of its own is passed on."""
+    cut = cut_ways(view.present.values())
     reached, edge = {start}, [start]
     while edge:
         here = edge.pop()
-        further = [peer for peer in view.present if peer not in reached and not _is_down(view, here, peer)]
+        further = [peer for peer in view.present if peer not in reached and (here, peer) not in cut]
         reached.update(further)
         edge += further
     return reached

@@ -59,19 +59,29 @@ class Installed:
 
     def room(self, all_installed: Iterable["Installed"], memory_bytes: int) -> int:
         """Tokens of KV cache that fit beside all weights, and beside what other plans' sessions take."""
-        taken_bytes = self.shard.weight_bytes
-        for other in all_installed:
-            if other is not self:
-                taken_bytes += other.shard.weight_bytes - self.common_bytes(other) + other.used_bytes
-        free_bytes = max(0, memory_bytes - taken_bytes)
+        free_bytes = max(0, memory_bytes - taken_bytes(all_installed) + self.used_bytes)
         return free_bytes // self.token_bytes if self.token_bytes else 1 << 40
 
-    def common_bytes(self, other: "Installed") -> int:
+    def _common_bytes(self, other: "Installed") -> int:
         """Weights that both hold, and that lie in memory once."""
         if other.card.fingerprint != self.card.fingerprint:
             return 0
         apart_bytes = stage_bytes(self.card, self.stage) + stage_bytes(self.card, other.stage)
         return apart_bytes - stage_bytes(self.card, self.stage, other.stage)
+
+
+def taken_bytes(installed: Iterable[Installed]) -> int:
+    """What weights and sessions of some plans take together."""
+    everything = list(installed)
+    shared_bytes = sum(
+        one._common_bytes(other) for i, one in enumerate(everything) for other in everything[:i]
+    )
+    return sum(held.shard.weight_bytes + held.used_bytes for held in everything) - shared_bytes
+
+
+def count_sessions(installed: Iterable[Installed]) -> int:
+    """How many sessions run under some plans."""
+    return sum(len(held.sessions) for held in installed)
 
 
 def stage_bytes(card: ModelCard, *stages: Stage) -> int:

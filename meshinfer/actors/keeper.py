@@ -9,6 +9,7 @@ the first missing layer, and end where the last one is. Then the session goes on
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 
 from meshinfer.config import RequestLimits
@@ -31,7 +32,7 @@ from meshinfer.topology.ring import PeerId
 from meshinfer.topology.target import Target
 
 from .attic import Attic
-from .installed import Installed, OpenSession
+from .installed import Installed, OpenSession, count_sessions, taken_bytes
 from .post import Post
 from .work import StageWork
 
@@ -60,7 +61,7 @@ class Keeper:
     @property
     def work(self) -> StageWork:
         """How much there is here now."""
-        sessions = sum(len(held.sessions) for held in self._installed.values())
+        sessions = count_sessions(self._installed.values())
         return StageWork(sessions, len(self._attic), self._attic.size_bytes)
 
     # --- keeping
@@ -80,7 +81,7 @@ class Keeper:
 
     def make_room(self, coming_bytes: int) -> None:
         """See that what is kept fits beside weights and sessions; `coming_bytes`: of other weights."""
-        free_bytes = self._memory_bytes - coming_bytes - _taken_bytes(self._installed.values())
+        free_bytes = self._memory_bytes - coming_bytes - taken_bytes(self._installed.values())
         most_bytes = min(free_bytes, self._limits.keep_bytes)
         handed_bytes = sum(held.shard.handed_on_bytes for held in self._installed.values())
         self._drop(self._attic.shrink(max(0, most_bytes - handed_bytes)))
@@ -114,7 +115,7 @@ class Keeper:
             mine = Holding(
                 self._me, layers.start, layers.stop, kept.length, kept.is_trimmable, kept.handed_on
             )
-            recall = Recall(recall.session, recall.target, recall.origin, (*recall.holdings, mine))
+            recall = replace(recall, holdings=(*recall.holdings, mine))
         following = held.plan.ring.after(self._me)
         if following is not None:
             await self._post.send(following.peer, recall)
@@ -186,18 +187,7 @@ class Keeper:
         if known is None:
             return
         if frame.until_layer > stage.end_layer and following is not None:
-            onward = Activation(
-                frame.session,
-                frame.target,
-                frame.origin,
-                frame.position,
-                frame.tokens,
-                stage.end_layer,
-                None,
-                is_sampled=False,
-                tensors=tensors,
-                until_layer=frame.until_layer,
-            )
+            onward = replace(frame, first_layer=stage.end_layer, tensors=tensors)
             await self._post.send(following.peer, onward)
         elif frame.position + len(frame.tokens) == known.rebuilt_tokens:
             rebuilt = Rebuilt(frame.session, frame.target)
@@ -210,20 +200,8 @@ class Keeper:
         text = f"{self._post.own.name}: {reason}"
         logger.info("session %s begins anew: %s", session, text)
         failed = Failed(session, held.target, self._me, text, is_retryable=True, is_kept_useless=True)
-        await self._post.send(origin, failed)
-        head = held.plan.ring.head.peer
-        if head != origin:
-            await self._post.send(head, failed)
+        await self._post.send_each((origin, held.plan.ring.head.peer), failed)
 
 
 def _within(fill: Fill, layers: range) -> range:
     return range(max(fill.first_layer, layers.start), min(fill.end_layer, layers.stop))
-
-
-def _taken_bytes(installed: Iterable[Installed]) -> int:
-    """What weights and sessions of all plans take."""
-    everything = list(installed)
-    shared_bytes = sum(
-        one.common_bytes(other) for i, one in enumerate(everything) for other in everything[:i]
-    )
-    return sum(held.shard.weight_bytes + held.used_bytes for held in everything) - shared_bytes

@@ -1,6 +1,6 @@
 """Hands messages to whoever they are for: this peer's own actors by mailbox, other peers by link."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from meshinfer import wire
@@ -33,6 +33,11 @@ class Post:
             await self.deliver(Envelope(self.own, message))
         else:
             await self._links.tell(Send(peer, message))
+
+    async def send_each(self, peers: Iterable[PeerId], message: wire.Message) -> None:
+        """Get a message to each of some peers, once where one is named twice."""
+        for peer in dict.fromkeys(peers):
+            await self.send(peer, message)
 
     async def deliver(self, envelope: Envelope) -> None:
         """Hand a message that came in to the actors that it is for."""

@@ -32,7 +32,7 @@ from meshinfer.topology.ring import Stage as RingStage
 from meshinfer.topology.target import Target
 
 from .actor import Actor, Mailbox, Tells
-from .installed import Installed, OpenSession, stage_bytes
+from .installed import Installed, OpenSession, count_sessions, stage_bytes
 from .keeper import Keeper
 from .mail import (
     Began,
@@ -409,7 +409,7 @@ class Stage(Actor[StageMessage]):
         self._keeper.make_room(coming_bytes)
 
     def _check_place(self) -> None:
-        open_sessions = sum(len(each.sessions) for each in self._installed.values())
+        open_sessions = count_sessions(self._installed.values())
         if open_sessions >= self._max_sessions:
             raise StageFailed(f"{open_sessions} sessions are open already")
 
@@ -465,10 +465,8 @@ class Stage(Actor[StageMessage]):
             await self._post.send(following.peer, release)
 
     async def _tell_both(self, message: Failed | WrongEpoch, origin: PeerId, held: Installed | None) -> None:
-        await self._post.send(origin, message)
         head = held.plan.ring.head.peer if held else origin
-        if head != origin:
-            await self._post.send(head, message)
+        await self._post.send_each((origin, head), message)
 
 
 def _finish(opening: Opening, token: int, position: int) -> Finish | None:

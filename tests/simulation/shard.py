@@ -51,7 +51,6 @@ class FakeKept:
     states: list[bytes]
     token_bytes: int
     is_trimmable: bool = True
-    is_dropped: bool = False
 
     @property
     def handed_on(self) -> int:
@@ -65,7 +64,6 @@ class FakeKept:
 
     def drop(self) -> None:
         """Give the memory back."""
-        self.is_dropped = True
         self.caches.clear()
         self.states = []
 

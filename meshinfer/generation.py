@@ -18,8 +18,9 @@ Prompt = str | Sequence[int] | Sequence[Mapping[str, object]]
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of an answer. finish: set on the last piece, whose text may be empty.
+    """A part of an answer. finish: set on the last piece.
 
+    text: may be empty on the first piece and on the last.
     prompt_tokens, answer_tokens: how many went in, and came out so far.
     """
 
@@ -100,8 +101,12 @@ def opening_for(
     sampling: Sampling,
     max_tokens: int | None,
     default_tokens: int,
+    *,
+    ignores_stops: bool = False,
 ) -> Opening:
     """What the ring must know of a session; the answer is cut to the model's context.
+
+    ignores_stops: the model's own stop tokens end nothing; the answer is as long as it may be.
 
     Raises:
         RequestError: max_tokens is below 1. PromptTooLong: no token of context is left for an answer.
@@ -117,7 +122,7 @@ def opening_for(
             "messages",
         )
     wanted = max_tokens if max_tokens is not None else default_tokens
-    return Opening(sampling, len(prompt), min(wanted, room), card.stop_tokens)
+    return Opening(sampling, len(prompt), min(wanted, room), () if ignores_stops else card.stop_tokens)
 
 
 async def pieces(
@@ -147,7 +152,8 @@ async def pieces(
             text += last + ("" if is_stopped else stops.flush())
         if is_stopped:
             finish = Finish.STOP
-        if text or finish is not None:
+        # The first token ends the wait for the prompt, even where it is half a character.
+        if text or finish is not None or answer_tokens == 1:
             yield Piece(text, finish, prompt_tokens, answer_tokens)
         if finish is not None:
             return

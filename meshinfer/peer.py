@@ -175,6 +175,7 @@ class Peer:
         stop: tuple[str, ...] = (),
         model: str | None = None,
         deadline_s: float | None = None,
+        ignores_stops: bool = False,
     ) -> AsyncGenerator[Piece, None]:
         """Answer a prompt on whichever peers hold the model, piece by piece. Closing it cancels the answer.
 
@@ -182,6 +183,7 @@ class Peer:
         sampling: greedy by default. stop: the answer ends before the first of these texts.
         model: must be what the mesh runs, if given. deadline_s: within which the answer must be whole,
         counted from its first `anext`; None, and more than is configured, take what is configured.
+        ignores_stops: the answer goes on behind the model's own stop tokens, up to max_tokens.
 
         Raises:
             RequestError: the prompt or a parameter cannot be used. NoRing: no ring serves a model now.
@@ -192,7 +194,14 @@ class Peer:
         local, began_s = self.served_model(model), loop.time()
         deadline = Deadline.within(deadline_s, limits.deadline_s)
         tokens = await deadline.bound(lambda: loop.run_in_executor(self._texts, encode, local, prompt))
-        opening = opening_for(local, tokens, sampling or Sampling(), max_tokens, limits.default_max_tokens)
+        opening = opening_for(
+            local,
+            tokens,
+            sampling or Sampling(),
+            max_tokens,
+            limits.default_max_tokens,
+            ignores_stops=ignores_stops,
+        )
         self._places.take()
         session = SessionId(f"{self._identity.peer}-{self._identity.run}-{next(self._counter)}")
         sink = sink_for(opening.max_tokens)

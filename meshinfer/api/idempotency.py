@@ -61,6 +61,8 @@ def claim(key: str, question: Question) -> Claim:
         asdict(question.sampling),
         question.is_seeded,
         question.stop,
+        # Named only where it is set: all other answers stay what they were before there was a choice.
+        *(["ignore_eos"] if question.ignores_stops else []),
     ]
     canonical = json.dumps(deciding, sort_keys=True, separators=(",", ":")).encode("ascii")
     return Claim(key, blake2b(canonical, digest_size=32, person=b"meshinfer-answer").digest())

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from meshinfer.errors import NoRing
+from meshinfer.machine.memory import resident_bytes
 from meshinfer.snapshot import mesh_json
 
 from .closing import Closing
@@ -89,4 +90,4 @@ def _health_json(peer: "Peer", status: str, reason: str) -> dict[str, Any]:
     shown = peer.snapshot()
     state = {"status": status, **({"reason": reason} if reason else {})}
     who = {"peer": shown.peer, "name": shown.name, "model": shown.mesh.model or None}
-    return {**state, **who, "work": asdict(peer.work)}
+    return {**state, **who, "resident_bytes": resident_bytes(), "work": asdict(peer.work)}

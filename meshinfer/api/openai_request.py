@@ -39,7 +39,10 @@ class StreamOptions(_Body):
 
 
 class QuestionBody(_Body):
-    """What both endpoints take. null stands for the default everywhere."""
+    """What both endpoints take. null stands for the default everywhere.
+
+    ignore_eos: not OpenAI's, but what other servers call it: the model's stop tokens end nothing.
+    """
 
     model: str | None = None
     max_tokens: AnswerLength | None = None
@@ -53,6 +56,7 @@ class QuestionBody(_Body):
     logit_bias: Biases = ()
     seed: Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)] | None = None
     stop: Stops = ()
+    ignore_eos: bool | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
 

@@ -1,6 +1,6 @@
 """The JSON that clients of OpenAI's API get: answers, their chunks, and models."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from meshinfer.generation import Piece
@@ -21,6 +21,14 @@ class AnswerHead:
     created: int
     model: str
     fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSize:
+    """Token ids are below vocab_size; prompt and answer together take at most context_tokens."""
+
+    vocab_size: int
+    context_tokens: int
 
 
 class Wording(Protocol):
@@ -120,11 +128,7 @@ def _usage(last: Piece) -> Json:
     }
 
 
-def model_json(name: str, created: int) -> Json:
-    """One entry of the models."""
-    return {"id": name, "object": "model", "created": created, "owned_by": "meshinfer"}
-
-
-def models_json(names: list[str], created: int) -> Json:
-    """The list of models."""
-    return {"object": "list", "data": [model_json(name, created) for name in names]}
+def model_json(name: str, created: int, size: ModelSize | None) -> Json:
+    """One entry of the models; its size, beyond what OpenAI tells, where it is known."""
+    entry = {"id": name, "object": "model", "created": created, "owned_by": "meshinfer"}
+    return entry | (asdict(size) if size else {})

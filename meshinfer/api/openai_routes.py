@@ -11,6 +11,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from meshinfer.errors import NoRing
 from meshinfer.generation import Deadline, Piece
 
 from .answer import AnswerResponse, StreamTiming
@@ -20,7 +21,7 @@ from .errors import ApiError, invalid
 from .headers import read_timeout
 from .idempotency import Claim, claim, read_key
 from .kept_answers import KeptAnswers
-from .openai_response import AnswerHead, model_json, models_json, wording
+from .openai_response import AnswerHead, ModelSize, model_json, wording
 from .question import Question
 from .translate import chat_question, completion_question
 from .waiting import why_waiting
@@ -76,7 +77,8 @@ def openai_routes(peer: "Peer", timing: StreamTiming, closing: Closing, kept: Ke
     @router.get("/models")
     async def models() -> Response:
         name = peer.snapshot().mesh.model
-        return JSONResponse(models_json([name] if name else [], started))
+        served = [model_json(name, started, _size(peer))] if name else []
+        return JSONResponse({"object": "list", "data": served})
 
     # A model's name may hold slashes.
     @router.get("/models/{name:path}")
@@ -85,7 +87,7 @@ def openai_routes(peer: "Peer", timing: StreamTiming, closing: Closing, kept: Ke
         if name != served:
             text = f"the mesh runs {served or 'no model'}, not {name}"
             raise ApiError(404, text, param="model", code="model_not_found")
-        return JSONResponse(model_json(name, started))
+        return JSONResponse(model_json(name, started, _size(peer)))
 
     return router
 
@@ -109,6 +111,7 @@ def _pieces(peer: "Peer", question: Question, deadline_s: float | None) -> Async
         stop=question.stop,
         model=question.model,
         deadline_s=deadline_s,
+        ignores_stops=question.ignores_stops,
     )
 
 
@@ -116,6 +119,15 @@ def _head(peer: "Peer", token: str) -> AnswerHead:
     mesh = peer.snapshot().mesh
     fingerprint = f"fp_{mesh.plan.digest[:12]}" if mesh.plan else ""
     return AnswerHead(token, int(time.time()), mesh.model, fingerprint)
+
+
+def _size(peer: "Peer") -> ModelSize | None:
+    """How large the served model's vocabulary and context are; None until this peer has its files."""
+    try:
+        card = peer.served_model().card
+    except NoRing:
+        return None
+    return ModelSize(card.vocab_size, card.context_tokens)
 
 
 def _check_biases(peer: "Peer", question: Question) -> None:

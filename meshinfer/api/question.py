@@ -20,6 +20,7 @@ class Question:
 
     model: None takes what the mesh runs. max_tokens: None takes the peer's default.
     is_seeded: whether the client gave the seed in `sampling`, or one must be drawn.
+    ignores_stops: whether the model's own stop tokens end nothing.
     is_streamed: whether pieces are sent as they come. has_usage: whether a stream ends with token counts.
     """
 
@@ -30,6 +31,7 @@ class Question:
     sampling: Sampling = field(default_factory=Sampling)
     stop: tuple[str, ...] = ()
     is_seeded: bool = False
+    ignores_stops: bool = False
     is_streamed: bool = False
     has_usage: bool = False
 

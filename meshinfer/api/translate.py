@@ -128,6 +128,7 @@ def _question(endpoint: Endpoint, body: QuestionBody, prompt: Any, max_tokens: i
         sampling=_sampling(body),
         stop=body.stop,
         is_seeded=body.seed is not None,
+        ignores_stops=bool(body.ignore_eos),
         is_streamed=bool(body.stream),
         has_usage=options is not None and bool(options.include_usage),
     )

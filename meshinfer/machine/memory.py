@@ -1,4 +1,4 @@
-"""How much memory a peer may use for weights and KV cache, where the user does not say."""
+"""How much memory a peer may use where the user does not say, and how much it does use."""
 
 import psutil
 
@@ -19,3 +19,8 @@ def memory_budget_bytes() -> int:
     # A small machine keeps half of what is free instead of the whole reserve.
     usable_bytes = max(free_bytes, memory.available // 2)
     return max(STEP_BYTES, usable_bytes // STEP_BYTES * STEP_BYTES)
+
+
+def resident_bytes() -> int:
+    """What this process has in memory now: weights, caches, Python and all."""
+    return int(psutil.Process().memory_info().rss)

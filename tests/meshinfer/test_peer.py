@@ -157,6 +157,17 @@ async def test_a_stop_string_ends_the_answer_and_is_not_shown(config: PeerConfig
     assert pieces[-1].finish is Finish.STOP
 
 
+async def test_an_answer_goes_on_behind_stop_tokens_where_they_are_ignored(
+    config: PeerConfig, tmp_path: Path
+) -> None:
+    ending = replace(config, model=str(make_tiny_model(tmp_path / "ending", ends=True)))
+    async with mesh(ending, 2) as (peer, _), asyncio.timeout(30):
+        stopped = [piece async for piece in peer.generate(PROMPTS[0], max_tokens=32)][-1]
+        ignored = [piece async for piece in peer.generate(PROMPTS[0], max_tokens=32, ignores_stops=True)][-1]
+    assert stopped.finish is Finish.STOP
+    assert (ignored.finish, ignored.answer_tokens) == (Finish.LENGTH, 32)
+
+
 async def test_a_reader_that_leaves_frees_its_place_on_every_peer(config: PeerConfig) -> None:
     only_one = replace(config, requests=RequestLimits(max_running=1))
     async with mesh(only_one, 2) as peers:

@@ -44,12 +44,19 @@ class WatchedPeer(Peer):
         stop: tuple[str, ...] = (),
         model: str | None = None,
         deadline_s: float | None = None,
+        ignores_stops: bool = False,
     ) -> AsyncGenerator[Piece]:
         if self._began is not None and not self._began.done():
             self._began.set_result(None)
         is_whole = False
         pieces = super().generate(
-            prompt, max_tokens=max_tokens, sampling=sampling, stop=stop, model=model, deadline_s=deadline_s
+            prompt,
+            max_tokens=max_tokens,
+            sampling=sampling,
+            stop=stop,
+            model=model,
+            deadline_s=deadline_s,
+            ignores_stops=ignores_stops,
         )
         try:
             async with aclosing(pieces):

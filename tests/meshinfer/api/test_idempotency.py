@@ -49,6 +49,7 @@ def test_every_peer_draws_the_same_seed() -> None:
         replace(CHAT, sampling=replace(CHAT.sampling, temperature=0.8)),
         replace(CHAT, sampling=replace(CHAT.sampling, seed=1), is_seeded=True),
         replace(CHAT, is_seeded=True),
+        replace(CHAT, ignores_stops=True),
     ],
 )
 def test_another_question_is_another_claim(other: Question) -> None:

@@ -2,6 +2,7 @@ import asyncio
 from pathlib import Path
 
 import httpx2
+import psutil
 import pytest
 
 from meshinfer import Peer, PeerConfig
@@ -18,6 +19,8 @@ async def test_a_peer_of_a_live_ring_is_healthy(peer: WatchedPeer, client: httpx
     assert health.status_code == 200
     told = health.json()
     work = told.pop("work")
+    # This very process: between the interpreter alone, and all that there is.
+    assert 10_000_000 < told.pop("resident_bytes") < psutil.virtual_memory().total
     assert told == {"status": "ok", "peer": peer.snapshot().peer, "name": "p0", "model": "tiny"}
     assert set(work) == {"answers", "running", "waiting", "sessions", "kept", "kept_bytes"}
     assert work["answers"] == 0

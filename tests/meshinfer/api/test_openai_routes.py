@@ -141,6 +141,17 @@ async def test_the_served_model_is_listed(ai: openai.AsyncOpenAI) -> None:
     assert (await ai.models.retrieve("tiny")).id == "tiny"
 
 
+async def test_a_model_is_told_with_its_vocabulary_and_context(
+    peer: WatchedPeer, client: httpx2.AsyncClient
+) -> None:
+    card = peer.served_model().card
+    for told in (
+        (await client.get("/v1/models")).json()["data"][0],
+        (await client.get("/v1/models/tiny")).json(),
+    ):
+        assert (told["vocab_size"], told["context_tokens"]) == (card.vocab_size, card.context_tokens)
+
+
 async def test_without_a_model_the_list_is_empty(idle_peer: Peer) -> None:
     async with httpx2.AsyncClient(base_url=idle_peer.api_url) as client:
         assert (await client.get("/v1/models")).json() == {"object": "list", "data": []}

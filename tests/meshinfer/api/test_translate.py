@@ -46,6 +46,7 @@ def test_every_honoured_field_is_found_in_the_question(ask: Any) -> None:
         logit_bias={"7": -100},
         seed=-1,
         stop="x",
+        ignore_eos=True,
         stream=True,
         stream_options={"include_usage": True},
     )
@@ -53,6 +54,7 @@ def test_every_honoured_field_is_found_in_the_question(ask: Any) -> None:
     assert (question.model, question.max_tokens, question.stop) == ("m", 5, ("x",))
     assert question.sampling == sampling
     assert question.is_seeded
+    assert question.ignores_stops
     assert question.is_streamed
     assert question.has_usage
 

@@ -1,27 +1,22 @@
 """`meshinfer demo`: a real model, computed by several peers of this machine."""
 
-import secrets
-import signal
-import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meshinfer.config import RequestLimits, default_cache_dir
+from meshinfer.config import default_cache_dir
 from meshinfer.errors import MeshError
 
-from .leaving import INTERRUPTED, ending_signals
+from .leaving import INTERRUPTED
+from .local_ring import MOST_PEERS, WantedModel, ended_by_signals, form, own_names, tell_news
 from .terminal import Terminal, Tone
 
 if TYPE_CHECKING:
     from .children import ChildPeers
     from .client import PeerClient
-    from .forming import Forming
     from .talk import TalkSettings
 
 EXAMPLES = """\b
@@ -31,24 +26,19 @@ Examples:
   meshinfer demo --peers 4 --prompt "Count to ten." --max-tokens 40
 """
 
-_MOST_PEERS = 16
-_SILENCE_S = RequestLimits().load_timeout_s
-
 
 @dataclass(frozen=True, slots=True)
 class _Show:
     """What the demo is to show. prompt: None opens a chat."""
 
-    model: str
+    wanted: WantedModel
     peers: int
     prompt: str | None
-    cache_dir: Path
-    is_download_allowed: bool
 
 
 def demo(
     peers: Annotated[
-        int, typer.Option(min=1, max=_MOST_PEERS, metavar="N", help="How many peers share the model.")
+        int, typer.Option(min=1, max=MOST_PEERS, metavar="N", help="How many peers share the model.")
     ] = 2,
     prompt: Annotated[
         str | None,
@@ -89,26 +79,11 @@ def demo(
     settings = TalkSettings(system, warmth, max_tokens, seed)
     folder = cache_dir.expanduser() if cache_dir else default_cache_dir()
     try:
-        with _ended_by_signals():
-            _run(_Show(model, peers, prompt, folder, not offline), settings, terminal)
+        with ended_by_signals():
+            _run(_Show(WantedModel(model, folder, not offline), peers, prompt), settings, terminal)
     except KeyboardInterrupt as interrupt:
         terminal.say("stopped", Tone.DIM)
         raise typer.Exit(INTERRUPTED) from interrupt
-
-
-@contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP unwind the stack, so that the children are ended."""
-
-    def end(number: int, frame: object) -> None:
-        raise SystemExit(128 + number)
-
-    before = {number: signal.signal(number, end) for number in ending_signals() if number != signal.SIGINT}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _run(show: _Show, settings: "TalkSettings", terminal: Terminal) -> None:
@@ -117,9 +92,9 @@ def _run(show: _Show, settings: "TalkSettings", terminal: Terminal) -> None:
     from .forming import FormingFailed
 
     try:
-        _fetch(show, terminal)
-        with ChildPeers() as children, _names(show) as names:
-            forming = _form(show, names, children, terminal)
+        show.wanted.fetch(terminal)
+        with ChildPeers() as children, own_names("demo", show.peers, show.wanted.cache_dir) as names:
+            forming = form(show.wanted, names, children, terminal)
             # The second one: whoever is asked answers, not only the head.
             asked = names[1 % len(names)]
             with PeerClient(forming.api_urls[asked]) as client:
@@ -128,97 +103,6 @@ def _run(show: _Show, settings: "TalkSettings", terminal: Terminal) -> None:
     except (MeshError, ClientError, FormingFailed) as error:
         terminal.say(str(error), Tone.ERROR)
         raise typer.Exit(1) from error
-
-
-def _fetch(show: _Show, terminal: Terminal) -> None:
-    """Get the model before there are peers, once and with one bar; then say in which form it runs."""
-    from meshinfer.model.source import resolve
-    from meshinfer.snapshot import Activity
-
-    from .progress import ProgressDisplay
-
-    with ProgressDisplay(terminal) as display:
-        files = resolve(
-            show.model,
-            show.cache_dir,
-            is_download_allowed=show.is_download_allowed,
-            progress=lambda what, done_bytes, total_bytes: display.show(
-                Activity(what, done_bytes, total_bytes) if done_bytes < total_bytes else None
-            ),
-        )
-    terminal.say(_form_text(show.model, files.name))
-
-
-def _form_text(model: str, name: str) -> str:
-    """In which form the model runs on this machine, and why; or what would make it faster."""
-    from meshinfer.model.blas import preload_openblas
-    from meshinfer.model.builtin import BUILTINS
-
-    blas = preload_openblas()
-    builtin = BUILTINS.get(model)
-    if builtin is None or builtin.precision is not None:
-        return f"{name} as it is" + (f"; {blas.advice}" if blas.advice else "")
-    if builtin.fixed_precision == "float32":
-        return f"{name} in float32: OpenBLAS is installed, so that is fastest on this CPU"
-    if sys.platform == "darwin":
-        return f"{name} in 4 bits: fastest with Metal"
-    return f"{name} in 4 bits, which is slow on this CPU: {blas.advice}"
-
-
-@contextmanager
-def _names(show: _Show) -> Iterator[list[str]]:
-    """Names for the peers that no other demo on this machine uses meanwhile."""
-    from filelock import FileLock, Timeout
-
-    folder = show.cache_dir / "peers"
-    folder.mkdir(parents=True, exist_ok=True)
-    for number in range(1, 100):
-        prefix = "demo" if number == 1 else f"demo{number}"
-        try:
-            with FileLock(folder / f".{prefix}.lock", blocking=False):
-                yield [f"{prefix}-{place}" for place in range(1, show.peers + 1)]
-                return
-        except Timeout:
-            continue
-    raise MeshError(f"99 demos run on this machine already, says {folder}")
-
-
-def _form(show: _Show, names: list[str], children: "ChildPeers", terminal: Terminal) -> "Forming":
-    """Start the peers and tell what they say until all of them see a live ring."""
-    from .forming import Forming, FormingFailed
-
-    started_s = time.monotonic()
-    forming = Forming(len(names))
-    options = _join_options(show)
-    children.start(names[0], options)
-    while not forming.is_complete:
-        line = children.next_line(_SILENCE_S)
-        if line is None:
-            raise FormingFailed(f"no peer has said anything for {_SILENCE_S:.0f} s")
-        is_first_heard = not forming.addresses
-        forming.heard(line)
-        if told := forming.told(line, teller=names[0]):
-            terminal.say(told, Tone.DIM)
-        if is_first_heard and forming.addresses:
-            seed = forming.addresses[names[0]]
-            for name in names[1:]:
-                children.start(name, [*options, "--peer", seed])
-    terminal.say(f"{forming.ring_line} (after {time.monotonic() - started_s:.1f} s)", Tone.GOOD)
-    return forming
-
-
-def _join_options(show: _Show) -> list[str]:
-    return [
-        *("--model", show.model),
-        *("--mesh", f"demo-{secrets.token_hex(4)}"),
-        *("--min-peers", str(show.peers)),
-        *("--stages", "all"),
-        *("--listen", "127.0.0.1:0"),
-        *("--api-port", "0"),
-        *("--cache-dir", str(show.cache_dir)),
-        "--no-mdns",
-        "--offline",
-    ]
 
 
 def _show_ring(client: "PeerClient", children: "ChildPeers", terminal: Terminal) -> None:
@@ -278,6 +162,4 @@ def _typed_between_news(children: "ChildPeers", terminal: Terminal) -> Iterator[
 
     for typed in typed_lines(terminal):
         yield typed
-        for line in children.pending_lines():
-            text = line.text if line.text is not None else f"ended with status {line.status}"
-            terminal.say(f"{line.name} │ {text}", Tone.DIM)
+        tell_news(children, terminal)

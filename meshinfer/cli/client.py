@@ -9,9 +9,9 @@ from typing import Any, Self
 
 import httpx2
 
-_CONNECT_TIMEOUT_S = 5.0
+CONNECT_TIMEOUT_S = 5.0
 # A peer gives up an answer without progress after 120 s and says so: it must be heard.
-_READ_TIMEOUT_S = 180.0
+READ_TIMEOUT_S = 180.0
 # All else a peer answers at once, if it lives.
 _LOOK_TIMEOUT_S = 10.0
 
@@ -35,13 +35,26 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Whether a peer can answer, and why not. model: what its mesh runs, empty if nothing yet."""
+    """Whether a peer can answer, and why not. model: what its mesh runs, empty if nothing yet.
+
+    resident_bytes: memory that the peer's process takes, where it tells.
+    """
 
     is_ok: bool
     reason: str
     peer_name: str
     model: str
     is_leaving: bool = False
+    resident_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """What a mesh runs. context_tokens: the most that prompt and answer have together."""
+
+    name: str
+    vocab_size: int
+    context_tokens: int
 
 
 class PeerClient:
@@ -54,7 +67,7 @@ class PeerClient:
     def __init__(self, url: str, transport: httpx2.BaseTransport | None = None) -> None:
         """transport: how requests travel; None for the network."""
         self.url = url
-        timeout = httpx2.Timeout(_READ_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S)
+        timeout = httpx2.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
         # Peers are near: a proxy that leads to the world would not find them.
         self._http = httpx2.Client(base_url=url, timeout=timeout, trust_env=False, transport=transport)
 
@@ -82,7 +95,28 @@ class PeerClient:
             str(body.get("name") or ""),
             str(body.get("model") or ""),
             body.get("status") == "leaving",
+            body.get("resident_bytes"),
         )
+
+    def model(self) -> ServedModel:
+        """The model that this peer's mesh runs."""
+        match self._ask("GET", "/v1/models", ok=(200,)):
+            case {
+                "data": [
+                    {"id": str(name), "vocab_size": int(vocab_size), "context_tokens": int(context_tokens)},
+                    *_,
+                ]
+            }:
+                return ServedModel(name, vocab_size, context_tokens)
+            case {"data": []}:
+                raise ClientError(
+                    f"the mesh at {self.url} runs no model: give one to `meshinfer join --model`"
+                )
+            case _:
+                raise ClientError(
+                    f"the peer at {self.url} does not tell its model's vocabulary: it has no files of the "
+                    "model yet, or is of another release"
+                )
 
     def leave(self) -> str:
         """Ask this peer to leave its mesh; return its name. It is gone once nobody answers any more."""
@@ -95,12 +129,12 @@ class PeerClient:
         """Stream the answer to a chat; closing the generator cancels the answer on all peers."""
         body = {"messages": list(messages), "stream": True, "stream_options": {"include_usage": True}}
         with (
-            self._named_errors(_READ_TIMEOUT_S),
+            named_errors(self.url, READ_TIMEOUT_S),
             self._http.stream("POST", "/v1/chat/completions", json=body | dict(settings)) as response,
         ):
             if response.status_code != 200:
                 response.read()
-                raise ClientError(_error_text(response))
+                raise ClientError(error_text(response))
             for event in httpx2.EventSource(response):
                 if event.data == "[DONE]":
                     return
@@ -108,31 +142,37 @@ class PeerClient:
         raise ClientError("the answer broke off: the peer was stopped, or lost its ring")
 
     def _ask(self, method: str, path: str, ok: tuple[int, ...]) -> dict[str, Any]:
-        timeout = httpx2.Timeout(_LOOK_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S)
-        with self._named_errors(_LOOK_TIMEOUT_S):
+        timeout = httpx2.Timeout(_LOOK_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
+        with named_errors(self.url, _LOOK_TIMEOUT_S):
             response = self._http.request(method, path, timeout=timeout)
             if response.status_code not in ok:
-                raise ClientError(_error_text(response))
+                raise ClientError(error_text(response))
             body = response.json()
         if not isinstance(body, dict):
             raise ClientError(f"what answers at {self.url} is no meshinfer peer")
         return body
 
-    @contextmanager
-    def _named_errors(self, timeout_s: float) -> Iterator[None]:
-        try:
-            yield
-        except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
-            raise Unreachable(
-                f"no peer answers at {self.url}: start one with `meshinfer join --model smollm2`, "
-                "or name another with --url"
-            ) from error
-        except httpx2.TimeoutException as error:
-            raise ClientError(f"{self.url} has not answered for {timeout_s:.0f} s") from error
-        except httpx2.HTTPError as error:
-            raise ClientError(f"the connection to {self.url} broke: {error}") from error
-        except ValueError as error:
-            raise ClientError(f"what answers at {self.url} is no meshinfer peer: {error}") from error
+
+@contextmanager
+def named_errors(url: str, timeout_s: float) -> Iterator[None]:
+    """Say for a person what goes wrong while the peer at `url` is asked.
+
+    Raises:
+        Unreachable: nobody answers there. ClientError: all else.
+    """
+    try:
+        yield
+    except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+        raise Unreachable(
+            f"no peer answers at {url}: start one with `meshinfer join --model smollm2`, "
+            "or name another with --url"
+        ) from error
+    except httpx2.TimeoutException as error:
+        raise ClientError(f"{url} has not answered for {timeout_s:.0f} s") from error
+    except httpx2.HTTPError as error:
+        raise ClientError(f"the connection to {url} broke: {error}") from error
+    except ValueError as error:
+        raise ClientError(f"what answers at {url} is no meshinfer peer: {error}") from error
 
 
 def read_chunk(body: Any) -> Chunk:
@@ -152,7 +192,8 @@ def read_chunk(body: Any) -> Chunk:
             raise ValueError(f"an event that is no part of a chat: {str(body)[:80]}")
 
 
-def _error_text(response: httpx2.Response) -> str:
+def error_text(response: httpx2.Response) -> str:
+    """What a refusal says, for a person."""
     try:
         body = response.json()
     except ValueError:

@@ -32,9 +32,9 @@ def base_url(text: str) -> str:
     return parts.geturl()
 
 
-def _checked(text: str) -> str:
+def _checked(text: str | None) -> str | None:
     try:
-        return base_url(text)
+        return base_url(text) if text is not None else None
     except WrongUrl as error:
         raise typer.BadParameter(str(error)) from error
 

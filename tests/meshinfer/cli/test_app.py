@@ -16,6 +16,10 @@ OPTIONS = {
     "chat": ["--url", "--system", "--temperature", "--max-tokens", "--seed"],
     "topology": ["--url", "--json", "--watch"],
     "models": ["--url", "--cache-dir"],
+    "bench": [
+        "--peers", "--prompt", "--tokens", "--readers", "--rounds", "--url", "--model", "--cache-dir",
+        "--offline", "--json", "--svg",
+    ],
     "leave": ["--url", "--timeout"],
 }  # fmt: skip
 
@@ -98,6 +102,17 @@ def test_without_a_command_there_is_help() -> None:
         (["chat", "--max-tokens", "0"], "'--max-tokens'"),
         (["topology", "--url", "ftp://a"], "'--url'"),
         (["topology", "--json", "--watch"], "--watch"),
+        (["bench", "--url", "nowhere:0"], "'--url'"),
+        (["bench", "--peers", "0"], "--peers '0'"),
+        (["bench", "--peers", "1,17"], "--peers '1,17'"),
+        (["bench", "--prompt", "long"], "--prompt 'long'"),
+        (["bench", "--readers", "1,1"], "--readers '1,1'"),
+        (["bench", "--tokens", "1"], "'--tokens'"),
+        (["bench", "--rounds", "0"], "'--rounds'"),
+        (["bench", "--model", "smollm2"], "--peers"),
+        (["bench", "--peers", "1", "--url", "127.0.0.1:1"], "--url"),
+        (["bench", "--json", "/nowhere/out.json"], "/nowhere"),
+        (["bench", "--svg", "/"], "directory"),
         (["leave", "--url", "nowhere:0"], "'--url'"),
         (["leave", "--timeout", "-1"], "'--timeout'"),
     ],

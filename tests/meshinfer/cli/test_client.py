@@ -3,7 +3,7 @@ import json
 import httpx2
 import pytest
 
-from meshinfer.cli.client import Chunk, ClientError, Health, Unreachable, read_chunk
+from meshinfer.cli.client import Chunk, ClientError, Health, ServedModel, Unreachable, read_chunk
 
 from .peers import Handle, answer, client, delta, refused, streamed, usage
 
@@ -81,6 +81,11 @@ def test_what_goes_wrong_on_the_way_is_named(error: httpx2.HTTPError, text: str)
             {"status": "leaving", "reason": "it leaves", "name": "mac-1", "model": "smollm2"},
             Health(False, "it leaves", "mac-1", "smollm2", is_leaving=True),
         ),
+        (
+            200,
+            {"status": "ok", "name": "mac-1", "model": "smollm2", "resident_bytes": 5},
+            Health(True, "", "mac-1", "smollm2", resident_bytes=5),
+        ),
     ],
 )
 def test_health_is_read_whether_it_is_good_or_not(status: int, body: object, health: Health) -> None:
@@ -92,6 +97,23 @@ def test_health_is_read_whether_it_is_good_or_not(status: int, body: object, hea
 def test_something_else_on_that_port_is_no_peer(response: httpx2.Response) -> None:
     with client(lambda request: response) as peer, pytest.raises(ClientError, match="no meshinfer peer"):
         peer.mesh()
+
+
+def test_the_served_model_is_told_with_its_size() -> None:
+    sized = {"id": "tiny", "object": "model", "vocab_size": 300, "context_tokens": 2048}
+    with client(lambda request: httpx2.Response(200, json={"data": [sized]})) as peer:
+        assert peer.model() == ServedModel("tiny", 300, 2048)
+
+
+@pytest.mark.parametrize(
+    ("models", "text"), [([], "runs no model"), ([{"id": "tiny"}], "does not tell its model's vocabulary")]
+)
+def test_a_model_that_is_not_there_yet_is_told_so(models: list[object], text: str) -> None:
+    with (
+        client(lambda request: httpx2.Response(200, json={"data": models})) as peer,
+        pytest.raises(ClientError, match=text),
+    ):
+        peer.model()
 
 
 def test_the_last_event_may_hold_nothing_but_the_count() -> None:

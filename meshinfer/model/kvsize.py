@@ -43,11 +43,13 @@ def kv_bytes_per_token(
 
 def _cached_numbers(settings: Settings, layer: Mapping[str, StoredTensor]) -> int:
     """How many numbers of each token a layer keeps, over all its attention modules."""
-    modules: dict[str, dict[str, StoredTensor]] = {}
+    modules: dict[tuple[str, str], dict[str, StoredTensor]] = {}
     for name, tensor in layer.items():
-        module = name.partition(".")[0]
+        module, _, rest = name.partition(".")
+        # Some layers have a list of attentions.
+        number = rest.partition(".")[0]
         if not _FEED_FORWARD.fullmatch(module):
-            modules.setdefault(module, {})[name] = tensor
+            modules.setdefault((module, number if number.isdecimal() else ""), {})[name] = tensor
     return sum(_module_numbers(settings, module) for module in modules.values() if not _is_recurrent(module))
 
 

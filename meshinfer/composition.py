@@ -47,7 +47,7 @@ class Ground:
     hello: how this peer greets others; its run was persisted. begin_run: persists a run greater than the
     given one, and returns the greeting of the new life. addresses, find_addresses: where it can be reached,
     then and now. seeds: peers that it seeks for ever. fetch, load: get a model's files, and layers of them
-    into memory. think: runs the planner off the loop. now_s, step_clock_s (read on the compute thread),
+    into memory. think: runs the planner off the loop. now_s,
     pause, random, created_ms: time and chance; created_ms is this machine's clock at the start. stage_work,
     head_work: what they have to do, told about once a second.
     """
@@ -70,7 +70,6 @@ class Ground:
     board: Watch[Picture]
     think: Think
     now_s: Callable[[], float]
-    step_clock_s: Callable[[], float]
     pause: Callable[[float], Awaitable[None]]
     random: Random
     created_ms: int
@@ -195,7 +194,6 @@ def compose(ground: Ground, make_mailbox: MakeMailbox = Mailbox) -> Composition:
             limits=config.requests,
             progress=lambda what, done, total: ground.progress(f"loading {what}", done, total),
             work=ground.stage_work,
-            now_s=ground.step_clock_s,
         )
 
     def head() -> Head:

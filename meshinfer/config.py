@@ -53,10 +53,12 @@ class RequestLimits:
 
     max_open: answers that one peer writes for its own readers at once; past that they are refused.
     max_running: sessions that a head lets circulate. max_waiting: sessions queued behind them; past that
-    requests are refused. prefill_chunk_tokens: a prompt goes round in pieces of this many tokens.
-    prefill_window: pieces of one prompt in flight at once. default_max_tokens: length of an answer whose
-    request names none. kv_reserve_tokens: KV cache that a plan reserves beside the weights (no more than
-    the model's context). ring_wait_s: how long a request waits while the ring re-forms.
+    requests are refused. prefill_chunk_tokens: a prompt goes round in chunks of this many tokens at most,
+    and prefill_chunk_s: of so long on any stage; shorter ones where others would wait too long behind them.
+    max_prefixes: answers whose caches are kept, as memory allows, for requests that begin with the same
+    tokens; 0 keeps none. default_max_tokens: length of an answer whose request names none.
+    kv_reserve_tokens: KV cache that a plan reserves beside the weights (no more than the model's context).
+    ring_wait_s: how long a request waits while the ring re-forms.
     progress_timeout_s: an answer without any progress for this long fails. stall_least_s, stall_most_s: an
     answer is begun again, from what there is of it, where the ring says nothing of it for ten times as long
     as its longest pause of late, but not before, and not after, so long; and each further time after twice
@@ -73,7 +75,8 @@ class RequestLimits:
     max_running: int = 16
     max_waiting: int = 64
     prefill_chunk_tokens: int = 2048
-    prefill_window: int = 2
+    prefill_chunk_s: float = 0.25
+    max_prefixes: int = 32
     default_max_tokens: int = 512
     kv_reserve_tokens: int = 4096
     ring_wait_s: float = 20.0

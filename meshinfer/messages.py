@@ -89,12 +89,26 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class Prefix:
+    """Where a session's caches begin: with the first `length` tokens of a session that is over.
+
+    source: the session that was retained. is_taken: its caches are taken over; else they are copied, and
+    later sessions may begin with them as well.
+    """
+
+    source: SessionId
+    length: int
+    is_taken: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Opening:
     """What a stage must know when a session begins; rides in the session's first frame.
 
     prompt_tokens: length of what is prefilled; answered_tokens of them at its end are an answer
         begun in an earlier epoch. max_tokens: how many more the tail may sample.
     stop_tokens: ids that end the answer (they are not part of it).
+    prefix: what need not be prefilled: the session's first frame comes at position `prefix.length` then.
     """
 
     sampling: Sampling
@@ -102,6 +116,7 @@ class Opening:
     max_tokens: int
     stop_tokens: tuple[int, ...]
     answered_tokens: int = 0
+    prefix: Prefix | None = None
 
 
 MAX_HELLO_TEXT = 256
@@ -179,29 +194,63 @@ class Submit:
     is_resumed: bool = False
 
 
+MAX_ROWS = 4096
+"""Sessions in a lane."""
+
+
 @dataclass(frozen=True, slots=True)
-class Activation:
-    """Hidden states on their way from one stage to the next.
+class Row:
+    """One session's part of a step.
 
     position: index in the sequence of the first token; every KV cache must end there.
     tokens: the ids at position, position + 1, …: they travel along, some families need them.
-    first_layer: the next layer to compute; the receiver's range must begin there.
-    opening: set in a session's first frame only.
+    opening: set in a session's first step only.
     is_sampled: whether the tail samples after the last of `tokens` (false while a prompt goes on).
-    tensors: what crosses the cut; empty on the way into the head.
-    until_layer: above 0 it fills caches of a session that is rebuilt, of layers up to this one; see Rebuild.
+    is_marked: caches that cannot be cut keep a copy of what they are after this step, so that a later
+        session may begin with the tokens up to here (see Prefix).
     """
 
     session: SessionId
-    target: Target
     origin: PeerId
     position: int
     tokens: tuple[int, ...]
-    first_layer: int
     opening: Opening | None
     is_sampled: bool
+    is_marked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """Hidden states on their way from one stage to the next: those of one session, or of a lane.
+
+    rows: what is computed together, as one batch, in this order; with several, each has one token. Which
+        sessions a lane has is told by this alone, so all stages see them join and leave at the same step.
+    first_layer: the next layer to compute; the receiver's range must begin there.
+    tensors: what crosses the cut, a row of each for every one of `rows`; empty on the way into the head.
+    until_layer: above 0 it fills caches of a session that is rebuilt, of layers up to this one; see Rebuild.
+    spent_us, slowest_us: how long the stages so far computed, together and at most.
+
+    Raises:
+        ValueError: rows that cannot be computed together.
+    """
+
+    target: Target
+    rows: tuple[Row, ...]
+    first_layer: int
     tensors: tuple[Tensor, ...] = ()
     until_layer: int = 0
+    spent_us: int = 0
+    slowest_us: int = 0
+
+    def __post_init__(self) -> None:
+        rows = self.rows
+        if not 0 < len(rows) <= MAX_ROWS:
+            raise ValueError(f"a step has 1 to {MAX_ROWS} rows, not {len(rows)}")
+        if len(rows) > 1:
+            if self.until_layer or any(row.opening or len(row.tokens) != 1 for row in rows):
+                raise ValueError("a step of several sessions has one token of each, and opens or fills none")
+            if len({row.session for row in rows}) < len(rows):
+                raise ValueError("a step has a session twice")
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,17 +324,26 @@ class Rebuilt:
 
 
 @dataclass(frozen=True, slots=True)
-class StepDone:
-    """Tail to head: the frame at `position` went round; the next may come.
+class Stepped:
+    """One session's part of a StepDone. position: where its next token stands.
 
     token: what was sampled, None for a chunk of prompt. finish: set when the answer ends here.
     """
 
     session: SessionId
-    target: Target
     position: int
     token: int | None
     finish: Finish | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepDone:
+    """Tail to head: a frame went round; the next may come. spent_us, slowest_us: as in Activation."""
+
+    target: Target
+    steps: tuple[Stepped, ...]
+    spent_us: int
+    slowest_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,11 +406,16 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Along the ring, behind the session's last frame: drop its caches; unless it is over, they are kept."""
+    """Along the ring, behind the session's last frame: drop its caches; unless it is over, they are kept.
+
+    retained_tokens: above 0 it is over, and its caches, of so many tokens, wait for later sessions that
+    begin with the same ones, until they are taken over, or released once more.
+    """
 
     session: SessionId
     target: Target
     is_over: bool = True
+    retained_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

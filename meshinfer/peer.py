@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
+from dataclasses import asdict
 from random import Random
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -123,9 +124,9 @@ class Peer:
     @property
     def work(self) -> Work:
         """How much there is to do here; sessions of stage and head as they were within the last second."""
-        head, stage = self._head_work.value, self._stage_work.value
-        answers, kept = self._places.taken, (stage.kept, stage.kept_bytes)
-        return Work(answers, head.running, head.waiting, stage.sessions, *kept)
+        return Work(
+            answers=self._places.taken, **asdict(self._head_work.value), **asdict(self._stage_work.value)
+        )
 
     async def watch(self) -> AsyncGenerator[Snapshot, None]:
         """The present snapshot, and a new one whenever something changed; a slow reader skips some."""
@@ -280,7 +281,6 @@ class Peer:
             board=self._board,
             think=_think,
             now_s=time.monotonic,
-            step_clock_s=time.perf_counter,
             pause=asyncio.sleep,
             random=Random(),
             created_ms=time.time_ns() // 1_000_000,

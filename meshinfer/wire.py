@@ -209,14 +209,11 @@ def _with_tensors(
     if isinstance(message, m.Relayed):
         return m.Relayed(message.to, message.sender, message.hops, message.head, tensors)
     return m.Activation(
-        message.session,
         message.target,
-        message.origin,
-        message.position,
-        message.tokens,
+        message.rows,
         message.first_layer,
-        message.opening,
-        message.is_sampled,
         tensors,
         message.until_layer,
+        message.spent_us,
+        message.slowest_us,
     )

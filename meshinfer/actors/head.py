@@ -1,5 +1,6 @@
 """The head of rings: admits sessions, feeds prompts in pieces, and keeps each answer going round."""
 
+import asyncio
 import logging
 from collections import deque
 from dataclasses import dataclass, field
@@ -24,8 +25,9 @@ from meshinfer.messages import (
     Submit,
     WrongEpoch,
 )
-from meshinfer.rebuilding import plan_rebuilding
-from meshinfer.topology.ring import PeerId, Ring
+from meshinfer.scheduling.circulation import Circulation, Running, most_tokens
+from meshinfer.scheduling.rebuilding import plan_rebuilding
+from meshinfer.topology.ring import PeerId
 from meshinfer.topology.target import Target
 
 from .actor import Actor, Mailbox
@@ -41,42 +43,26 @@ HeadMessage = HeadOrder | Envelope | LinkLost
 
 
 @dataclass(slots=True)
-class _Running:
-    """A session that circulates. fed: tokens that went into the ring; returned: those that came round.
-
-    is_recalled: what the stages kept of it is being asked for. fills: caches that are filled still.
-    """
-
-    submit: Submit
-    fed: int = 0
-    returned: int = 0
-    is_recalled: bool = False
-    fills: int = 0
-
-
-@dataclass(slots=True)
 class _Ring:
     """What goes round under one plan. is_open: whether it admits; otherwise what runs goes on to its end."""
 
-    ring: Ring
-    kv_tokens: int
+    circulation: Circulation
     is_open: bool = True
-    running: dict[SessionId, _Running] = field(default_factory=dict)
     waiting: deque[Submit] = field(default_factory=deque)
 
-    def has_room_for(self, submit: Submit) -> bool:
-        """Whether every stage has KV memory for it beside what runs."""
-        taken = sum(_tokens(running.submit) for running in self.running.values())
-        return taken + _tokens(submit) <= self.kv_tokens
+    @property
+    def running(self) -> dict[SessionId, Running]:
+        """The sessions that circulate."""
+        return self.circulation.running
 
     def sessions_of(self, origin: PeerId) -> list[SessionId]:
         """What a peer began here."""
-        submits = [running.submit for running in self.running.values()] + list(self.waiting)
-        return [submit.session for submit in submits if submit.origin == origin]
+        waiting = [submit.session for submit in self.waiting if submit.origin == origin]
+        return self.circulation.sessions_of(origin) + waiting
 
 
 class Head(Actor[HeadMessage]):
-    """Sessions circulate side by side; each has at most `prefill_window` frames under way.
+    """Sends what `Circulation` lets depart, and lets sessions in and out.
 
     While one plan takes over from another there are two rings: new sessions go to the later one.
     """
@@ -117,7 +103,8 @@ class Head(Actor[HeadMessage]):
                 await self._rebuilt(rebuilt)
             case Envelope(_, Cancel() as cancel):
                 if (held := self._rings.get(cancel.target)) is not None:
-                    await self._drop(held, [cancel.session], is_over=cancel.is_over)
+                    is_over = cancel.is_over
+                    await self._drop(held, [cancel.session], is_over=is_over, is_well=is_over)
             case Envelope(_, (WrongEpoch() | Failed()) as broken):
                 is_over = isinstance(broken, Failed) and not broken.is_retryable
                 if (held := self._rings.get(broken.target)) is not None:
@@ -129,18 +116,35 @@ class Head(Actor[HeadMessage]):
 
     async def tick(self) -> None:
         """Tell those who wait that they do: else their origins would take them for lost."""
-        rings = self._rings.values()
-        self._work.set(HeadWork(sum(len(r.running) for r in rings), sum(len(r.waiting) for r in rings)))
+        self._tell_work()
         for ring in list(self._rings.values()):
             for ahead, submit in enumerate(list(ring.waiting)):
                 queued = Queued(submit.session, submit.target, len(ring.running) + ahead)
                 await self._post.send(submit.origin, queued)
 
+    def _tell_work(self) -> None:
+        rings = list(self._rings.values())
+        newest = self._rings[max(self._rings)].circulation if rings else None
+        self._work.set(
+            HeadWork(
+                running=sum(len(ring.running) for ring in rings),
+                waiting=sum(len(ring.waiting) for ring in rings),
+                lanes=sum(ring.circulation.lanes for ring in rings),
+                retained=sum(ring.circulation.retained for ring in rings),
+                retained_tokens=sum(ring.circulation.retained_tokens for ring in rings),
+                turn_us=newest.turn_us if newest else 0,
+                compute_us=newest.compute_us if newest else 0,
+            )
+        )
+
     # --- rings
 
     async def _open(self, order: Open) -> None:
-        ring = self._rings.setdefault(order.target, _Ring(order.ring, order.kv_tokens))
-        ring.kv_tokens, ring.is_open = order.kv_tokens, True
+        ring = self._rings.get(order.target)
+        if ring is None:
+            made = Circulation(order.ring, order.kv_tokens, self._limits, is_trimmable=order.is_trimmable)
+            ring = self._rings[order.target] = _Ring(made)
+        ring.circulation.kv_tokens, ring.is_open = order.kv_tokens, True
         await self._admit()
 
     async def _drain(self, target: Target) -> None:
@@ -152,6 +156,8 @@ class Head(Actor[HeadMessage]):
         waiting, ring.waiting = list(ring.waiting), deque()
         for submit in waiting:
             await self._send_back(submit)
+        # Their memory is for the ring that takes over.
+        await self._release_retained(target, ring.circulation.forget_all())
 
     @property
     def _open_target(self) -> Target | None:
@@ -171,10 +177,10 @@ class Head(Actor[HeadMessage]):
             await self._refuse(submit, "a session of this id is open already", is_full=False)
         elif not submit.prompt:
             await self._refuse(submit, "the prompt is empty", is_full=False)
-        elif _tokens(submit) > ring.kv_tokens:
+        elif most_tokens(submit) > ring.circulation.kv_tokens:
             reason = (
-                f"prompt and answer take {_tokens(submit)} tokens of KV cache, "
-                f"the ring has memory for {ring.kv_tokens}: ask for fewer tokens, or add a peer"
+                f"prompt and answer take {most_tokens(submit)} tokens of KV cache, the ring has memory for "
+                f"{ring.circulation.kv_tokens}: ask for fewer tokens, or add a peer"
             )
             await self._refuse(submit, reason, is_full=False)
         elif len(ring.waiting) >= self._limits.max_waiting:
@@ -188,25 +194,23 @@ class Head(Actor[HeadMessage]):
         await self._post.send(submit.origin, Refused(submit.session, submit.target, reason, is_full))
 
     async def _admit(self) -> None:
-        """Let waiting sessions in, in their order, while there is room."""
-        for ring in list(self._rings.values()):
-            while ring.waiting and self._has_place() and ring.has_room_for(ring.waiting[0]):
+        """Let waiting sessions in, in their order, while there is room; send what may go."""
+        for target, ring in list(self._rings.items()):
+            while ring.waiting and self._has_place() and ring.circulation.has_room_for(ring.waiting[0]):
                 submit = ring.waiting.popleft()
-                running = ring.running[submit.session] = _Running(submit)
-                await self._post.send(submit.origin, Admitted(submit.session, submit.target))
+                _, gone = ring.circulation.begin(submit)
+                await self._release_retained(target, gone)
+                await self._post.send(submit.origin, Admitted(submit.session, target))
                 if submit.is_resumed:
-                    running.is_recalled = True
-                    recall = Recall(submit.session, submit.target, submit.origin)
-                    await self._post.send(self._me, recall)
-                else:
-                    await self._feed_prompt(running)
+                    await self._post.send(self._me, Recall(submit.session, target, submit.origin))
+            await self._feed(target, ring)
 
     def _has_place(self) -> bool:
         return sum(len(ring.running) for ring in self._rings.values()) < self._limits.max_running
 
     # --- coming back
 
-    def _found(self, target: Target, session: SessionId) -> _Running | None:
+    def _found(self, target: Target, session: SessionId) -> Running | None:
         ring = self._rings.get(target)
         return ring.running.get(session) if ring else None
 
@@ -215,88 +219,81 @@ class Head(Actor[HeadMessage]):
         running = self._found(recalled.target, recalled.session)
         if running is None or not running.is_recalled:
             return
-        running.is_recalled = False
-        submit, ring = running.submit, self._rings[recalled.target].ring
-        made = plan_rebuilding(ring, recalled.holdings, len(submit.prompt))
+        submit, ring = running.submit, self._rings[recalled.target]
+        made = plan_rebuilding(ring.circulation.ring, recalled.holdings, len(submit.prompt))
+        ring.circulation.recalled(running, made.length if made else 0, len(made.fills) if made else 0)
         if made is not None:
-            running.fed = running.returned = made.length
-            running.fills = len(made.fills)
             tokens = submit.prompt[: made.length]
             rebuild = Rebuild(
                 submit.session, submit.target, submit.origin, tokens, submit.opening, made.fills
             )
             await self._post.send(self._me, rebuild)
-        if running.fills == 0:
-            await self._feed_prompt(running)
+        await self._feed(recalled.target, ring)
 
     async def _rebuilt(self, rebuilt: Rebuilt) -> None:
         running = self._found(rebuilt.target, rebuilt.session)
         if running is None or running.fills == 0:
             return
         await self._post.send(running.submit.origin, Advanced(rebuilt.session, rebuilt.target))
-        running.fills -= 1
-        if running.fills == 0:
-            await self._feed_prompt(running)
+        ring = self._rings[rebuilt.target]
+        ring.circulation.filled(running)
+        await self._feed(rebuilt.target, ring)
 
     # --- circulation
 
-    async def _feed_prompt(self, running: _Running) -> None:
-        """Keep `prefill_window` pieces of the prompt under way.
-
-        The prompt's last token goes alone: so all numbers are those of mlx-lm in one process, to the bit.
-        """
-        prompt, piece = running.submit.prompt, self._limits.prefill_chunk_tokens
-        in_flight = piece * self._limits.prefill_window
-        while running.fed < len(prompt) and running.fed - running.returned < in_flight:
-            before_last = len(prompt) - 1
-            end = min(running.fed + piece, before_last) if running.fed < before_last else len(prompt)
-            await self._feed(running, prompt[running.fed : end], is_sampled=end == len(prompt))
-
-    async def _feed(self, running: _Running, tokens: tuple[int, ...], *, is_sampled: bool) -> None:
-        submit = running.submit
-        position = running.fed
-        running.fed += len(tokens)
-        frame = Activation(
-            session=submit.session,
-            target=submit.target,
-            origin=submit.origin,
-            position=position,
-            tokens=tokens,
-            first_layer=0,
-            opening=submit.opening if position == 0 else None,
-            is_sampled=is_sampled,
-        )
-        await self._post.send(self._me, frame)
+    async def _feed(self, target: Target, ring: _Ring) -> None:
+        """Send what departs now."""
+        for rows in ring.circulation.departures(self._now_s()):
+            await self._post.send(self._me, Activation(target, rows, first_layer=0))
 
     async def _step_done(self, done: StepDone) -> None:
         ring = self._rings.get(done.target)
-        running = ring.running.get(done.session) if ring else None
-        if ring is None or running is None:
+        if ring is None:
             return
-        running.returned = done.position
-        if done.finish is not None:
-            await self._drop(ring, [done.session], is_over=True)
-        elif done.token is None:
-            await self._post.send(running.submit.origin, Advanced(done.session, done.target))
-            await self._feed_prompt(running)
-        else:
-            await self._feed(running, (done.token,), is_sampled=True)
+        over = []
+        for running, is_over in ring.circulation.came_home(done, self._now_s()):
+            if is_over:
+                over.append(running.submit.session)
+            elif not running.is_decoding:
+                submit = running.submit
+                await self._post.send(submit.origin, Advanced(submit.session, done.target))
+        # What goes on first: others wait for it, nobody for what is over.
+        await self._feed(done.target, ring)
+        if over:
+            await self._drop(ring, over, is_over=True, is_well=True)
+
+    @staticmethod
+    def _now_s() -> float:
+        return asyncio.get_running_loop().time()
 
     # --- ends
 
-    async def _drop(self, ring: _Ring, sessions: list[SessionId], *, is_over: bool = False) -> None:
+    async def _drop(
+        self, ring: _Ring, sessions: list[SessionId], *, is_over: bool = False, is_well: bool = False
+    ) -> None:
         """Release sessions on all stages, behind their last frames, and let others in.
 
-        is_over: nobody is going to bring them back.
+        is_over: nobody is going to bring them back. is_well: their caches are as they should be, and may be
+        of use to others.
         """
+        circulation = ring.circulation
         for session in sessions:
-            running = ring.running.pop(session, None)
-            if running is not None:
-                await self._post.send(self._me, Release(session, running.submit.target, is_over))
+            running, gone = circulation.end(session)
+            if running is None:
+                continue
+            target, tokens = running.submit.target, 0
+            if is_well and ring.is_open:
+                tokens, more = circulation.retain(running)
+                gone += more
+            elif not is_well and (prefix := running.opening.prefix) is not None:
+                # It may be what went wrong.
+                circulation.forget(prefix.source)
+                gone.append(prefix.source)
+            await self._release_retained(target, list(dict.fromkeys(gone)))
+            await self._post.send(self._me, Release(session, target, is_over, tokens))
         ring.waiting = deque(w for w in ring.waiting if w.session not in sessions)
         await self._admit()
 
-
-def _tokens(submit: Submit) -> int:
-    """KV cache that a session takes at most: its last token is never fed."""
-    return len(submit.prompt) + submit.opening.max_tokens
+    async def _release_retained(self, target: Target, sessions: list[SessionId]) -> None:
+        for session in sessions:
+            await self._post.send(self._me, Release(session, target))

@@ -24,7 +24,8 @@ class OpenSession:
 class Installed:
     """A plan whose layers lie in memory; phase: READY, ACTIVE or DRAIN.
 
-    kv_tokens: the room for KV cache that was told last, below 0 before the first time.
+    kv_tokens: the room for KV cache that was told last, below 0 before the first time. retained: sessions
+    that are over, and how many tokens their caches hold.
     """
 
     plan: Plan
@@ -34,6 +35,7 @@ class Installed:
     phase: Phase = Phase.READY
     kv_tokens: int = -1
     sessions: dict[SessionId, OpenSession] = field(default_factory=dict)
+    retained: dict[SessionId, int] = field(default_factory=dict)
 
     @property
     def target(self) -> Target:
@@ -52,10 +54,10 @@ class Installed:
 
     @property
     def used_bytes(self) -> int:
-        """KV cache that its sessions take at most."""
+        """KV cache that its sessions take at most, and that the retained ones do."""
         openings = (session.opening for session in self.sessions.values())
         tokens = sum(opening.prompt_tokens + opening.max_tokens for opening in openings)
-        return tokens * self.token_bytes
+        return (tokens + sum(self.retained.values())) * self.token_bytes
 
     def room(self, all_installed: Iterable["Installed"], memory_bytes: int) -> int:
         """Tokens of KV cache that fit beside all weights, and beside what other plans' sessions take."""

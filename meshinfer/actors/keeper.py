@@ -23,6 +23,7 @@ from meshinfer.messages import (
     Rebuilt,
     Recall,
     Recalled,
+    Row,
     SessionId,
     Tensor,
     request_of,
@@ -152,17 +153,9 @@ class Keeper:
                 if fill.first_layer > 0:
                     lent = partial(held.shard.handed_on, rebuild.session, begin, begin + len(tokens))
                     tensors = await self._compute.run(lent)
+                row = Row(rebuild.session, rebuild.origin, begin, tokens, opening=None, is_sampled=False)
                 frame = Activation(
-                    session=rebuild.session,
-                    target=rebuild.target,
-                    origin=rebuild.origin,
-                    position=begin,
-                    tokens=tokens,
-                    first_layer=fill.first_layer,
-                    opening=None,
-                    is_sampled=False,
-                    tensors=tensors,
-                    until_layer=fill.end_layer,
+                    rebuild.target, (row,), fill.first_layer, tensors, until_layer=fill.end_layer
                 )
                 await self.fill(held, frame)
             except MeshError as error:
@@ -176,21 +169,22 @@ class Keeper:
             MeshError: it does not fit this stage or this session.
         """
         stage, tensors = held.stage, frame.tensors
+        (row,) = frame.rows
         layers = range(frame.first_layer, min(frame.until_layer, stage.end_layer))
         if not stage.first_layer <= layers.start <= stage.end_layer:
             raise StageFailed(f"layers from {layers.start} are to be filled by the stage of {stage.layers}")
         if layers:
             tensors = await self._compute.run(
-                held.shard.fill, frame.session, layers, frame.position, frame.tokens, tensors
+                held.shard.fill, row.session, layers, row.position, row.tokens, tensors
             )
-        known, following = held.sessions.get(frame.session), held.plan.ring.after(self._me)
+        known, following = held.sessions.get(row.session), held.plan.ring.after(self._me)
         if known is None:
             return
         if frame.until_layer > stage.end_layer and following is not None:
             onward = replace(frame, first_layer=stage.end_layer, tensors=tensors)
             await self._post.send(following.peer, onward)
-        elif frame.position + len(frame.tokens) == known.rebuilt_tokens:
-            rebuilt = Rebuilt(frame.session, frame.target)
+        elif row.position + len(row.tokens) == known.rebuilt_tokens:
+            rebuilt = Rebuilt(row.session, frame.target)
             await self._post.send(held.plan.ring.head.peer, rebuilt)
 
     async def fail(self, session: SessionId, held: Installed, reason: str, origin: PeerId) -> None:

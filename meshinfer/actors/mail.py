@@ -258,11 +258,13 @@ class Began:
 class Loaded:
     """The layers of `target` are in memory; kv_tokens is the room for KV cache beside them.
 
-    Said again when that room changed, because another plan's layers came or went.
+    Said again when that room changed, because another plan's layers came or went. is_trimmable: whether all
+    of the model's caches can be cut.
     """
 
     target: Target
     kv_tokens: int
+    is_trimmable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,12 +310,13 @@ class Confirmed:
 class Open:
     """This peer is the head of a live ring; kv_tokens is the room of its tightest stage.
 
-    Said again when that room changed.
+    Said again when that room changed. is_trimmable: as in Loaded.
     """
 
     target: Target
     kv_tokens: int
     ring: Ring
+    is_trimmable: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,6 +148,8 @@ class Placement(Actor[PlacementMessage]):
         self._is_released = False
         self._served = Serving(None, "")
         self._headed: dict[Target, Open | Drain] = {}
+        # A mesh runs one model: what holds for one plan holds for all.
+        self._is_trimmable = True
 
     async def begin(self) -> None:
         """Let go of what an earlier placement of this peer had ordered."""
@@ -169,7 +171,8 @@ class Placement(Actor[PlacementMessage]):
                 self._agreement.restarted()
             case Holds(resident):
                 self._resident = resident
-            case Loaded(target, kv_tokens):
+            case Loaded(target, kv_tokens, is_trimmable):
+                self._is_trimmable = is_trimmable
                 self._agreement.loaded(target, kv_tokens)
             case LoadFailed(target, reason):
                 await self._load_failed(target, reason)
@@ -361,7 +364,7 @@ class Placement(Actor[PlacementMessage]):
             # One loads anew, and has no room to tell of: until it has, nobody sends sessions here.
             return self._headed.get(plan.target)
         kv_tokens = min((follow.kv_tokens for follow in follows if follow), default=0)
-        return Open(plan.target, kv_tokens, plan.ring)
+        return Open(plan.target, kv_tokens, plan.ring, self._is_trimmable)
 
     def _reason(self) -> str:
         """Why no ring serves: the first thing that stands in the way."""

@@ -13,20 +13,35 @@ class StageWork:
 
 
 @dataclass(frozen=True, slots=True)
+class HeadWork:
+    """What circulates from here: 0 everywhere at a peer that is not the head.
+
+    running: sessions in the ring. waiting: those in the queue behind them. lanes: in which they decode.
+    retained, retained_tokens: sessions that are over, whose caches wait for others. turn_us: a decode step's
+    way round the ring when it waits for nobody; compute_us: how much of that the stages compute.
+    """
+
+    running: int = 0
+    waiting: int = 0
+    lanes: int = 0
+    retained: int = 0
+    retained_tokens: int = 0
+    turn_us: int = 0
+    compute_us: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Work:
-    """What a peer has to do as origin (answers for its own readers), as head, and as a stage."""
+    """What a peer has to do: as origin (answers: for its own readers), as head, and as a stage."""
 
     answers: int
     running: int
     waiting: int
+    lanes: int
+    retained: int
+    retained_tokens: int
+    turn_us: int
+    compute_us: int
     sessions: int
     kept: int
     kept_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class HeadWork:
-    """running: sessions that circulate. waiting: those in the queue behind them."""
-
-    running: int = 0
-    waiting: int = 0

@@ -1,11 +1,12 @@
 """The contract between a stage and the model: what the actors may ask of `model/`, without mlx."""
 
+from asyncio import Future
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar, TypeVarTuple
 
-from meshinfer.messages import Opening, SessionId, Tensor
+from meshinfer.messages import Opening, Row, SessionId, Tensor
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -74,30 +75,28 @@ class ModelCard:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One piece of work for a stage: some tokens of one session.
+    """One piece of work for a stage: some tokens of one session, or one token of each of several.
 
-    position: index in the sequence of tokens[0]; the session's KV cache must end there.
-    opening: set at the session's first step and only there.
-    tensors: what came over the wire; empty for the head. They are read before `forward` returns.
+    rows: as in `Activation`. tensors: what came over the wire, (rows, tokens, …) in shape; empty for the
+    head. They are read before `forward` returns.
     """
 
-    session: SessionId
-    position: int
-    tokens: tuple[int, ...]
-    opening: Opening | None
-    is_sampled: bool
+    rows: tuple[Row, ...]
     tensors: tuple[Tensor, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """What a stage made of a step: tensors for the next stage, or at the tail a token if asked for one.
+    """What a stage made of a step: tensors for the next stage, or at the tail a token for each row.
 
+    tokens: at the tail one a row, None where none was asked for or the row failed; empty elsewhere.
+    faults: sessions that failed alone, and why; their caches are dropped, the others go on.
     The tensors' memory belongs to evaluated mlx arrays and lives as long as the memoryviews do.
     """
 
     tensors: tuple[Tensor, ...]
-    token: int | None
+    tokens: tuple[int | None, ...] = ()
+    faults: tuple[tuple[SessionId, str], ...] = ()
 
 
 class Compute(Protocol):
@@ -105,6 +104,10 @@ class Compute(Protocol):
 
     async def run(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
         """Call `function(*args)` after all that was asked for before; return its result."""
+        ...
+
+    def submit(self, function: Callable[[*Ts], T], *args: *Ts) -> Future[tuple[T, float]]:
+        """The same without waiting: the future has the result, and for how many seconds it was computed."""
         ...
 
     def post(self, function: Callable[[], object]) -> None:
@@ -157,16 +160,31 @@ class StageCompute(Protocol):
         ...
 
     def forward(self, step: Step) -> StepResult:
-        """Run this shard's layers over a step and append to the session's KV cache.
+        """Run this shard's layers over a step and append to the KV caches of its sessions.
 
         Raises:
-            StageFailed: the step does not fit the session (position, opening, tensors) or mlx failed;
-                the session's cache is dropped.
+            StageFailed: the step does not fit its sessions (position, opening, prefix, tensors) or mlx
+                failed; the caches of all its sessions are dropped.
+        """
+        ...
+
+    @property
+    def is_trimmable(self) -> bool:
+        """Whether a Prefix may end anywhere in a session's tokens: all caches of the model can be cut.
+
+        Otherwise it ends where a step was marked, or where the whole session does.
+        """
+        ...
+
+    def retain(self, session: SessionId) -> None:
+        """A session is over: keep its caches for a Prefix of later ones, until taken over or released.
+
+        Does nothing where it is unknown, or cannot be used again (then such a Prefix fails its session).
         """
         ...
 
     def release(self, session: SessionId) -> None:
-        """Drop a session's caches; unknown sessions are fine."""
+        """Drop a session's caches, of one that was retained as well; unknown sessions are fine."""
         ...
 
     @property

@@ -1,42 +1,59 @@
-"""The KV caches of one session on one stage, in the shape that the sliced model expects."""
+"""The KV caches of a session, or of a lane's sessions, in the shape that the sliced model expects."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mlx_lm.models.cache import CacheList, make_prompt_cache
+import mlx.core as mx
+from mlx_lm.models.cache import (
+    BatchKVCache,
+    BatchRotatingKVCache,
+    CacheList,
+    KVCache,
+    RotatingKVCache,
+    make_prompt_cache,
+)
+
+# What has an offset and can be merged.
+_KEYED = (KVCache, BatchKVCache, RotatingKVCache, BatchRotatingKVCache)
 
 
 @dataclass(slots=True)
-class SessionCaches:
-    """One session's caches.
+class Caches:
+    """What the model is given as its cache: of one session, or of several in one batch.
 
-    entries: what the model is given, one for each of its layers or as many as it wants.
+    entries: one for each of its layers or as many as it wants.
     local: the entries that local layers write, once each.
-    stand_ins: entries of other peers' layers of a kind that no local layer has: nobody writes them, and
+    stand_ins: entries of other peers' layers of a kind that no local layer has: no layer writes them, and
         their offset must advance all the same, since some models take masks and positions from it.
-    length: how many tokens were computed; entries may be one step ahead of it.
+    row_count: how many sessions they hold.
     """
 
     entries: list[Any]
     local: list[Any]
     stand_ins: list[Any]
-    length: int = 0
+    row_count: int = 1
 
     def advance(self, tokens: int) -> None:
         """Move the stand-ins on by a step of `tokens`, once its graph is built."""
         for entry in self.stand_ins:
-            _advance(entry, tokens)
+            _advance(entry, self.row_count, tokens)
+
+    @property
+    def own(self) -> list[Any]:
+        """All entries, once each."""
+        return [*self.local, *self.stand_ins]
 
     @property
     def state(self) -> list[Any]:
         """What must be evaluated after a step, so that no graph grows from step to step."""
-        return [entry.state for entry in self.local]
+        stand_ins = [leaf for leaf in leaves(self.stand_ins) if type(leaf) in _KEYED]
+        return [entry.state for entry in (*self.local, *stand_ins)]
 
 
 def make_caches(
     model: Any, local_indexes: Iterable[int] | None, given: Mapping[int, Any] | None = None, length: int = 0
-) -> SessionCaches:
+) -> Caches:
     """Make a session's caches: empty ones, or with the `given` entries, which hold `length` tokens.
 
     local_indexes: which entries local layers use; None when all layers are local. Entries of other
@@ -58,9 +75,33 @@ def make_caches(
             stand_ins.append(entry)
         entries[index] = by_kind[_kind(entry)]
     local = [entries[index] for index in sorted(local_set) if entries[index] is not None]
-    for entry in stand_ins:
-        _advance(entry, length)
-    return SessionCaches(entries, local, stand_ins, length)
+    caches = Caches(entries, local, stand_ins)
+    if length:
+        caches.advance(length)
+    return caches
+
+
+def remade(sources: Sequence[Caches], row_count: int, make: Callable[[list[Any]], Any]) -> Caches:
+    """Caches of the same layout as all `sources`, each entry made once, of theirs in its place."""
+    made: dict[int, Any] = {}
+    for entries in zip(*(source.own for source in sources), strict=True):
+        made[id(entries[0])] = make(list(entries))
+    first = sources[0]
+    return Caches(
+        [None if entry is None else made[id(entry)] for entry in first.entries],
+        [made[id(entry)] for entry in first.local],
+        [made[id(entry)] for entry in first.stand_ins],
+        row_count,
+    )
+
+
+def leaves(entries: Iterable[Any]) -> Iterator[Any]:
+    """The caches that some entries consist of: a CacheList has several."""
+    for entry in entries:
+        if isinstance(entry, CacheList):
+            yield from leaves(entry.caches)
+        elif entry is not None:
+            yield entry
 
 
 def _kind(entry: Any) -> object:
@@ -70,9 +111,11 @@ def _kind(entry: Any) -> object:
     return type(entry), getattr(entry, "max_size", None), getattr(entry, "chunk_size", None)
 
 
-def _advance(entry: Any, tokens: int) -> None:
-    if isinstance(entry, CacheList):
-        for part in entry.caches:
-            _advance(part, tokens)
-    elif hasattr(entry, "offset"):
-        entry.offset += tokens
+def _advance(entry: Any, rows: int, tokens: int) -> None:
+    for leaf in leaves([entry]):
+        if type(leaf) in _KEYED:
+            # A byte a token: then masks, positions and lanes of it are whatever mlx-lm makes of any other.
+            nothing = mx.zeros((rows, 1, tokens, 1), mx.uint8)
+            leaf.update_and_fetch(nothing, nothing)
+        elif hasattr(leaf, "offset"):
+            leaf.offset += tokens

@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Lock, Thread
@@ -40,9 +42,12 @@ class ComputeThread:
     keep the process from ending; `close` waits for it, for a while.
     """
 
-    def __init__(self, name: str = "meshinfer-compute") -> None:
+    def __init__(
+        self, name: str = "meshinfer-compute", clock_s: Callable[[], float] = time.perf_counter
+    ) -> None:
         """Start the thread; mlx is imported there, before its first piece of work."""
         self._name = name
+        self._clock_s = clock_s
         self._jobs: SimpleQueue[_Job] = SimpleQueue()
         self._closing = Lock()
         self._is_closed = False
@@ -68,6 +73,21 @@ class ComputeThread:
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._put(_Job(lambda: function(*args), future))
         return await future
+
+    def submit(self, function: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[tuple[T, float]]:
+        """The same without waiting: the future has the result, and for how many seconds it was computed.
+
+        Raises:
+            ComputeClosed: the thread was closed.
+        """
+        future: asyncio.Future[tuple[T, float]] = asyncio.get_running_loop().create_future()
+        self._put(_Job(partial(self._timed, function, *args), future))
+        return future
+
+    def _timed(self, function: Callable[[*Ts], T], *args: *Ts) -> tuple[T, float]:
+        began_s = self._clock_s()
+        result = function(*args)
+        return result, self._clock_s() - began_s
 
     def post(self, function: Callable[[], object]) -> None:
         """Have `function` called on the thread in its turn; from any thread, and nobody waits.

@@ -16,17 +16,20 @@ class Family:
     uncuttable: why its layers must stay on one peer; empty when they need not.
     cut_multiple: the setting in config.json whose multiples are the only places to cut at ("" if any is).
     side_outputs: values that a layer returns beside the hidden state and that never cross a cut.
+    is_batchable: whether sessions of unequal length come out right in one batch, as far as it can be tried.
     """
 
     uncuttable: str = ""
     cut_multiple: str = ""
     side_outputs: int = 0
+    is_batchable: bool = True
 
 
 PLAIN = Family()
 
 FAMILIES: dict[str, Family] = {
-    "afm7": Family(uncuttable="its last layers reuse keys and values of earlier ones"),
+    # It takes positions from the width of a batch.
+    "afm7": Family(uncuttable="its last layers reuse keys and values of earlier ones", is_batchable=False),
     "gemma3n": Family(uncuttable="its last layers reuse keys and values of earlier ones"),
     "gemma4": Family(uncuttable="its last layers reuse keys and values of earlier ones"),
     "gemma4_text": Family(uncuttable="its last layers reuse keys and values of earlier ones"),

@@ -1,6 +1,6 @@
 """What a shard computed of a session, kept for a later shard: caches by layer, and what went onward."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import mlx.core as mx
@@ -44,6 +44,44 @@ class HandedOn:
         part = mx.contiguous(self._pieces[0][:, begin:end])
         mx.eval(part)
         return part
+
+
+class LaneHandedOn:
+    """Hidden states (rows, 1, size) as they left a lane, until they are shared out to its sessions.
+
+    A row of such an array holds the memory of all: so it is counted, joined and copied for all at once.
+    """
+
+    def __init__(self, takers: Iterable[HandedOn | None]) -> None:
+        """Begin for a lane; None for a session whose states are not kept."""
+        self._takers = list(takers)
+        self._pieces: list[Any] = []
+        self.size_bytes = 0
+
+    def add(self, hidden: Any) -> None:
+        """Take in what left for one more token of each: an evaluated array."""
+        if not any(taker is not None for taker in self._takers):
+            return
+        self._pieces.append(hidden)
+        self.size_bytes += int(hidden.nbytes)
+        if len(self._pieces) == _JOINED:
+            self.share_out()
+
+    def leave(self, row: int) -> None:
+        """Keep no more of one session."""
+        self._takers[row] = None
+
+    def share_out(self) -> None:
+        """Give each session its own."""
+        pieces, self._pieces, self.size_bytes = self._pieces, [], 0
+        takers = [(row, taker) for row, taker in enumerate(self._takers) if taker is not None]
+        if not pieces or not takers:
+            return
+        whole = mx.concatenate(pieces, axis=1)
+        parts = [mx.contiguous(whole[row : row + 1]) for row, _ in takers]
+        mx.eval(parts)
+        for part, (_, taker) in zip(parts, takers, strict=True):
+            taker.add(part)
 
 
 def _joined(pieces: list[Any]) -> Any:

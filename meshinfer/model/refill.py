@@ -9,8 +9,8 @@ import mlx.core as mx
 from meshinfer.errors import StageFailed, UnsupportedModel
 from meshinfer.messages import SessionId, Tensor
 
-from .base import Kept, Step
-from .cache import SessionCaches, make_caches
+from .base import Kept
+from .cache import Caches, make_caches
 from .families import Family
 from .kept import HandedOn, KeptSession
 from .slicing import Anatomy, recut, survey
@@ -18,15 +18,23 @@ from .tensor import DTYPES, lend, take_hidden
 
 
 @dataclass(slots=True)
+class _Missing:
+    """Caches of layers that are computed anew. length: how many tokens were."""
+
+    caches: Caches
+    length: int = 0
+
+
+@dataclass(slots=True)
 class Refill:
     """A session on its way back. length: tokens that all caches hold at last. given: entries that do already.
 
-    missing: caches of layers that are computed anew. source: what left the earlier shard, as it was kept.
+    missing: what is computed anew, by its layers. source: what left the earlier shard, as it was kept.
     """
 
     length: int
     given: dict[int, Any]
-    missing: dict[range, SessionCaches]
+    missing: dict[range, _Missing]
     source: HandedOn | None
 
     def handed_on(self, begin: int, end: int) -> tuple[Tensor, ...]:
@@ -66,7 +74,7 @@ class Refiller:
             StageFailed: caches of other layers are not in `kept`, or not for so many tokens.
         """
         given = self._given(session, length, kept, missing)
-        parts = {run: make_caches(self._model, self._indexes(run)) for run in missing}
+        parts = {run: _Missing(make_caches(self._model, self._indexes(run))) for run in missing}
         return Refill(length, given, parts, kept.states if isinstance(kept, KeptSession) else None)
 
     def _given(
@@ -90,28 +98,37 @@ class Refiller:
                 raise StageFailed(str(error)) from error
         return frozenset().union(*(self._anatomy.layer_caches[layer] for layer in layers))
 
-    def fill(self, refill: Refill, layers: range, step: Step) -> Any:
-        """Compute some missing layers for a step's tokens; return what leaves the last of them, evaluated.
+    def fill(
+        self,
+        session: SessionId,
+        refill: Refill,
+        layers: range,
+        position: int,
+        tokens: tuple[int, ...],
+        tensors: tuple[Tensor, ...],
+    ) -> Any:
+        """Compute some missing layers for tokens; return what leaves the last of them, evaluated.
 
         Raises:
             StageFailed: it is not what comes next.
         """
-        caches = refill.missing.get(layers)
-        if caches is None:
-            raise StageFailed(f"session {step.session}: caches of layers {layers} are not missing")
-        end = step.position + len(step.tokens)
-        if step.position != caches.length or end > refill.length:
+        missing = refill.missing.get(layers)
+        if missing is None:
+            raise StageFailed(f"session {session}: caches of layers {layers} are not missing")
+        end = position + len(tokens)
+        if position != missing.length or end > refill.length:
             raise StageFailed(
-                f"session {step.session}: tokens {step.position} to {end - 1} come to caches of "
-                f"{caches.length} of {refill.length} tokens"
+                f"session {session}: tokens {position} to {end - 1} come to caches of "
+                f"{missing.length} of {refill.length} tokens"
             )
-        hidden = None if layers.start == 0 else take_hidden(step.tensors, self._hidden_dtypes)
+        hidden = None if layers.start == 0 else take_hidden(tensors, self._hidden_dtypes)
+        caches = missing.caches
         with recut(self._model, layers, self._family) as cut:
             cut.incoming = hidden
-            self._model(mx.array(step.tokens, mx.int32)[None], cache=caches.entries)
-            caches.advance(len(step.tokens))
+            self._model(mx.array(tokens, mx.int32)[None], cache=caches.entries)
+            caches.advance(len(tokens))
             outgoing = cut.outgoing
-        caches.length = end
+        missing.length = end
         mx.eval(outgoing, caches.state)
         mx.clear_cache()
         if end == refill.length:

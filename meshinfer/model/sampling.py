@@ -8,6 +8,7 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import mlx.core as mx
@@ -37,6 +38,33 @@ def sample(
     return mx.random.categorical(
         logprobs / sampling.temperature, key=draw_key(sampling.seed, position)
     ), health
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """What else a token is chosen by; see `sample`."""
+
+    sampling: Sampling
+    history: Sequence[int]
+    answer_start: int
+    position: int
+
+
+def sample_rows(logits: Any, draws: Sequence[Draw | None]) -> list[tuple[Any, Any] | None]:
+    """Choose a token for each row of logits (rows, vocabulary) as `sample` does; none where no draw is."""
+    greedy_health = mx.logsumexp(logits, axis=-1, keepdims=True)
+    # Evaluated only where somebody asks for it: one kernel then serves all greedy rows.
+    greedy = mx.argmax(logits - greedy_health, axis=-1)
+    made: list[tuple[Any, Any] | None] = []
+    for row, draw in enumerate(draws):
+        if draw is None:
+            made.append(None)
+        elif len(draws) > 1 and _is_plain(draw.sampling):
+            made.append((greedy[row], greedy_health[row]))
+        else:
+            one = logits[row : row + 1]
+            made.append(sample(one, draw.sampling, draw.history, draw.answer_start, draw.position))
+    return made
 
 
 def check_health(health: float) -> None:

@@ -30,7 +30,8 @@ class Anatomy:
     """What a look at one lazy run of a model shows.
 
     layer_paths: each layer's path among the model's modules, such as `model.layers.0`.
-    layer_caches: which entries of the prompt cache each layer is given.
+    layer_caches: which entries of the prompt cache each layer is given. What none is given counts as the
+        first one's, since what stands before the layers uses it.
     cuts: layer indexes before which the model can be cut: there the hidden state goes from one layer to
         the next as it is, and nothing else does.
     hidden_size: the last dimension of the hidden state, (1, tokens, hidden_size).
@@ -176,9 +177,10 @@ class _Notes:
                 "the model does not run through its layers once, in order, so it cannot be spread over "
                 f"several peers: {self.layer_count} layers, called {self.called[:200]}"
             )
+        elsewhere = frozenset(self.cache_indexes.values()).difference(*self.caches)
         return Anatomy(
             layer_paths,
-            tuple(self.caches),
+            (self.caches[0] | elsewhere, *self.caches[1:]),
             frozenset(self.cuts),
             int(self.last_hidden.shape[-1]),
             frozenset(self.early),

@@ -14,10 +14,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from meshinfer.messages import Holding, Opening, Sampling, SessionId, Tensor
+from meshinfer.messages import Holding, Opening, Row, Sampling, SessionId, Tensor
 from meshinfer.model.base import ModelCard, ModelFiles, Step
 from meshinfer.model.runtime import prepare_mlx
-from meshinfer.rebuilding import plan_rebuilding
+from meshinfer.scheduling.rebuilding import plan_rebuilding
 from meshinfer.topology.ring import PeerId, Ring, Run, Stage
 from tests.bench.bench_shard_step import card_of
 from tests.tiny import make_tiny_model
@@ -141,8 +141,8 @@ def step(
     tensors: tuple[Tensor, ...] = ()
     token: int | None = None
     for shard in shards:
-        result = shard.forward(Step(session, position, tokens, opening, is_sampled, tensors))
-        tensors, token = result.tensors, result.token
+        result = shard.forward(Step((Row(session, HEAD, position, tokens, opening, is_sampled),), tensors))
+        tensors, (token,) = result.tensors, result.tokens or (None,)
     return token
 
 

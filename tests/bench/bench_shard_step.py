@@ -14,11 +14,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from meshinfer.messages import Opening, Sampling, SessionId
+from meshinfer.messages import Opening, Row, Sampling, SessionId
 from meshinfer.model.base import ModelCard, ModelFiles, Step
 from meshinfer.model.runtime import prepare_mlx
+from meshinfer.topology.ring import PeerId
 from tests.tiny import make_tiny_model
 
+ORIGIN = PeerId("a" * 32)
 PROMPT = tuple(range(40, 72))
 
 
@@ -57,11 +59,11 @@ def through_shard(shard: Any, tokens: int) -> tuple[list[float], list[int]]:
     """Seconds of each decode step after the first, and the answer."""
     session = SessionId("bench")
     opening = Opening(Sampling(), len(PROMPT), tokens, ())
-    shard.forward(Step(session, 0, PROMPT[:-1], opening, False))
+    shard.forward(Step((Row(session, ORIGIN, 0, PROMPT[:-1], opening, False),)))
     last, answer, times = PROMPT[-1], [], []
     for position in range(len(PROMPT) - 1, len(PROMPT) - 1 + tokens):
         begin = time.perf_counter()
-        last = shard.forward(Step(session, position, (last,), None, True)).token
+        (last,) = shard.forward(Step((Row(session, ORIGIN, position, (last,), None, True),))).tokens
         times.append(time.perf_counter() - begin)
         answer.append(last)
     shard.release(session)

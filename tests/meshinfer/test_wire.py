@@ -59,6 +59,15 @@ class LentBuffer:
         """Give it back."""
 
 
+OTHER = m.SessionId("other.1")
+PREFIXED = replace(OPENING, prefix=m.Prefix(OTHER, 20, is_taken=True))
+CHUNK = m.Row(SESSION, A, 0, (1, 2, 3), OPENING, is_sampled=False, is_marked=True)
+STEP = m.Row(SESSION, A, 3, (4,), None, is_sampled=True)
+OTHER_STEP = m.Row(OTHER, B, 8, (5,), None, is_sampled=True)
+LADEN = m.Activation(
+    TARGET, (replace(CHUNK, opening=PREFIXED),), 1, (HIDDEN, SIDE), spent_us=30, slowest_us=20
+)
+
 MESSAGES: list[wire.Message] = [
     m.Hello(A, 1, "mac", "home", "0.1", "tcp://h:1"),
     m.Farewell("going", leaving=True),
@@ -74,11 +83,11 @@ MESSAGES: list[wire.Message] = [
     m.Recalled(SESSION, TARGET, (HOLDING,)),
     m.Rebuild(SESSION, TARGET, A, (1, 2), OPENING, (m.Fill(1, 3, B),)),
     m.Rebuilt(SESSION, TARGET),
-    m.Activation(SESSION, TARGET, A, 0, (1, 2, 3), 1, None, False, (HIDDEN,), until_layer=3),
-    m.Activation(SESSION, TARGET, A, 0, (1, 2, 3), 1, OPENING, False, (HIDDEN, SIDE)),
-    m.Activation(SESSION, TARGET, A, 3, (4,), 0, None, True),
-    m.StepDone(SESSION, TARGET, 4, 99, m.Finish.STOP),
-    m.StepDone(SESSION, TARGET, 4, None, None),
+    m.Activation(TARGET, (CHUNK,), 1, (HIDDEN,), until_layer=3),
+    LADEN,
+    m.Activation(TARGET, (STEP, OTHER_STEP), 0),
+    m.StepDone(TARGET, (m.Stepped(SESSION, 4, 99, m.Finish.STOP),), 30, 20),
+    m.StepDone(TARGET, (m.Stepped(SESSION, 4, None, None), m.Stepped(OTHER, 3, 7, None)), 30, 20),
     m.Token(SESSION, TARGET, 4, 99, m.Finish.LENGTH),
     m.Queued(SESSION, TARGET, 3),
     m.Admitted(SESSION, TARGET),
@@ -87,6 +96,7 @@ MESSAGES: list[wire.Message] = [
     m.Cancel(SESSION, TARGET),
     m.Release(SESSION, TARGET),
     m.Release(SESSION, TARGET, is_over=False),
+    m.Release(SESSION, TARGET, retained_tokens=40),
     m.WrongEpoch(SESSION, TARGET, None),
     m.Failed(SESSION, TARGET, B, "out of memory", False),
 ]
@@ -94,8 +104,7 @@ MESSAGES: list[wire.Message] = [
 
 @pytest.mark.parametrize("message", [m.Rebuilt(SESSION, TARGET), "laden"], ids=["bare", "laden"])
 def test_what_is_passed_on_comes_back_as_it_was(message: wire.Message | str) -> None:
-    laden = m.Activation(SESSION, TARGET, A, 0, (1, 2, 3), 1, OPENING, False, (HIDDEN, SIDE))
-    inner = message if not isinstance(message, str) else laden
+    inner = message if not isinstance(message, str) else LADEN
     sender = m.Hello(A, 1, "mac", "home", "0.1", "tcp://h:1")
     passed_on = received(wire.encode(wire.enclose(inner, B, sender, 3)))
     lent = bytearray(b"".join(passed_on.payload))
@@ -159,7 +168,7 @@ def test_tags_are_what_they_were() -> None:
 
 
 def test_tensors_are_lent_on_the_way_out_and_views_on_the_way_in() -> None:
-    message = m.Activation(SESSION, TARGET, A, 0, (1,), 1, None, True, (HIDDEN,))
+    message = m.Activation(TARGET, (STEP,), 1, (HIDDEN,))
     frame = wire.encode(message)
     assert frame.payload[0].obj is HIDDEN.data.obj
     payload = memoryview(bytearray(HIDDEN.data))

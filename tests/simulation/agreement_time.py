@@ -103,6 +103,7 @@ def _setting(count: int) -> Setting:
         flap_limit=1000,
         drain_s=30.0,
         is_parted=False,
+        is_hybrid=False,
         weather=Weather(delay_s=0.0005, jitter_s=0.0002),
         chaos_s=0.0,
     )

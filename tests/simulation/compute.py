@@ -15,17 +15,20 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-Delay = Callable[[str], float]
-"""How long work takes, in virtual seconds, by the name of its function: `forward`, `load_fake_shard`, …"""
+Delay = Callable[[str, tuple[Any, ...]], float]
+"""How long work takes, in virtual seconds, by the name of its function (`forward`, …) and its arguments."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Job:
-    """Something to call, and who waits for it (nobody, for what was only posted)."""
+    """Something to call, and who waits for it (nobody, for what was only posted). delay_s: once it began."""
 
     name: str
     function: Callable[[], Any]
     future: "asyncio.Future[Any] | None"
+    args: tuple[Any, ...] = ()
+    is_timed: bool = False
+    delay_s: float = 0.0
 
 
 class FakeCompute:
@@ -34,7 +37,7 @@ class FakeCompute:
     Work is done at the end of its delay, between two turns of the loop.
     """
 
-    def __init__(self, delay_s: Delay = lambda name: 0.0, name: str = "compute") -> None:
+    def __init__(self, delay_s: Delay = lambda name, args: 0.0, name: str = "compute") -> None:
         self._delay_s = delay_s
         self._name = name
         self._jobs: deque[_Job] = deque()
@@ -56,8 +59,18 @@ class FakeCompute:
             ComputeClosed: it was closed. Whatever `function` raises.
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._put(_Job(_name_of(function), lambda: function(*args), future))
+        self._put(_Job(_name_of(function), lambda: function(*args), future, args))
         return await future
+
+    def submit(self, function: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[tuple[T, float]]:
+        """The same without waiting: the future has the result, and the delay.
+
+        Raises:
+            ComputeClosed: it was closed.
+        """
+        future: asyncio.Future[tuple[T, float]] = asyncio.get_running_loop().create_future()
+        self._put(_Job(_name_of(function), lambda: function(*args), future, args, is_timed=True))
+        return future
 
     def post(self, function: Callable[[], object]) -> None:
         """Have `function` called in its turn; nobody waits, and what it raises is logged.
@@ -102,8 +115,9 @@ class FakeCompute:
             self._begin()
 
     def _begin(self) -> None:
-        delay_s = self._delay_s(self._jobs[0].name)
-        self._timer = asyncio.get_running_loop().call_later(delay_s, self._finish)
+        job = self._jobs[0]
+        job.delay_s = self._delay_s(job.name, job.args)
+        self._timer = asyncio.get_running_loop().call_later(job.delay_s, self._finish)
 
     def _finish(self) -> None:
         # It stays at the front until it is done: work that it asks for comes behind it.
@@ -131,7 +145,7 @@ def _do(job: _Job, owner: str) -> None:
     elif error is not None:
         job.future.set_exception(error)
     else:
-        job.future.set_result(result)
+        job.future.set_result((result, job.delay_s) if job.is_timed else result)
 
 
 def _name_of(function: Callable[..., object]) -> str:

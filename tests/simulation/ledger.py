@@ -127,11 +127,15 @@ class Ledger:
         target: Target,
         session: SessionId,
         positions: range,
+        prefix: int = 0,
     ) -> None:
-        """`peer` computes some tokens of an attempt, as `stage` of `target`."""
+        """`peer` computes some tokens of an attempt, as `stage` of `target`; prefix: those it begins with."""
         self.counts["frames"] += 1
         self._require_unanimity(peer, target)
         attempt = self._attempt(session, target)
+        if prefix:
+            self.counts["prefixes"] += 1
+            attempt.resumed = prefix
         reached = attempt.reached
         for position in positions:
             if reached.get(position, 0) != stage.first_layer:

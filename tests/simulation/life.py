@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from meshinfer.actors.mail import LocalModel
 from meshinfer.actors.placement import Picture
@@ -25,7 +25,7 @@ from tests.simulation.probe import Probe
 from tests.simulation.readers import Readers, Tally
 from tests.simulation.story import Setting
 from tests.simulation.trace import Trace
-from tests.simulation.weights import Memory, StepClock
+from tests.simulation.weights import Memory
 from tests.simulation.wires import TracedNetwork, TracedTransport
 
 if TYPE_CHECKING:
@@ -95,15 +95,12 @@ class Life:
         self.probe = Probe(machine.peer, machine.name, around.ledger, self._tell)
         self.probe.runs.append(machine.disk.run)
         self._compute = FakeCompute(self._work_s, f"compute of {machine.name}")
-        self._clock = StepClock()
-        self._step_s = 0.0
         self.memory = Memory(
             machine.peer,
             config.memory_bytes or 0,
             self.probe,
             around.ledger,
             around.loop.time,
-            self._step_passed,
             machine.is_failing,
         )
         nothing = picture(config.mesh, None, None, (), "this peer has just started")
@@ -191,7 +188,6 @@ class Life:
             board=self.board,
             think=self._think,
             now_s=lambda: machine.now_s,
-            step_clock_s=self._clock,
             pause=asyncio.sleep,
             random=self._random,
             created_ms=machine.clock_ms,
@@ -222,19 +218,17 @@ class Life:
         await asyncio.sleep(self._around.setting.think_s * (0.5 + self._random.random()))
         return self._around.thoughts.think(planner, question)
 
-    def _work_s(self, work: str) -> float:
+    def _work_s(self, work: str, args: tuple[Any, ...]) -> float:
         """How long the compute thread takes for some work."""
         match work:
-            case "_timed":
-                self._step_s = self._machine.step_s(self.probe.layers)
-                return self._step_s
+            case "forward":
+                return self._machine.step_s(self.probe.layers_of(args[0]))
+            case "fill":
+                return self._machine.step_s(len(args[1]))
             case "_next_piece":
                 return self._machine.load_s()
             case _:
                 return 0.0
-
-    def _step_passed(self) -> None:
-        self._clock.now_s += self._step_s
 
     async def _ask(self, readers: Readers) -> None:
         if self._around.is_asking:

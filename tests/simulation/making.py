@@ -20,7 +20,7 @@ RING_WAIT_S = 8.0
 PROGRESS_S = 10.0
 
 
-def make_model(layers: int) -> LocalModel:
+def make_model(layers: int, *, is_hybrid: bool = False) -> LocalModel:
     """The model that the mesh runs: `layers` layers, and embeddings that head and tail share."""
     return LocalModel(
         *fake_model(
@@ -30,6 +30,7 @@ def make_model(layers: int) -> LocalModel:
             tail_bytes=END_BYTES,
             shared_bytes=END_BYTES,
             context_tokens=KV_TOKENS,
+            is_hybrid=is_hybrid,
         )
     )
 

@@ -92,7 +92,14 @@ class Mesh:
         self.broken = asyncio.Event()
         ledger = Ledger(loop.time, self.broken.set)
         self.around = Surroundings(
-            loop, network, trace, ledger, setting, chance, make_model(setting.layers), _THOUGHTS
+            loop,
+            network,
+            trace,
+            ledger,
+            setting,
+            chance,
+            make_model(setting.layers, is_hybrid=setting.is_hybrid),
+            _THOUGHTS,
         )
         self.machines = make_machines(setting, self.around)
         self.troubles = Troubles(self.machines, self.around, self.start)

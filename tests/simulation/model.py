@@ -5,7 +5,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from meshinfer.model.base import Detokenizer, ModelCard, ModelFiles, Tokenizer
-from tests.simulation.shard import HIDDEN_BYTES, VOCAB_SIZE
+from tests.simulation.shard import HIDDEN_BYTES, HYBRID, VOCAB_SIZE
 
 
 def fake_model(
@@ -20,10 +20,12 @@ def fake_model(
     kv_bytes_per_token: int = 1_000,
     context_tokens: int = 4_096,
     stop_tokens: Sequence[int] = (),
+    is_hybrid: bool = False,
 ) -> tuple[ModelFiles, ModelCard, Tokenizer]:
     """Make what `LocalModel(*…)` takes; the same arguments make the same fingerprint.
 
     layer_bytes: of each layer, or of every one. source: by default one that every peer can fetch.
+    is_hybrid: its caches cannot be cut.
     """
     sizes = (layer_bytes,) * layers if isinstance(layer_bytes, int) else tuple(layer_bytes)
     if len(sizes) != layers:
@@ -36,7 +38,7 @@ def fake_model(
         name=name,
         source=source,
         fingerprint=blake2b(content.encode(), digest_size=16).hexdigest(),
-        model_type="fake",
+        model_type=HYBRID if is_hybrid else "fake",
         precision="digests",
         hidden_size=HIDDEN_BYTES,
         vocab_size=VOCAB_SIZE,

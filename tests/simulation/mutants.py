@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import Any
 from unittest import mock
 
-from meshinfer.actors import stage
+from meshinfer.actors import traffic
 from meshinfer.actors.mail import Envelope
-from meshinfer.actors.stage import Stage
-from meshinfer.messages import Activation, Failed
+from meshinfer.actors.traffic import Traffic
+from meshinfer.messages import Activation
 from meshinfer.topology import agreement
 from meshinfer.topology.agreement import Agreement
 from meshinfer.topology.fence import Passage
@@ -28,16 +28,16 @@ def _no_fence() -> list[Any]:
     def lets_through(plan: Plan, phase: Phase, me: PeerId, frame: Passage) -> bool:
         return True
 
-    strict = Stage._activation
+    strict = Traffic.enter
 
-    async def activation(self: Stage, envelope: Envelope, frame: Activation) -> None:
-        held = self._installed.get(frame.target) or next(reversed(self._installed.values()), None)
+    async def enter(self: Traffic, envelope: Envelope, frame: Activation) -> None:
+        held = self._installed.get(frame.target) or next(reversed([*self._installed.values()]), None)
         taken = replace(frame, target=held.target, first_layer=held.stage.first_layer) if held else frame
         await strict(self, envelope, taken)
 
     return [
-        mock.patch.object(stage, "lets_through", lets_through),
-        mock.patch.object(Stage, "_activation", activation),
+        mock.patch.object(traffic, "lets_through", lets_through),
+        mock.patch.object(Traffic, "enter", enter),
     ]
 
 
@@ -78,27 +78,12 @@ def _no_demotion() -> list[Any]:
     return [mock.patch.object(Agreement, "_demote", demote)]
 
 
-def _no_passing_on() -> list[Any]:
-    """Behind a broken link nobody hears that its sessions are over."""
-
-    async def neighbour_lost(self: Stage, peer: PeerId) -> None:
-        for held in list(self._installed.values()):
-            if peer in held.plan.ring.peers:
-                for session, known in held.sessions.items():
-                    failed = Failed(session, held.target, self._me, "its link broke", is_retryable=True)
-                    await self._tell_both(failed, known.origin, held)
-                await self._drop_sessions(held)
-
-    return [mock.patch.object(Stage, "_neighbour_lost", neighbour_lost)]
-
-
 MUTANTS: dict[str, Callable[[], list[Any]]] = {
     "no-fence": _no_fence,
     "no-unanimity": _no_unanimity,
     "no-adoption": _no_adoption,
     "no-run": _no_run,
     "no-demotion": _no_demotion,
-    "no-passing-on": _no_passing_on,
 }
 
 

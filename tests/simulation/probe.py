@@ -15,7 +15,7 @@ from meshinfer.actors.mail import (
     Retire,
     ViewChanged,
 )
-from meshinfer.messages import Activation, SessionId
+from meshinfer.messages import Activation, Row, SessionId
 from meshinfer.model.base import Step
 from meshinfer.topology.desire import DesiredModel
 from meshinfer.topology.member import Member
@@ -66,7 +66,7 @@ class Probe:
         self._ledger = ledger
         self._tell = tell
         self._greatest: Target | None = None
-        self._frame: tuple[Envelope, Activation] | None = None
+        self._frames: dict[tuple[Row, ...], tuple[Envelope, Activation]] = {}
         self._plans: dict[str, Plan] = {}
         self.runs: list[int] = []
         self.is_over = False
@@ -96,10 +96,9 @@ class Probe:
             self._ledger.publishes(self.peer, message.change(_NOBODY).follows)
 
     def _stage_took(self, message: object) -> None:
-        self._frame = None
         match message:
             case Envelope(_, Activation() as frame):
-                self._frame = (message, frame)
+                self._frames[frame.rows] = (message, frame)
             case Install(plan):
                 self._tell(f"{self._name} loads {plan.target} {_text(plan)}")
                 self._ledger.installs(self.peer, plan, self._greatest)
@@ -131,10 +130,10 @@ class Probe:
             case _:
                 pass
 
-    @property
-    def layers(self) -> int:
-        """How many layers the frame that is computed now goes through here."""
-        plan = self._plans.get(str(self._frame[1].target)) if self._frame else None
+    def layers_of(self, step: Step) -> int:
+        """How many layers a step goes through here."""
+        found = self._frames.get(step.rows)
+        plan = self._plans.get(str(found[1].target)) if found else None
         stage = plan.ring.stage_of(self.peer) if plan else None
         return len(stage.layers) if stage else 1
 
@@ -152,17 +151,24 @@ class Probe:
         if self.is_over:
             return
         target = plan.target
-        self._ledger.computes(
-            self.peer, stage, target, step.session, range(step.position, step.position + len(step.tokens))
-        )
-        if self._frame is None:
-            self._ledger.report("I2", f"{self._name} computes {step.session} without a frame")
+        for row in step.rows:
+            positions = range(row.position, row.position + len(row.tokens))
+            prefix = row.opening.prefix if row.opening else None
+            self._ledger.computes(
+                self.peer, stage, target, row.session, positions, prefix.length if prefix else 0
+            )
+        found = self._frames.pop(step.rows, None)
+        if found is None:
+            self._ledger.report("I2", f"{self._name} computes {step.rows[0].session} without a frame")
             return
-        envelope, frame = self._frame
-        carried = (frame.target, frame.session, frame.position)
-        is_same = carried == (target, step.session, step.position)
-        self._ledger.require(is_same, "I2", f"a frame of {carried} is computed under {target}")
+        envelope, frame = found
+        is_same = frame.target == target
+        self._ledger.require(is_same, "I2", f"a frame of {frame.target} is computed under {target}")
         self._ledger.require_sender(plan, self.peer, envelope.sender, self.runs)
+
+    def retains(self) -> None:
+        """A shard keeps what it computed of a session that is over."""
+        self._ledger.counts["retained"] += 1
 
     def resumes(self, plan: Plan, session: SessionId, tokens: int, is_kept: bool) -> None:
         """A shard begins a session out of what was kept of it."""

@@ -16,6 +16,8 @@ from tests.simulation.shard import VOCAB_SIZE, whole_answer
 
 _ALLOWED = (NoRing, Overloaded, RingBroken)
 _STOPS = 30
+_TURNS = 0.4
+_LONGEST = 100
 
 
 @dataclass(slots=True)
@@ -70,6 +72,7 @@ class Readers:
         self._tally = tally
         self._ledger = ledger
         self._numbers = itertools.count(1)
+        self._past: list[tuple[int, ...]] = []
         self.is_closed = False
 
     async def ask_on(self, every_s: float) -> None:
@@ -86,7 +89,7 @@ class Readers:
         """Ask once, check what comes; return the error that ended it. patience: tokens until it goes away."""
         random, counts = self._random, self._tally.counts
         session = SessionId(f"{self._origin}-{next(self._numbers)}")
-        prompt = tuple(random.randrange(VOCAB_SIZE) for _ in range(random.randint(1, 12)))
+        prompt = self._prompt()
         stops = tuple(random.randrange(VOCAB_SIZE) for _ in range(random.choice([0, 0, _STOPS])))
         opening = Opening(Sampling(seed=random.getrandbits(32)), len(prompt), random.randint(1, 20), stops)
         sink = sink_for(opening.max_tokens)
@@ -107,7 +110,16 @@ class Readers:
             self._check(session, prompt, opening, got)
             self._requests.offer(Abandon(session))
         self._close(session, got, error)
+        if error is None:
+            self._past.append((*prompt, *(item.token for item in got)))
         return error
+
+    def _prompt(self) -> tuple[int, ...]:
+        """Something new, or an earlier chat's next turn."""
+        random = self._random
+        past = random.choice(self._past) if self._past and random.random() < _TURNS else ()
+        new = random.randint(1, random.choice([12, 40]))
+        return (*past[:_LONGEST], *(random.randrange(VOCAB_SIZE) for _ in range(new)))
 
     def _check(
         self, session: SessionId, prompt: tuple[int, ...], opening: Opening, got: list[Sampled]

@@ -8,7 +8,7 @@ from tests.simulation.mesh import Outcome
 from tests.simulation.peace import Peace
 
 REQUESTS = ("begun", "answered", "abandoned", "NoRing", "Overloaded", "RingBroken")
-WORK = ("tokens", "frames", "installs", "activations", "beside", "resumed", "filled")
+WORK = ("tokens", "frames", "installs", "activations", "beside", "resumed", "filled", "retained", "prefixes")
 
 
 @dataclass(slots=True)

@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from meshinfer.errors import StageFailed
-from meshinfer.messages import Opening, Sampling, SessionId, Tensor
+from meshinfer.messages import Opening, Row, Sampling, SessionId, Tensor
 from meshinfer.model.base import Kept, ModelCard, ModelFiles, Progress, StageCompute, Step, StepResult
 
 VOCAB_SIZE = 1000
 HIDDEN_BYTES = 32
+HYBRID = "fake hybrid"
+"""The type of a model whose caches cannot be cut."""
 
 Observer = Callable[[SessionId, int, int], None]
 """Told of each token that a layer computed: (session, position, layer), in the order it was done."""
@@ -25,7 +27,8 @@ class _Session:
     """caches: by layer, and token by token, a digest of all that came in up to it.
 
     handed_on: what left, token by token; None if that is not kept. missing: caches on their way, by layers.
-    source: what had left of an earlier attempt. refilled: tokens that all caches will hold at last.
+    source: what had left of an earlier attempt. refilled: tokens that all caches will hold at last. marks:
+    lengths at which a prefix may end where caches cannot be cut.
     """
 
     opening: Opening
@@ -34,6 +37,7 @@ class _Session:
     missing: tuple[range, ...] = ()
     source: list[bytes] = field(default_factory=list)
     refilled: int = 0
+    marks: set[int] = field(default_factory=set)
 
     @property
     def length(self) -> int:
@@ -78,6 +82,12 @@ class FakeShard:
     is_retired: bool = False
     is_closed: bool = False
     _sessions: dict[SessionId, _Session] = field(default_factory=dict)
+    _retained: dict[SessionId, _Session] = field(default_factory=dict)
+
+    @property
+    def is_trimmable(self) -> bool:
+        """Whether a prefix may end anywhere."""
+        return self.card.model_type != HYBRID
 
     @property
     def weight_bytes(self) -> int:
@@ -90,27 +100,47 @@ class FakeShard:
         return tuple(self._sessions)
 
     def forward(self, step: Step) -> StepResult:
-        """Run the layers over a step and append to the session's caches.
+        """Run the layers over a step and append to the caches of its sessions.
 
         Raises:
-            StageFailed: the step does not fit the session; the session's caches are dropped.
+            StageFailed: the step does not fit its sessions; their caches are dropped.
         """
         try:
-            session = self._session_of(step)
+            sessions = [self._session_of(row) for row in step.rows]
             entering = self._entering(step)
         except StageFailed:
-            self.release(step.session)
+            for row in step.rows:
+                self.release(row.session)
             raise
-        leaving = [self._pass(step.session, self.layers, session, state) for state in entering]
-        if session.handed_on is not None:
-            session.handed_on += leaving
+        leaving = []
+        for row, session, states in zip(step.rows, sessions, entering, strict=True):
+            left = [self._pass(row.session, self.layers, session, state) for state in states]
+            if session.handed_on is not None:
+                session.handed_on += left
+            if row.is_marked:
+                session.marks.add(session.length)
+            leaving.append(left)
         if self.layers.stop < self.card.layer_count:
-            return StepResult((_hidden(leaving),), None)
-        return StepResult((), _sample(leaving[-1], session.opening.sampling) if step.is_sampled else None)
+            return StepResult((_hidden(leaving),))
+        return StepResult(
+            (),
+            tuple(
+                _sample(left[-1], session.opening.sampling) if row.is_sampled else None
+                for row, session, left in zip(step.rows, sessions, leaving, strict=True)
+            ),
+        )
+
+    def retain(self, session: SessionId) -> None:
+        """A session is over: keep its caches for later ones."""
+        held = self._sessions.pop(session, None)
+        if held is not None and not held.missing:
+            held.handed_on = None
+            self._retained[session] = held
 
     def release(self, session: SessionId) -> None:
         """Drop a session's caches; unknown sessions are fine."""
         self._sessions.pop(session, None)
+        self._retained.pop(session, None)
 
     @property
     def handed_on_bytes(self) -> int:
@@ -128,7 +158,8 @@ class FakeShard:
         if held is None or held.missing or held.length == 0:
             return None
         token_bytes = sum(self.card.kv_bytes_per_token[layer] for layer in self.layers)
-        return FakeKept(self.layers, held.length, held.caches, held.handed_on or [], token_bytes)
+        states = held.handed_on or []
+        return FakeKept(self.layers, held.length, held.caches, states, token_bytes, self.is_trimmable)
 
     def resume(
         self,
@@ -175,29 +206,31 @@ class FakeShard:
         if layers.start == 0:
             entering = [_embed(token) for token in tokens]
         else:
-            entering = self._brought(session, len(tokens), tensors)
+            (entering,) = self._brought(1, len(tokens), tensors)
         leaving = [self._pass(session, layers, held, state) for state in entering]
         if layers.stop == self.layers.stop and held.handed_on is not None:
             held.handed_on += leaving
         if position + len(tokens) == held.refilled:
             held.missing = tuple(run for run in held.missing if run != layers)
-        return (_hidden(leaving),) if layers.stop < self.card.layer_count else ()
+        return (_hidden([leaving]),) if layers.stop < self.card.layer_count else ()
 
     def handed_on(self, session: SessionId, begin: int, end: int) -> tuple[Tensor, ...]:
         """The hidden states of some tokens of a resumed session, as they were kept."""
         held = self._sessions.get(session)
         if held is None or not 0 <= begin < end <= len(held.source):
             raise StageFailed(f"session {session}: what left at {begin} to {end - 1} was not kept")
-        return (_hidden(held.source[begin:end]),)
+        return (_hidden([held.source[begin:end]]),)
 
     def retire(self) -> None:
         """Drop all sessions and compute no more; a later load may take the weights over."""
         self._sessions.clear()
+        self._retained.clear()
         self.is_retired = True
 
     def close(self) -> None:
         """Drop all sessions and weights."""
         self._sessions.clear()
+        self._retained.clear()
         self.is_closed = True
 
     def _pass(self, name: SessionId, layers: range, session: _Session, state: bytes) -> bytes:
@@ -210,50 +243,68 @@ class FakeShard:
             cache.append(after)
         return state
 
-    def _session_of(self, step: Step) -> _Session:
-        name = f"session {step.session}"
+    def _session_of(self, row: Row) -> _Session:
+        name = f"session {row.session}"
         if self.is_closed or self.is_retired:
             raise StageFailed(f"{name}: the shard is closed")
-        session = self._sessions.get(step.session)
+        session = self._sessions.get(row.session)
         if session is not None and session.missing:
             raise StageFailed(f"{name}: it is not whole again yet")
-        length = 0 if session is None else session.length
-        if step.position != length:
-            raise StageFailed(f"{name}: a step at position {step.position}, the KV cache ends at {length}")
-        if (step.opening is None) != (session is not None):
-            found = "with" if step.opening is not None else "without"
-            raise StageFailed(f"{name}: a step {found} an opening at position {step.position}")
-        if not step.tokens:
-            raise StageFailed(f"{name}: a step without tokens at position {step.position}")
-        if min(step.tokens) < 0 or max(step.tokens) >= self.card.vocab_size:
+        if (row.opening is None) != (session is not None):
+            found = "with" if row.opening is not None else "without"
+            raise StageFailed(f"{name}: a step {found} an opening at position {row.position}")
+        if session is None:
+            assert row.opening is not None
+            session = self._opened(row.opening)
+        if row.position != session.length:
             raise StageFailed(
-                f"{name}: token ids from {min(step.tokens)} to {max(step.tokens)}, "
+                f"{name}: a step at position {row.position}, the KV cache ends at {session.length}"
+            )
+        if not row.tokens:
+            raise StageFailed(f"{name}: a step without tokens at position {row.position}")
+        if min(row.tokens) < 0 or max(row.tokens) >= self.card.vocab_size:
+            raise StageFailed(
+                f"{name}: token ids from {min(row.tokens)} to {max(row.tokens)}, "
                 f"the vocabulary has {self.card.vocab_size}"
             )
-        if session is None:
-            assert step.opening is not None
-            caches = {layer: list[bytes]() for layer in self.layers}
-            is_tail = self.layers.stop == self.card.layer_count
-            session = _Session(step.opening, caches, None if is_tail else [])
-            self._sessions[step.session] = session
+        self._sessions[row.session] = session
         return session
 
-    def _entering(self, step: Step) -> list[bytes]:
-        """The hidden state of each token as it enters the first layer here."""
+    def _opened(self, opening: Opening) -> _Session:
+        is_tail = self.layers.stop == self.card.layer_count
+        prefix = opening.prefix
+        if prefix is None:
+            caches = {layer: list[bytes]() for layer in self.layers}
+            return _Session(opening, caches, None if is_tail else [])
+        source = self._retained.get(prefix.source)
+        if source is None or prefix.length > source.length:
+            raise StageFailed(f"no {prefix.length} tokens of session {prefix.source} were retained")
+        if not self.is_trimmable and prefix.length not in {*source.marks, source.length}:
+            raise StageFailed(f"session {prefix.source} has no mark at {prefix.length}")
+        if prefix.is_taken:
+            del self._retained[prefix.source]
+        return _Session(
+            opening, {layer: cache[: prefix.length] for layer, cache in source.caches.items()}, None
+        )
+
+    def _entering(self, step: Step) -> list[list[bytes]]:
+        """The hidden state of each row's tokens as they enter the first layer here."""
         if self.layers.start == 0:
             if step.tensors:
-                raise StageFailed(f"session {step.session}: {len(step.tensors)} tensors came to the head")
-            return [_embed(token) for token in step.tokens]
-        return self._brought(step.session, len(step.tokens), step.tensors)
+                raise StageFailed(f"{len(step.tensors)} tensors came to the head")
+            return [[_embed(token) for token in row.tokens] for row in step.rows]
+        return self._brought(len(step.rows), len(step.rows[0].tokens), step.tensors)
 
-    def _brought(self, session: SessionId, count: int, tensors: tuple[Tensor, ...]) -> list[bytes]:
+    def _brought(self, rows: int, count: int, tensors: tuple[Tensor, ...]) -> list[list[bytes]]:
         """The hidden states that a frame brings."""
         found = [(tensor.name, tensor.dtype, tensor.shape, tensor.data.nbytes) for tensor in tensors]
-        expected = [("hidden", "uint8", (1, count, HIDDEN_BYTES), count * HIDDEN_BYTES)]
+        row_bytes = count * HIDDEN_BYTES
+        expected = [("hidden", "uint8", (rows, count, HIDDEN_BYTES), rows * row_bytes)]
         if found != expected:
-            raise StageFailed(f"session {session}: the step brings {found}, expected are {expected}")
+            raise StageFailed(f"the step brings {found}, expected are {expected}")
         data = bytes(tensors[0].data)
-        return [data[at : at + HIDDEN_BYTES] for at in range(0, len(data), HIDDEN_BYTES)]
+        states = [data[at : at + HIDDEN_BYTES] for at in range(0, len(data), HIDDEN_BYTES)]
+        return [states[at : at + count] for at in range(0, len(states), count)]
 
 
 def load_fake_shard(
@@ -317,8 +368,9 @@ def _sample(state: bytes, sampling: Sampling) -> int:
     return int.from_bytes(drawn) % VOCAB_SIZE
 
 
-def _hidden(states: list[bytes]) -> Tensor:
-    return Tensor("hidden", "uint8", (1, len(states), HIDDEN_BYTES), memoryview(b"".join(states)))
+def _hidden(rows: Sequence[Sequence[bytes]]) -> Tensor:
+    data = b"".join(state for states in rows for state in states)
+    return Tensor("hidden", "uint8", (len(rows), len(rows[0]), HIDDEN_BYTES), memoryview(data))
 
 
 def _weight_bytes(card: ModelCard, layers: range) -> int:

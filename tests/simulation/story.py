@@ -54,10 +54,10 @@ class Setting:
     """How the mesh is made.
 
     memory_shares: of each machine, in thousandths of what the whole model needs. paces: how many times as
-    long as step_s each machine takes. late: those that join
-    later only. piece_s: a layer's load; step_s: a frame's compute. weather: when nothing is wrong.
-    request_every_s: pause between two readers of one peer. is_parted: the mesh stays in two parts at the
-    end. flap_limit, drain_s, min_peers: as in the configuration. chaos_s: how long troubles begin for.
+    long as step_s each machine takes. late: those that join later only. piece_s: a layer's load; step_s: a
+    frame's compute. weather: when nothing is wrong. request_every_s: pause between two readers of one peer.
+    is_hybrid: caches cannot be cut. is_parted: the mesh stays in two parts at the end. flap_limit, drain_s,
+    min_peers: as in the configuration. chaos_s: how long troubles begin for.
     """
 
     memory_shares: tuple[int, ...]
@@ -76,6 +76,7 @@ class Setting:
     flap_limit: int
     drain_s: float
     is_parted: bool
+    is_hybrid: bool
     weather: Weather
     chaos_s: float
 
@@ -148,6 +149,7 @@ def _draw_setting(random: Random, chaos_s: float | None) -> Setting:
         flap_limit=random.choice([3, 1000]),
         drain_s=random.choice([3.0, 30.0]),
         is_parted=count > 1 and random.random() < 0.1,
+        is_hybrid=random.random() < 0.3,
         weather=weather,
         chaos_s=chaos_s or random.choice([10.0, 20.0, 40.0]),
     )

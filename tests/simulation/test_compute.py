@@ -16,7 +16,7 @@ def now_s() -> float:
 
 async def test_work_is_done_one_at_a_time_in_order_and_takes_its_time() -> None:
     delays_s = {"append": 0.5, "pow": 2.0}
-    compute = FakeCompute(delays_s.__getitem__)
+    compute = FakeCompute(lambda name, args: delays_s[name])
     done: list[int] = []
     async with asyncio.TaskGroup() as tasks:
         for number in range(4):
@@ -40,7 +40,7 @@ async def test_errors_reach_whoever_asked_and_the_work_goes_on() -> None:
 
 
 async def test_work_whose_asker_went_is_done_in_its_turn_all_the_same() -> None:
-    compute, done = FakeCompute(lambda name: 1.0), list[str]()
+    compute, done = FakeCompute(lambda name, args: 1.0), list[str]()
     async with asyncio.TaskGroup() as tasks:
         first = tasks.create_task(compute.run(done.append, "first"))
         second = tasks.create_task(compute.run(done.append, "second"))
@@ -69,7 +69,7 @@ async def test_work_may_ask_for_more_work() -> None:
 
 
 async def test_closing_finishes_what_was_asked_for_and_refuses_more() -> None:
-    compute, done = FakeCompute(lambda name: 1.0), list[int]()
+    compute, done = FakeCompute(lambda name, args: 1.0), list[int]()
     compute.post(lambda: done.append(1))
     assert await compute.close()
     assert done == [1]
@@ -80,7 +80,7 @@ async def test_closing_finishes_what_was_asked_for_and_refuses_more() -> None:
 
 
 async def test_work_that_takes_too_long_is_left_behind(caplog: pytest.LogCaptureFixture) -> None:
-    compute = FakeCompute(lambda name: 100.0)
+    compute = FakeCompute(lambda name, args: 100.0)
     compute.post(int)
     with caplog.at_level(logging.WARNING):
         assert not await compute.close(timeout_s=5.0)
@@ -89,7 +89,7 @@ async def test_work_that_takes_too_long_is_left_behind(caplog: pytest.LogCapture
 
 
 async def test_what_is_killed_finishes_nothing() -> None:
-    compute, done = FakeCompute(lambda name: 1.0), list[int]()
+    compute, done = FakeCompute(lambda name, args: 1.0), list[int]()
     compute.post(lambda: done.append(1))
     compute.post(lambda: done.append(2))
     await asyncio.sleep(1.5)
@@ -120,4 +120,4 @@ def test_the_same_seed_twice_is_the_same_trace() -> None:
 
 def jitter(chance: Chance, name: str) -> "partial[float]":
     random = chance.stream(name)
-    return partial(lambda work: 0.01 + random.expovariate(100.0))
+    return partial(lambda work, args: 0.01 + random.expovariate(100.0))

@@ -32,6 +32,7 @@ CALM = Setting(
     flap_limit=1000,
     drain_s=3.0,
     is_parted=False,
+    is_hybrid=False,
     weather=Weather(delay_s=0.001, jitter_s=0.0001),
     chaos_s=10.0,
 )
@@ -48,7 +49,7 @@ def test_whatever_befalls_a_mesh_nothing_happens_that_must_not(seed: int) -> Non
 
 
 def test_without_troubles_everybody_reads_from_one_ring_all_the_time() -> None:
-    outcome = troubled()
+    outcome = troubled(seed=4)
     assert not outcome.violations
     assert outcome.counts["installs"] == outcome.counts["activations"] == 3
     (peace,) = outcome.peace
@@ -121,13 +122,6 @@ MUTANTS = {
         1,
     ),
     "no-demotion": (QUICK, [Trouble(4.0, "crash", 1, 0, 1.0, 0.0)], {"I8"}, 1),
-    "no-passing-on": (
-        replace(BUSY, memory_shares=(1500,) * 4, paces=(1.0,) * 4, request_every_s=0.3, max_running=8),
-        [Trouble(at_s, "cut", 1, 2, 0.6, 0.5) for at_s in (8.0, 10.0, 12.0)]
-        + [Trouble(at_s, "cut", 0, 3, 0.6, 0.5) for at_s in (9.0, 11.0, 13.0)],
-        {"leak", "error"},
-        6,
-    ),
 }
 
 

@@ -14,28 +14,14 @@ from tests.simulation.probe import Probe
 from tests.simulation.shard import FakeShard, load_fake_shard
 
 
-@dataclass(slots=True)
-class StepClock:
-    """The clock that a stage reads on its compute thread: it goes on with each step."""
-
-    now_s: float = 0.0
-
-    def __call__(self) -> float:
-        """Tell the time."""
-        return self.now_s
-
-
 class ProbedShard:
-    """A fake shard whose steps are told and take their time. Implements `StageCompute`."""
+    """A fake shard whose steps are told. Implements `StageCompute`."""
 
-    def __init__(
-        self, inner: FakeShard, plan: Plan, stage: Stage, probe: Probe, after: Callable[[], None]
-    ) -> None:
+    def __init__(self, inner: FakeShard, plan: Plan, stage: Stage, probe: Probe) -> None:
         self.inner = inner
         self._plan = plan
         self._stage = stage
         self._probe = probe
-        self._after = after
 
     @property
     def weight_bytes(self) -> int:
@@ -45,8 +31,17 @@ class ProbedShard:
     def forward(self, step: Step) -> StepResult:
         """Run the layers over a step."""
         self._probe.computes(self._plan, self._stage, step)
-        self._after()
         return self.inner.forward(step)
+
+    @property
+    def is_trimmable(self) -> bool:
+        """Whether a prefix may end anywhere."""
+        return self.inner.is_trimmable
+
+    def retain(self, session: SessionId) -> None:
+        """Keep the caches of a session that is over."""
+        self._probe.retains()
+        self.inner.retain(session)
 
     def release(self, session: SessionId) -> None:
         """Drop a session's caches."""
@@ -87,7 +82,6 @@ class ProbedShard:
     ) -> tuple[Tensor, ...]:
         """Compute some missing layers of a resumed session."""
         self._probe.fills(self._plan, session, layers, len(tokens))
-        self._after()
         return self.inner.fill(session, layers, position, tokens, tensors)
 
     def handed_on(self, session: SessionId, begin: int, end: int) -> tuple[Tensor, ...]:
@@ -115,7 +109,6 @@ class Memory:
     probe: Probe
     ledger: Ledger
     now_s: Callable[[], float]
-    after_step: Callable[[], None]
     is_failing: Callable[[], bool]
     open: list[FakeShard] = field(default_factory=list)
     most_bytes: int = 0
@@ -166,7 +159,7 @@ class Memory:
                     continue
                 assert isinstance(piece, FakeShard)
                 self.open.append(piece)
-                yield ProbedShard(piece, plan, stage, self.probe, self.after_step)
+                yield ProbedShard(piece, plan, stage, self.probe)
         finally:
             self.spans.append((began_s, self.now_s()))
 

@@ -18,6 +18,7 @@ from meshinfer.messages import (
     Finish,
     Holding,
     Opening,
+    Prefix,
     Queued,
     Rebuild,
     Rebuilt,
@@ -25,9 +26,11 @@ from meshinfer.messages import (
     Recalled,
     Refused,
     Release,
+    Row,
     Sampling,
     SessionId,
     StepDone,
+    Stepped,
     Submit,
     WrongEpoch,
 )
@@ -35,7 +38,7 @@ from meshinfer.topology.ring import Ring, Run, Stage
 from meshinfer.topology.target import Digest, Epoch, Target
 from tests.meshinfer.actors.mailbag import A, B, C, Living, bag, hello, next_of
 
-LIMITS = RequestLimits(max_running=2, max_waiting=2, prefill_chunk_tokens=4, prefill_window=2)
+LIMITS = RequestLimits(max_running=2, max_waiting=2, prefill_chunk_tokens=4)
 TARGET = Target(Epoch(2), Digest("d" * 32))
 STALE = Target(Epoch(1), Digest("d" * 32))
 NEXT = Target(Epoch(3), Digest("e" * 32))
@@ -74,10 +77,13 @@ class Bench:
         assert send.peer == B
         return send.message
 
-    async def done(self, frame: Activation, token: int | None, finish: Finish | None = None) -> None:
-        await self.tell(
-            StepDone(frame.session, frame.target, frame.position + len(frame.tokens), token, finish)
-        )
+    async def row(self) -> Row:
+        (row,) = (await self.fed()).rows
+        return row
+
+    async def done(self, row: Row, token: int | None, finish: Finish | None = None) -> None:
+        step = Stepped(row.session, row.position + len(row.tokens), token, finish)
+        await self.tell(StepDone(TARGET, (step,), 2_000, 1_000))
 
 
 @pytest.fixture
@@ -90,13 +96,11 @@ async def bench() -> Bench:
 async def test_a_prompt_goes_in_pieces_and_its_last_token_alone(bench: Bench) -> None:
     async with Living(bench.head):
         await bench.submit("s", prompt=11)
-        frames = [await bench.fed(), await bench.fed()]
-        # Two pieces are under way: the rest waits for the first to come round.
+        frames = [await bench.row() for _ in range(3)]
+        # One more than there are stages are under way: the rest waits for the first to come round.
         assert len(bench.stage) == 0
         await bench.done(frames[0], None)
-        frames.append(await bench.fed())
-        await bench.done(frames[1], None)
-        frames.append(await bench.fed())
+        frames.append(await bench.row())
     assert [len(frame.tokens) for frame in frames] == [4, 4, 2, 1]
     assert [frame.position for frame in frames] == [0, 4, 8, 10]
     assert [frame.is_sampled for frame in frames] == [False, False, False, True]
@@ -107,9 +111,9 @@ async def test_an_answer_goes_round_token_by_token_and_is_released_at_its_end(be
     async with Living(bench.head):
         await bench.submit("s", prompt=1)
         assert await bench.told() == Admitted(SessionId("s"), TARGET)
-        first = await bench.fed()
+        first = await bench.row()
         await bench.done(first, 42)
-        second = await bench.fed()
+        second = await bench.row()
         assert (second.position, second.tokens, second.is_sampled) == (1, (42,), True)
         await bench.done(second, 0, Finish.STOP)
         assert (await next_of(bench.stage, Envelope)).message == Release(SessionId("s"), TARGET)
@@ -119,11 +123,11 @@ async def test_no_more_run_than_may_and_the_next_in_line_follows(bench: Bench) -
     async with Living(bench.head):
         for name in ("one", "two", "three"):
             await bench.submit(name, prompt=1)
-        frames = [await bench.fed(), await bench.fed()]
+        frames = [await bench.row(), await bench.row()]
         assert [frame.session for frame in frames] == ["one", "two"]
         await bench.done(frames[0], 0, Finish.STOP)
         await next_of(bench.stage, Envelope)
-        assert (await bench.fed()).session == "three"
+        assert (await bench.row()).session == "three"
 
 
 async def test_past_the_queue_a_session_is_refused_as_one_too_many(bench: Bench) -> None:
@@ -167,10 +171,10 @@ async def test_a_session_of_another_plan_is_sent_back(bench: Bench) -> None:
 async def test_what_came_round_under_another_plan_feeds_nothing(bench: Bench) -> None:
     async with Living(bench.head):
         await bench.submit("s", prompt=1)
-        frame = await bench.fed()
-        await bench.tell(StepDone(frame.session, STALE, 1, 42, None))
-        await bench.tell(StepDone(frame.session, TARGET, 1, 7, None))
-        assert (await bench.fed()).tokens == (7,)
+        frame = await bench.row()
+        for target, token in ((STALE, 42), (TARGET, 7)):
+            await bench.tell(StepDone(target, (Stepped(frame.session, 1, token, None),), 2_000, 1_000))
+        assert (await bench.row()).tokens == (7,)
 
 
 @pytest.mark.parametrize(
@@ -180,7 +184,7 @@ async def test_what_came_round_under_another_plan_feeds_nothing(bench: Bench) ->
 async def test_however_a_session_ends_all_stages_release_it(bench: Bench, ending: str, is_over: bool) -> None:
     async with Living(bench.head):
         session = (await bench.submit("s", prompt=1)).session
-        await bench.fed()
+        await bench.row()
         match ending:
             case "cancel":
                 await bench.tell(Cancel(session, TARGET))
@@ -209,7 +213,7 @@ async def test_who_waits_in_a_ring_that_ends_is_not_let_in_any_more(bench: Bench
         frames = []
         for name in ("one", "two"):
             await bench.submit(name, prompt=1)
-            frames.append(await bench.fed())
+            frames.append(await bench.row())
         await bench.submit("three", prompt=1)
         await bench.head.mailbox.tell(order)
         await bench.done(frames[0], 0, Finish.STOP)
@@ -225,17 +229,17 @@ async def test_who_waits_in_a_ring_that_ends_is_not_let_in_any_more(bench: Bench
 async def test_while_a_plan_takes_over_what_runs_under_the_former_goes_on_to_its_end(bench: Bench) -> None:
     async with Living(bench.head):
         await bench.submit("old", prompt=1)
-        old = await bench.fed()
+        old = await bench.row()
         await bench.head.mailbox.tell(Drain(TARGET))
         await bench.head.mailbox.tell(Open(NEXT, 1000, RING))
         await bench.submit("late", prompt=1)
         await bench.submit("new", prompt=1, target=NEXT)
         new = await bench.fed()
-        assert (new.session, new.target) == ("new", NEXT)
+        assert (new.rows[0].session, new.target) == ("new", NEXT)
         await bench.done(old, 42)
         again = await bench.fed()
-        assert (again.session, again.target, again.tokens) == ("old", TARGET, (42,))
-        await bench.done(again, 0, Finish.STOP)
+        assert (again.rows[0].session, again.target, again.rows[0].tokens) == ("old", TARGET, (42,))
+        await bench.done(again.rows[0], 0, Finish.STOP)
         assert (await next_of(bench.stage, Envelope)).message == Release(SessionId("old"), TARGET)
         told = [await bench.told() for _ in range(3)]
     assert told == [
@@ -248,16 +252,16 @@ async def test_while_a_plan_takes_over_what_runs_under_the_former_goes_on_to_its
 async def test_both_rings_together_run_no_more_sessions_than_may(bench: Bench) -> None:
     async with Living(bench.head):
         await bench.submit("old", prompt=1)
-        old = await bench.fed()
+        old = await bench.row()
         await bench.head.mailbox.tell(Drain(TARGET))
         await bench.head.mailbox.tell(Open(NEXT, 1000, RING))
         for name in ("new", "newer"):
             await bench.submit(name, prompt=1, target=NEXT)
-        assert (await bench.fed()).session == "new"
+        assert (await bench.row()).session == "new"
         assert len(bench.stage) == 0
         await bench.done(old, 0, Finish.STOP)
         await next_of(bench.stage, Envelope)
-        assert (await bench.fed()).session == "newer"
+        assert (await bench.row()).session == "newer"
 
 
 async def test_more_room_lets_in_those_who_wait_for_it(bench: Bench) -> None:
@@ -275,6 +279,64 @@ async def test_an_empty_prompt_is_refused(bench: Bench) -> None:
         refused = await bench.told()
         assert isinstance(refused, Refused)
         assert "empty" in refused.reason
+
+
+# --- lanes and prefixes
+
+
+async def test_what_is_over_goes_round_no_more(bench: Bench) -> None:
+    async with Living(bench.head):
+        await bench.submit("s", prompt=1, max_tokens=1)
+        await bench.done(await bench.row(), 42, Finish.LENGTH)
+        assert (await next_of(bench.stage, Envelope)).message == Release(SessionId("s"), TARGET)
+
+
+async def test_a_chat_goes_on_with_the_caches_of_its_last_turn(bench: Bench) -> None:
+    async with Living(bench.head):
+        first = await bench.submit("s", prompt=20)
+        for _ in range(6):
+            row = await bench.row()
+            await bench.done(row, 42 if row.is_sampled else None)
+        await bench.done(await bench.row(), 0, Finish.STOP)
+        # The last token was never fed.
+        release = Release(first.session, TARGET, retained_tokens=21)
+        assert (await next_of(bench.stage, Envelope)).message == release
+        await bench.submit("t", prompt=30)
+        row = await bench.row()
+    assert (row.session, row.position) == ("t", 20)
+    assert row.opening is not None
+    assert row.opening.prefix == Prefix(first.session, 20, is_taken=True)
+
+
+async def test_a_prefix_that_a_stage_has_no_more_is_not_tried_again(bench: Bench) -> None:
+    async with Living(bench.head):
+        await bench.submit("s", prompt=20)
+        while not (row := await bench.row()).is_sampled:
+            await bench.done(row, None)
+        await bench.done(row, 0, Finish.STOP)
+        await next_of(bench.stage, Envelope)
+        for name in ("t", "u"):
+            begun = await bench.submit(name, prompt=40)
+            row = await bench.row()
+            assert (row.opening is not None and row.opening.prefix is not None) is (name == "t")
+            await bench.tell(Failed(begun.session, TARGET, C, "nothing was retained", True))
+            while (await next_of(bench.stage, Envelope)).message != Release(begun.session, TARGET, False):
+                pass
+
+
+async def test_while_a_plan_takes_over_nothing_is_retained_under_the_former(bench: Bench) -> None:
+    async with Living(bench.head):
+        for name in ("s", "t"):
+            await bench.submit(name, prompt=20 if name == "s" else 1)
+            while not (row := await bench.row()).is_sampled:
+                await bench.done(row, None)
+            if name == "s":
+                await bench.done(row, 0, Finish.STOP)
+                await next_of(bench.stage, Envelope)
+        await bench.head.mailbox.tell(Drain(TARGET))
+        assert (await next_of(bench.stage, Envelope)).message == Release(SessionId("s"), TARGET)
+        await bench.done(row, 0, Finish.STOP)
+        assert (await next_of(bench.stage, Envelope)).message == Release(SessionId("t"), TARGET)
 
 
 # --- sessions that come back
@@ -298,7 +360,7 @@ async def test_a_session_goes_on_behind_what_all_stages_kept(bench: Bench) -> No
         await bench.tell(Recalled(submit.session, TARGET, HELD))
         rebuild = (await next_of(bench.stage, Envelope)).message
         assert rebuild == Rebuild(submit.session, TARGET, B, (1, 2, 3, 4, 5), submit.opening, ())
-        frames = [await bench.fed(), await bench.fed()]
+        frames = [await bench.row(), await bench.row()]
     assert [(frame.position, frame.tokens, frame.opening) for frame in frames] == [
         (5, (6, 7), None),
         (7, (8,), None),
@@ -315,19 +377,19 @@ async def test_a_session_waits_until_what_is_missing_is_filled(bench: Bench) -> 
         assert await bench.told() == Admitted(submit.session, TARGET)
         await bench.tell(Rebuilt(submit.session, TARGET))
         assert await bench.told() == Advanced(submit.session, TARGET)
-        assert (await bench.fed()).position == 5
+        assert (await bench.row()).position == 5
 
 
 async def test_of_which_nothing_was_kept_begins_anew(bench: Bench) -> None:
     async with Living(bench.head):
         submit = await resumed(bench)
         await bench.tell(Recalled(submit.session, TARGET, ()))
-        frame = await bench.fed()
+        frame = await bench.row()
         assert (frame.position, frame.opening) == (0, submit.opening)
         # Said twice, or of nobody, it changes nothing.
         await bench.tell(Recalled(submit.session, TARGET, HELD))
         await bench.tell(Rebuilt(SessionId("nobody"), TARGET))
-        assert (await bench.fed()).position == 4
+        assert (await bench.row()).position == 4
 
 
 async def test_who_waits_is_told_so_now_and_then(bench: Bench) -> None:
@@ -336,4 +398,4 @@ async def test_who_waits_is_told_so_now_and_then(bench: Bench) -> None:
             await bench.submit(name, prompt=1)
         told = [await bench.told() for _ in range(4)]
     assert told[2:] == [Queued(SessionId("three"), TARGET, 2), Queued(SessionId("four"), TARGET, 3)]
-    assert bench.work.value == HeadWork(running=2, waiting=2)
+    assert (bench.work.value.running, bench.work.value.waiting) == (2, 2)

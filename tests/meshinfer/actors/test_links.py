@@ -23,7 +23,7 @@ from meshinfer.actors.mail import (
     Undelivered,
 )
 from meshinfer.config import ActorLimits
-from meshinfer.messages import Activation, Farewell, Hello, SessionId, Tensor, WrongEpoch
+from meshinfer.messages import Activation, Farewell, Hello, Row, SessionId, Tensor, WrongEpoch
 from meshinfer.topology.sync import Parcel
 from meshinfer.topology.target import Digest, Epoch, Target
 from meshinfer.transports.base import Address, Frame
@@ -301,7 +301,10 @@ async def three(network: MemoryNetwork) -> tuple[Host, Host, Host]:
 
 
 LADEN = Activation(
-    SessionId("s"), TARGET, A, 0, (1,), 1, None, True, (Tensor("x", "uint8", (4,), memoryview(b"4321")),)
+    TARGET,
+    (Row(SessionId("s"), A, 0, (1,), None, is_sampled=True),),
+    1,
+    (Tensor("x", "uint8", (4,), memoryview(b"4321")),),
 )
 
 

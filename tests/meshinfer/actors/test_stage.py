@@ -1,6 +1,7 @@
 """The stage actor with a real shard of a tiny model; the test is the rest of the ring."""
 
 import asyncio
+import itertools
 import threading
 from collections.abc import AsyncIterator, Generator
 from dataclasses import replace
@@ -47,9 +48,11 @@ from meshinfer.messages import (
     Recall,
     Recalled,
     Release,
+    Row,
     Sampling,
     SessionId,
     StepDone,
+    Stepped,
     Token,
     WrongEpoch,
 )
@@ -75,7 +78,9 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 async def compute() -> AsyncIterator[ComputeThread]:
-    thread = ComputeThread()
+    # A clock that is read before and after each step: it takes a millisecond.
+    ticks = itertools.count()
+    thread = ComputeThread(clock_s=lambda: next(ticks) / 1000)
     yield thread
     assert await thread.close()
 
@@ -85,7 +90,6 @@ class Bench:
 
     def __init__(self, compute: ComputeThread, model: LocalModel) -> None:
         self.model = model
-        self.clock_s = 0.0
         self.load: LoadShard = load_shard
         self.links: Mailbox[Send] = bag("links")
         self.events: Mailbox[StageEvent] = bag("placement")
@@ -102,17 +106,11 @@ class Bench:
             limits=RequestLimits(max_running=1, prefill_chunk_tokens=4),
             progress=lambda what, done, total: None,
             work=self.work,
-            now_s=self.tick,
         )
-
-    def tick(self) -> float:
-        """A clock that is read before and after each step: it takes a millisecond."""
-        self.clock_s += 0.001
-        return self.clock_s
 
     async def round(self, plan: Plan, position: int, token: int) -> int:
         """One decode step of the session in a ring of one; return the next token."""
-        await self.frame(Activation(SESSION, plan.target, C, position, (token,), 0, None, True), sender=A)
+        await self.frame(frame_of(SESSION, plan, position, (token,), 0, None), sender=A)
         _, message = await self.told()
         assert isinstance(message, Token), message
         return message.token
@@ -144,8 +142,21 @@ async def bench(compute: ComputeThread, directory: Path, tmp_path: Path) -> Benc
     return Bench(compute, LocalModel(*parts))
 
 
+def frame_of(
+    session: SessionId,
+    plan: Plan,
+    position: int,
+    tokens: tuple[int, ...],
+    first_layer: int,
+    opening: Opening | None,
+) -> Activation:
+    """A sampled step of one session."""
+    row = Row(session, C, position, tokens, opening, is_sampled=True)
+    return Activation(plan.target, (row,), first_layer)
+
+
 def prompt_frame(plan: Plan, first_layer: int = 0, session: SessionId = SESSION) -> Activation:
-    return Activation(session, plan.target, C, 0, (5, 6, 7), first_layer, OPENING, True)
+    return frame_of(session, plan, 0, (5, 6, 7), first_layer, OPENING)
 
 
 async def test_a_head_computes_and_hands_the_activation_on(bench: Bench) -> None:
@@ -157,7 +168,9 @@ async def test_a_head_computes_and_hands_the_activation_on(bench: Bench) -> None
         receiver, onward = await bench.told()
     assert receiver == B
     assert isinstance(onward, Activation)
-    assert (onward.first_layer, onward.tokens, onward.opening) == (2, (5, 6, 7), OPENING)
+    assert onward.first_layer == 2
+    assert onward.rows == prompt_frame(plan).rows
+    assert (onward.spent_us, onward.slowest_us) == (1000, 1000)
     (hidden,) = onward.tensors
     assert hidden.shape == (1, 3, bench.model.card.hidden_size)
 
@@ -179,7 +192,8 @@ async def test_head_and_tail_give_what_one_stage_gives(bench: Bench) -> None:
         await bench.install(as_tail)
         await bench.frame(replace(onward, target=as_tail.target), sender=B)
         assert isinstance(expected, Token)
-        assert await bench.told() == (B, StepDone(SESSION, as_tail.target, 3, expected.token, None))
+        step = Stepped(SESSION, 3, expected.token, None)
+        assert await bench.told() == (B, StepDone(as_tail.target, (step,), 2000, 1000))
         assert await bench.told() == (C, replace(expected, target=as_tail.target))
 
 
@@ -190,7 +204,7 @@ async def test_the_last_token_that_may_be_sampled_is_marked(bench: Bench) -> Non
         await bench.frame(prompt_frame(plan), sender=A)
         _, first = await bench.told()
         assert isinstance(first, Token)
-        await bench.frame(Activation(SESSION, plan.target, C, 3, (first.token,), 0, None, True), sender=A)
+        await bench.frame(frame_of(SESSION, plan, 3, (first.token,), 0, None), sender=A)
         _, second = await bench.told()
         assert isinstance(second, Token)
         assert second.finish is Finish.LENGTH
@@ -241,7 +255,7 @@ async def test_a_frame_that_does_not_fit_its_session_fails_by_name_and_the_stage
         await bench.install(plan)
         await bench.frame(prompt_frame(plan), sender=A)
         assert isinstance((await bench.told())[1], Token)
-        await bench.frame(Activation(SESSION, plan.target, C, 7, (1,), 0, None, True), sender=A)
+        await bench.frame(frame_of(SESSION, plan, 7, (1,), 0, None), sender=A)
         receiver, failed = await bench.told()
         assert receiver == C
         assert isinstance(failed, Failed)
@@ -257,7 +271,7 @@ async def test_a_session_that_a_restarted_stage_does_not_know_is_sent_back_to_be
     plan = bench.plan((A, 0, 4))
     async with Living(bench.stage):
         await bench.install(plan)
-        await bench.frame(Activation(SESSION, plan.target, C, 7, (1,), 0, None, True), sender=A)
+        await bench.frame(frame_of(SESSION, plan, 7, (1,), 0, None), sender=A)
         _, failed = await bench.told()
     assert isinstance(failed, Failed)
     assert failed.is_retryable
@@ -269,9 +283,10 @@ async def test_more_sessions_than_may_be_open_are_refused(bench: Bench) -> None:
         await bench.install(plan)
         for number in range(3):
             await bench.frame(prompt_frame(plan, session=SessionId(f"s.{number}")), sender=A)
-        answers = [(await bench.told())[1] for _ in range(3)]
-        assert isinstance(answers[2], Failed)
-        assert "2 sessions are open already" in answers[2].reason
+        # It need not wait for what is computed.
+        (failed,) = [each for _, each in [await bench.told() for _ in range(3)] if isinstance(each, Failed)]
+        assert failed.session == "s.2"
+        assert "2 sessions are open already" in failed.reason
         await bench.stage.mailbox.tell(Envelope(hello(A), Release(SessionId("s.0"), plan.target)))
         assert (await bench.told()) == (B, Release(SessionId("s.0"), plan.target))
 
@@ -452,7 +467,7 @@ async def test_its_speed_is_told_after_some_decode_steps(bench: Bench) -> None:
     long = replace(OPENING, max_tokens=100)
     async with Living(bench.stage):
         await bench.install(plan)
-        await bench.frame(replace(prompt_frame(plan), opening=long), sender=A)
+        await bench.frame(frame_of(SESSION, plan, 0, (5, 6, 7), 0, long), sender=A)
         _, first = await bench.told()
         assert isinstance(first, Token)
         token = first.token
@@ -486,10 +501,10 @@ async def test_a_session_goes_on_under_the_next_plan_from_what_was_kept(bench: B
         rebuild = Rebuild(again, alone.target, C, (5, 6, 7), opening, fills)
         await bench.stage.mailbox.tell(Envelope(hello(A), rebuild))
         assert (await next_of(bench.head, Envelope)).message == Rebuilt(again, alone.target)
-        await bench.frame(Activation(again, alone.target, C, 3, (9,), 0, None, True), sender=A)
+        await bench.frame(frame_of(again, alone, 3, (9,), 0, None), sender=A)
         _, resumed = await bench.told()
         await bench.install(whole)
-        everything = Activation(SESSION, whole.target, C, 0, (5, 6, 7, 9), 0, opening, True)
+        everything = frame_of(SESSION, whole, 0, (5, 6, 7, 9), 0, opening)
         await bench.frame(everything, sender=A)
         _, expected = await bench.told()
     assert isinstance(resumed, Token)

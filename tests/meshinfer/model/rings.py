@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from meshinfer.messages import Opening, Sampling, SessionId, Tensor
-from meshinfer.model.base import ModelCard, ModelFiles, Step
+from meshinfer.messages import Opening, Row, Sampling, SessionId, Tensor
+from meshinfer.model.base import ModelCard, ModelFiles, Step, StepResult
 from meshinfer.model.runtime import prepare_mlx
+from meshinfer.topology.ring import PeerId
 
 prepare_mlx()
 
@@ -21,6 +22,7 @@ from mlx_lm.utils import _get_classes, load_model  # noqa: E402
 from meshinfer.model.shard import Shard  # noqa: E402
 
 VOCABULARY = 64
+ORIGIN = PeerId("a" * 32)
 
 _SMALL: dict[str, Any] = {
     "hidden_size": 32,
@@ -81,6 +83,51 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "block_ffn_dim_multiplier": 1.0,
         "block_auto_adjust_ff_dim": False,
         "full_attn_idxs": [1, 3],
+    },
+    "falcon_h1": {
+        "model_type": "falcon_h1",
+        "mamba_d_conv": 3,
+        "mamba_d_head": 8,
+        "mamba_d_ssm": 32,
+        "mamba_d_state": 8,
+        "mamba_n_heads": 4,
+    },
+    "llama4": {
+        "model_type": "llama4",
+        "text_config": {
+            **_SMALL,
+            "model_type": "llama4_text",
+            "attention_bias": False,
+            "attention_chunk_size": 6,
+            "interleave_moe_layer_step": 2,
+            "intermediate_size_mlp": 64,
+            "num_experts_per_tok": 1,
+            "num_local_experts": 2,
+            "rope_scaling": None,
+            "use_qk_norm": True,
+        },
+    },
+    "longcat_flash_ngram": {
+        "model_type": "longcat_flash_ngram",
+        "attention_method": "MLA",
+        "emb_neighbor_num": 3,
+        "emb_split_num": 2,
+        "expert_ffn_hidden_size": 32,
+        "ffn_hidden_size": 64,
+        "kv_lora_rank": 16,
+        "mla_scale_kv_lora": True,
+        "mla_scale_q_lora": True,
+        "moe_topk": 2,
+        "n_routed_experts": 2,
+        "ngram_vocab_size_ratio": 3,
+        "num_layers": 4,
+        "q_lora_rank": 16,
+        "qk_nope_head_dim": 8,
+        "qk_rope_head_dim": 8,
+        "routed_scaling_factor": 1.0,
+        "v_head_dim": 8,
+        "zero_expert_num": 2,
+        "zero_expert_type": "identity",
     },
     "hunyuan": {
         "model_type": "hunyuan",
@@ -169,6 +216,18 @@ def _card(kind: str, config: dict[str, Any]) -> ModelCard:
     )
 
 
+def row(
+    session: SessionId,
+    position: int,
+    tokens: Sequence[int],
+    opening: Opening | None = None,
+    is_sampled: bool = False,
+    is_marked: bool = False,
+) -> Row:
+    """One session's part of a step."""
+    return Row(session, ORIGIN, position, tuple(tokens), opening, is_sampled, is_marked)
+
+
 @dataclass(slots=True)
 class Ring:
     """Shards in a row, through which steps of sessions go."""
@@ -177,22 +236,75 @@ class Ring:
     lengths: dict[SessionId, int] = field(default_factory=dict)
 
     def step(
-        self, session: SessionId, tokens: Sequence[int], opening: Opening, is_sampled: bool
+        self,
+        session: SessionId,
+        tokens: Sequence[int],
+        opening: Opening,
+        is_sampled: bool,
+        *,
+        is_marked: bool = False,
     ) -> int | None:
-        """Send one step through all shards; return the tail's token."""
-        position = self.lengths.get(session, 0)
+        """Send one step of one session through all shards; return the tail's token."""
+        result = self.turn([self.next_row(session, tokens, opening, is_sampled, is_marked)])
+        assert not result.faults
+        (token,) = result.tokens or (None,)
+        return token
+
+    def lane(self, fed: dict[SessionId, int], openings: dict[SessionId, Opening]) -> dict[SessionId, int]:
+        """Send one token of each of some sessions through all shards; return what follows each."""
+        result = self.turn([self.next_row(name, (fed[name],), openings[name], True) for name in fed])
+        assert not result.faults
+        return {name: token for name, token in zip(fed, result.tokens, strict=True) if token is not None}
+
+    def next_row(
+        self,
+        session: SessionId,
+        tokens: Sequence[int],
+        opening: Opening,
+        is_sampled: bool,
+        is_marked: bool = False,
+    ) -> Row:
+        """What comes next of a session; its first row where it is not known yet."""
+        if session in self.lengths:
+            return row(session, self.lengths[session], tokens, None, is_sampled, is_marked)
+        begin = opening.prefix.length if opening.prefix is not None else 0
+        return row(session, begin, tokens, opening, is_sampled, is_marked)
+
+    def turn(self, rows: Sequence[Row]) -> StepResult:
+        """Send a step of some rows through all shards; return what the last one made of it."""
         tensors: tuple[Tensor, ...] = ()
-        token = None
+        result = StepResult(())
         for shard in self.shards:
-            first = opening if position == 0 else None
             received, memory = _received(tensors)
-            result = shard.forward(Step(session, position, tuple(tokens), first, is_sampled, received))
+            result = shard.forward(Step(tuple(rows), received))
             # The memory goes back to its pool now, and the next frame is written over it.
             for view in memory:
                 view[:] = b"\xff" * view.nbytes
-            tensors, token = result.tensors, result.token
-        self.lengths[session] = position + len(tokens)
-        return token
+            tensors = result.tensors
+        for each in rows:
+            self.lengths[each.session] = each.position + len(each.tokens)
+        return result
+
+    def prefill(
+        self, session: SessionId, tokens: Sequence[int], opening: Opening, chunk: int, marked: int = 0
+    ) -> None:
+        """Send a prompt in chunks; the one that ends behind `marked` tokens is marked, in all stages."""
+        position = self.lengths.get(session, opening.prefix.length if opening.prefix is not None else 0)
+        end = position + len(tokens)
+        while position < end:
+            until = min(position + chunk, marked if position < marked else end, end)
+            part = tokens[len(tokens) - end + position :][: until - position]
+            self.step(session, part, opening, False, is_marked=until == marked)
+            position = until
+
+    def release(self, session: SessionId, *, is_retained: bool = False) -> None:
+        """End a session in all shards."""
+        for shard in self.shards:
+            if is_retained:
+                shard.retain(session)
+            else:
+                shard.release(session)
+        self.lengths.pop(session, None)
 
     def answer(
         self,
@@ -206,17 +318,14 @@ class Ring:
         """Answer a prompt of at least one token with `count` tokens, as mlx-lm's generate_step does."""
         session = SessionId(name)
         opening = Opening(sampling or Sampling(), len(prompt), count, ())
-        for begin in range(0, len(prompt) - 1, chunk):
-            self.step(session, prompt[begin : min(begin + chunk, len(prompt) - 1)], opening, False)
+        self.prefill(session, prompt[:-1], opening, chunk)
         answer: list[int] = []
         last = prompt[-1]
         while len(answer) < count:
             token = self.step(session, (last,), opening, True)
             assert token is not None
             answer.append(last := token)
-        for shard in self.shards:
-            shard.release(session)
-        del self.lengths[session]
+        self.release(session)
         return answer
 
 

@@ -8,14 +8,14 @@ import pytest
 
 from meshinfer.errors import StageFailed
 from meshinfer.messages import Holding, Opening, Sampling, SessionId, Tensor
-from meshinfer.rebuilding import Rebuilding, plan_rebuilding
+from meshinfer.scheduling.rebuilding import Rebuilding, plan_rebuilding
 from meshinfer.topology.ring import PeerId, Run, Stage
 from meshinfer.topology.ring import Ring as Plan
 from tests.meshinfer.model.rings import CONFIGS, VOCABULARY, Ring, SmallModel, make_model, make_ring
 
 # Below what prepares mlx.
 import mlx.core as mx  # isort: skip
-from meshinfer.model.kept import HandedOn, KeptSession  # isort: skip
+from meshinfer.model.kept import HandedOn, KeptSession, LaneHandedOn  # isort: skip
 from meshinfer.model.shard import Shard  # isort: skip
 
 A, B, C, D = (PeerId(letter * 32) for letter in "abcd")
@@ -25,9 +25,6 @@ CHUNK = 5
 COUNT = 9
 BEFORE = 4
 """Tokens of the answer that are there when the ring breaks."""
-
-SOME_NOT_KEPT = {"qwen3_next", "lfm2", "llama-sliding", "gemma3"}
-"""States and full windows cannot be taken back by the token that was built ahead."""
 
 Places = dict[PeerId, range]
 
@@ -137,8 +134,8 @@ def test_an_answer_goes_on_as_if_nothing_had_happened(kind: str, change: str, tm
     expected = model.reference(PROMPT, COUNT, chunk=CHUNK)
     state = broken(model, THREE, Sampling())
     ring, made = rebuilt(state, CHANGES[change])
-    assert made is not None or kind in SOME_NOT_KEPT
-    assert finish(ring, state, made.length if made else 0) == expected
+    assert made is not None
+    assert finish(ring, state, made.length) == expected
 
 
 @pytest.fixture(scope="module")
@@ -250,6 +247,23 @@ def test_what_is_handed_on_can_be_had_in_any_part_however_it_came() -> None:
     states.trim(1001)
     assert (states.length, states.size_bytes) == (1001, 1001 * 8)
     assert mx.array_equal(states.part(0, 1001), whole[:, :1001])
+
+
+def test_what_a_lane_hands_on_is_shared_out_to_those_that_keep_it() -> None:
+    first, last = HandedOn(), HandedOn()
+    lane, pieces = LaneHandedOn([first, None, last]), []
+    for index in range(600):
+        pieces.append(mx.arange(6.0).reshape((3, 1, 2)) + index)
+        lane.add(pieces[-1])
+        if index == 299:
+            lane.leave(2)
+    whole = mx.concatenate(pieces, axis=1)
+    assert lane.size_bytes == (600 - 512) * 24
+    assert last.length == 256
+    lane.share_out()
+    assert (lane.size_bytes, first.length, first.size_bytes) == (0, 600, 600 * 8)
+    assert mx.array_equal(first.part(0, 600), whole[:1])
+    assert mx.array_equal(last.part(0, 256), whole[2:, :256])
 
 
 def test_all_runs_of_layers_can_be_told_apart() -> None:

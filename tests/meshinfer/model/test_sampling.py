@@ -15,7 +15,7 @@ prepare_mlx()
 
 import mlx.core as mx  # noqa: E402
 
-from meshinfer.model.sampling import check_health, draw_key, sample  # noqa: E402
+from meshinfer.model.sampling import Draw, check_health, draw_key, sample, sample_rows  # noqa: E402
 
 # Steps that float32 tells apart, also after a logsumexp was taken off.
 logit_lists = st.lists(st.integers(-128, 128).map(lambda step: step / 16), min_size=2, max_size=12)
@@ -54,6 +54,21 @@ def test_the_same_seed_and_position_give_the_same_token(
     first = choose(logits, sampling, position=position)
     mx.random.normal((3,))
     assert choose(logits, sampling, position=position) == first
+
+
+def test_each_row_of_a_lane_is_sampled_as_it_would_be_alone() -> None:
+    logits = mx.random.normal((4, 50), key=mx.random.key(3)) * 4
+    plain, drawn = Sampling(), Sampling(temperature=0.9, repetition_penalty=1.3, seed=8)
+    draws = [Draw(plain, (3, 4), 1, 2), Draw(drawn, (5, 6, 7), 1, 3), None, Draw(plain, (), 0, 0)]
+    for dtype in (mx.float32, mx.bfloat16):
+        rows = logits.astype(dtype)
+        made = sample_rows(rows, draws)
+        assert made[2] is None
+        for row, (draw, pair) in enumerate(zip(draws, made, strict=True)):
+            if draw is not None and pair is not None:
+                one = rows[row : row + 1]
+                token, health = sample(one, draw.sampling, draw.history, draw.answer_start, draw.position)
+                assert (pair[0].item(), pair[1].item()) == (token.item(), health.item())
 
 
 def test_sampling_leaves_the_global_random_state_alone() -> None:

@@ -16,6 +16,7 @@ from tests.meshinfer.model.rings import (
     make_model,
     make_ring,
     read_weights,
+    row,
 )
 
 # Below what prepares mlx.
@@ -88,21 +89,21 @@ def test_several_tokens_may_be_sampled_after_at_once(llama: SmallModel) -> None:
 
 def test_only_the_tail_has_a_token_and_only_if_asked(llama: SmallModel) -> None:
     head, tail = make_ring(llama, 2).shards
-    sent = head.forward(Step(S, 0, (1, 2), OPENING, True))
-    assert sent.token is None
+    sent = head.forward(Step((row(S, 0, (1, 2), OPENING, True),)))
+    assert sent.tokens == ()
     assert [(tensor.name, tensor.dtype, tensor.shape) for tensor in sent.tensors] == [
         ("hidden", "float32", (1, 2, 32))
     ]
-    made = tail.forward(Step(S, 0, (1, 2), OPENING, False, sent.tensors))
-    assert (made.tensors, made.token) == ((), None)
+    made = tail.forward(Step((row(S, 0, (1, 2), OPENING, False),), sent.tensors))
+    assert (made.tensors, made.tokens) == ((), (None,))
 
 
 def test_lent_tensors_stay_as_they_were_while_the_session_goes_on(llama: SmallModel) -> None:
     head = make_ring(llama, 2).shards[0]
-    first = head.forward(Step(S, 0, (1, 2, 3), OPENING, False)).tensors[0]
+    first = head.forward(Step((row(S, 0, (1, 2, 3), OPENING, False),))).tensors[0]
     copy = bytes(first.data)
     for position in range(3, 40):
-        head.forward(Step(S, position, (position,), None, False))
+        head.forward(Step((row(S, position, (position,), None, False),)))
     head.close()
     assert bytes(first.data) == copy
 
@@ -114,19 +115,22 @@ def hidden(tokens: int = 1, dtype: str = "float32", size: int = 32, item_bytes: 
 @pytest.mark.parametrize(
     ("step", "text"),
     [
-        (Step(S, 3, (1,), None, True, (hidden(),)), "position 3, the KV cache ends at 0"),
-        (Step(S, 0, (1,), None, True, (hidden(),)), "without an opening"),
-        (Step(S, 0, (), OPENING, True, (hidden(),)), "without tokens"),
-        (Step(S, 0, (VOCABULARY,), OPENING, True, (hidden(),)), f"the vocabulary has {VOCABULARY}"),
-        (Step(S, 0, (-1,), OPENING, True, (hidden(),)), "from -1"),
-        (Step(S, 0, (1,), OPENING, True), r"tensors \[\], expected are \['hidden'\]"),
-        (Step(S, 0, (1,), OPENING, True, (hidden(2),)), r"shape \(1, 2, 32\), expected \(1, 1, 32\)"),
-        (Step(S, 0, (1,), OPENING, True, (hidden(size=16),)), r"shape \(1, 1, 16\), expected \(1, 1, 32\)"),
+        (Step((row(S, 3, (1,), None, True),), (hidden(),)), "position 3, the KV cache ends at 0"),
+        (Step((row(S, 0, (1,), None, True),), (hidden(),)), "without an opening"),
+        (Step((row(S, 0, (), OPENING, True),), (hidden(),)), "without tokens"),
+        (Step((row(S, 0, (VOCABULARY,), OPENING, True),), (hidden(),)), f"the vocabulary has {VOCABULARY}"),
+        (Step((row(S, 0, (-1,), OPENING, True),), (hidden(),)), "from -1"),
+        (Step((row(S, 0, (1,), OPENING, True),)), r"tensors \[\], expected are \['hidden'\]"),
+        (Step((row(S, 0, (1,), OPENING, True),), (hidden(2),)), r"shape \(1, 2, 32\), expected \(1, 1, 32\)"),
         (
-            Step(S, 0, (1,), OPENING, True, (hidden(dtype="bfloat16", item_bytes=2),)),
+            Step((row(S, 0, (1,), OPENING, True),), (hidden(size=16),)),
+            r"shape \(1, 1, 16\), expected \(1, 1, 32\)",
+        ),
+        (
+            Step((row(S, 0, (1,), OPENING, True),), (hidden(dtype="bfloat16", item_bytes=2),)),
             "bfloat16, expected float32",
         ),
-        (Step(S, 0, (1,), OPENING, True, (hidden(item_bytes=2),)), "is 64 bytes, expected 128"),
+        (Step((row(S, 0, (1,), OPENING, True),), (hidden(item_bytes=2),)), "is 64 bytes, expected 128"),
     ],
 )
 def test_a_step_that_does_not_fit_is_refused_with_numbers(llama: SmallModel, step: Step, text: str) -> None:
@@ -139,35 +143,38 @@ def test_a_session_that_failed_is_gone_and_can_begin_anew(llama: SmallModel) -> 
     ring = make_ring(llama)
     ring.step(S, (1, 2, 3), OPENING, False)
     with pytest.raises(StageFailed, match="position 7, the KV cache ends at 3"):
-        ring.shards[0].forward(Step(S, 7, (1,), None, True))
+        ring.shards[0].forward(Step((row(S, 7, (1,), None, True),)))
     ring.lengths.clear()
     assert ring.answer(PROMPT, 3, chunk=5) == make_ring(llama).answer(PROMPT, 3, chunk=5)
 
 
 def test_a_second_opening_is_refused(llama: SmallModel) -> None:
     head = make_ring(llama).shards[0]
-    head.forward(Step(S, 0, (1, 2), OPENING, False))
+    head.forward(Step((row(S, 0, (1, 2), OPENING, False),)))
     with pytest.raises(StageFailed, match="with an opening at position 2"):
-        head.forward(Step(S, 2, (1,), OPENING, False))
+        head.forward(Step((row(S, 2, (1,), OPENING, False),)))
 
 
 def test_hidden_states_do_not_come_to_the_head(llama: SmallModel) -> None:
     with pytest.raises(StageFailed, match="1 tensors came to the head"):
-        make_ring(llama).shards[0].forward(Step(S, 0, (1,), OPENING, True, (hidden(),)))
+        make_ring(llama).shards[0].forward(Step((row(S, 0, (1,), OPENING, True),), (hidden(),)))
 
 
-def test_logits_that_are_no_numbers_fail_instead_of_being_sampled(llama: SmallModel) -> None:
+def test_logits_that_are_no_numbers_are_a_fault_instead_of_being_sampled(llama: SmallModel) -> None:
     tail = Shard.load(llama.files, llama.card, range(2, 4))
-    poison = memoryview(bytearray(b"\xff" * 128))
-    with pytest.raises(StageFailed, match="not finite"):
-        tail.forward(Step(S, 0, (1,), OPENING, True, (Tensor("hidden", "float32", (1, 1, 32), poison),)))
+    poison = Tensor("hidden", "float32", (1, 1, 32), memoryview(bytearray(b"\xff" * 128)))
+    made = tail.forward(Step((row(S, 0, (1,), OPENING, True),), (poison,)))
+    ((session, reason),) = made.faults
+    assert (made.tokens, session) == ((None,), S)
+    assert "not finite" in reason
+    assert tail.forward(Step((row(S, 0, (1,), OPENING, True),), (hidden(),))).faults == ()
 
 
 def test_a_shard_may_be_closed_twice_and_computes_no_more(llama: SmallModel) -> None:
     gc.collect()
     before = mx.get_active_memory()
     shard = make_ring(llama, 2).shards[0]
-    shard.forward(Step(S, 0, (1, 2), OPENING, True))
+    shard.forward(Step((row(S, 0, (1, 2), OPENING, True),)))
     assert shard.weight_bytes > 0
     shard.close()
     shard.close()
@@ -177,7 +184,7 @@ def test_a_shard_may_be_closed_twice_and_computes_no_more(llama: SmallModel) -> 
     assert mx.get_active_memory() <= before
     shard.release(S)
     with pytest.raises(StageFailed, match="closed"):
-        shard.forward(Step(S, 0, (1,), OPENING, True))
+        shard.forward(Step((row(S, 0, (1,), OPENING, True),)))
 
 
 def test_released_sessions_give_their_memory_back(llama: SmallModel) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshinfer.messages import Fill, Holding
-from meshinfer.rebuilding import Rebuilding, plan_rebuilding
+from meshinfer.scheduling.rebuilding import Rebuilding, plan_rebuilding
 from meshinfer.topology.ring import PeerId, Ring, Run, Stage
 
 A, B, C, D = (PeerId(letter * 32) for letter in "abcd")

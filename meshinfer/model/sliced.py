@@ -1,0 +1,131 @@
+"""A model that is cut to a shard's layers: what its caches are, and what it takes to build a graph on it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import mlx.core as mx
+
+from meshinfer.errors import StageFailed
+from meshinfer.messages import Tensor
+
+from .ahead import Pass
+from .batching import have_batch_form, merge
+from .cache import Caches, make_caches
+from .loader import LoadedModel
+from .prefixes import can_always_be_cut
+from .slicing import Anatomy, Cut, slice_model
+from .tensor import DTYPES, take_hidden
+
+MLX_ERRORS = (ValueError, TypeError, IndexError, KeyError, AttributeError, RuntimeError, MemoryError)
+"""What mlx and mlx-lm raise in the midst of a computation."""
+
+
+class SlicedModel:
+    """Builds the graphs of one shard. What it says of the model is found out without evaluating anything.
+
+    vocab_size: asked of the model itself, as not every config.json says it.
+    hidden_dtypes: the types of a hidden state that may enter; empty where all layers are local.
+    is_batchable: whether several sessions can be computed as one batch.
+    is_trimmable: whether all its caches, those of other peers' layers too, can be cut anywhere.
+    """
+
+    def __init__(self, loaded: LoadedModel, layers: range, layer_count: int) -> None:
+        """Slice a loaded model for good.
+
+        Raises:
+            One of MLX_ERRORS, or StageFailed: the model fails as soon as it is called.
+        """
+        self._model: Any = loaded.model
+        self._cut = slice_model(loaded.model, layers, loaded.family)
+        self.is_head = layers.start == 0
+        self.is_tail = layers.stop == layer_count
+        self.local_caches: frozenset[int] | None = None
+        self.hidden_dtypes: frozenset[str] = frozenset()
+        hidden_size = 0
+        if loaded.anatomy is not None:
+            hidden_size = loaded.anatomy.hidden_size
+            self.local_caches = frozenset().union(*(loaded.anatomy.layer_caches[layer] for layer in layers))
+            self.hidden_dtypes = self._find_hidden_dtypes(loaded, loaded.anatomy, layers)
+        self.vocab_size = int(self._dry_run(self.make_caches(), 1, hidden_size).logits.shape[-1])
+        entries = self.make_caches().entries
+        self.is_trimmable = can_always_be_cut(entries)
+        can_be_tried = loaded.family.is_batchable and have_batch_form(entries)
+        self.is_batchable = can_be_tried and self._takes_a_batch(hidden_size)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the model is gone."""
+        return self._model is None
+
+    def make_caches(self, given: Mapping[int, Any] | None = None, length: int = 0) -> Caches:
+        """Make a session's caches: empty ones, or with the `given` entries, which hold `length` tokens."""
+        return make_caches(self._model, self.local_caches, given, length)
+
+    def given_by(self, caches: Caches) -> dict[int, Any]:
+        """The entries of local layers by their index, in order: `make_caches` takes them as `given`."""
+        indexes = range(len(caches.entries)) if self.local_caches is None else sorted(self.local_caches)
+        return {index: caches.entries[index] for index in indexes if caches.entries[index] is not None}
+
+    def entering(self, tensors: tuple[Tensor, ...]) -> Any:
+        """The hidden state that a step brings, lazily; None at the head.
+
+        Raises:
+            StageFailed: there is none, or of another type.
+        """
+        return None if self.is_head else take_hidden(tensors, self.hidden_dtypes)
+
+    def build(self, tokens: Any, hidden: Any, caches: Caches) -> Pass:
+        """Build the graph for tokens (rows, n) and the hidden state (rows, n, size) that enters, if any."""
+        cut = self._cut
+        cut.outgoing = None
+        cut.is_trimmed = tokens.shape[1] > 1
+        cut.incoming = hidden
+        try:
+            logits = self._model(tokens, cache=caches.entries)
+            return Pass(logits, cut.outgoing)
+        finally:
+            cut.incoming = cut.outgoing = None
+            caches.advance(tokens.shape[1])
+
+    def close(self) -> None:
+        """Let go of the model and its weights. Calling it again does nothing."""
+        self._cut = Cut()
+        # Its modules refer to each other: the weights would stay until the garbage collector comes by.
+        for module in [*self._model.modules()] if self._model is not None else ():
+            module.clear()
+        self._model = None
+
+    def _find_hidden_dtypes(self, loaded: LoadedModel, anatomy: Anatomy, layers: range) -> frozenset[str]:
+        """The types a hidden state may have here: those of local weights, and what comes of them.
+
+        The residual stream of some models is wider than their weights from some layer on.
+        """
+        prefixes = tuple(f"{anatomy.layer_paths[layer]}." for layer in layers)
+        floating = {
+            weight.dtype
+            for name, weight in loaded.weights.items()
+            if name.startswith(prefixes) and mx.issubdtype(weight.dtype, mx.floating)
+        }
+        made = set()
+        for dtype in floating:
+            outgoing = self._dry_run(self.make_caches(), 1, anatomy.hidden_size, dtype).outgoing
+            made.add(outgoing.dtype)
+        return frozenset(name for name, dtype in DTYPES.items() if dtype in floating | made)
+
+    def _takes_a_batch(self, hidden_size: int) -> bool:
+        """Whether a step of two sessions of unequal length goes through, in the right shapes."""
+        one, two = self.make_caches(), self.make_caches()
+        try:
+            self._dry_run(one, 1, hidden_size)
+            self._dry_run(two, 2, hidden_size)
+            made = self._dry_run(merge([one, two]), 1, hidden_size)
+        except (*MLX_ERRORS, StageFailed):
+            return False
+        hidden_shape = None if made.outgoing is None else made.outgoing.shape
+        return made.logits.shape == (2, 1, self.vocab_size) and hidden_shape in (None, (2, 1, hidden_size))
+
+    def _dry_run(self, caches: Caches, tokens: int, hidden_size: int, dtype: Any = mx.float32) -> Pass:
+        """Build the graph of a step of some tokens a row, and evaluate nothing."""
+        rows = caches.row_count
+        incoming = None if self.is_head else mx.zeros((rows, tokens, hidden_size), dtype)
+        return self.build(mx.zeros((rows, tokens), mx.int32), incoming, caches)

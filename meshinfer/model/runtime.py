@@ -1,7 +1,9 @@
 """The one door through which mlx and mlx-lm are imported: without their side effects on the process."""
 
+import ctypes
 import os
 import resource
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
@@ -44,6 +46,18 @@ def quieten_hugging_face() -> None:
     """Set the environment variables that Hugging Face's packages read when they are imported."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+
+
+def give_memory_back() -> None:
+    """Give the system what mlx has freed, for instance when a shard is closed.
+
+    glibc keeps pages of large arrays between others that are still used, as many as a whole model's.
+    """
+    import mlx.core as mx
+
+    mx.clear_cache()
+    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
+        trim(0)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from .engine import Engine, Outcome, joined, split
 from .kept import HandedOn, KeptSession
 from .loader import LoadedModel, finished, load_in_pieces
 from .refill import Refiller
+from .runtime import give_memory_back
 from .session import Session
 from .sessions import Sessions
 from .sliced import MLX_ERRORS, SlicedModel
@@ -269,7 +270,7 @@ class Shard:
         self._weights = {}
         self._weight_bytes = 0
         self._model.close()
-        mx.clear_cache()
+        give_memory_back()
 
 
 def _weights_for(card: ModelCard, reuse: Shard) -> dict[str, Any] | None:

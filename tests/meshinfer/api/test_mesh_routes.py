@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import asdict
 from pathlib import Path
 
 import httpx2

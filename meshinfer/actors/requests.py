@@ -49,7 +49,7 @@ class _Session:
     """since_s: when it was last heard of, or submitted. progress_s: when it last made progress. broken_s:
     when it first left a plan since its last token, or began to wait for the first one; None while all is
     well. head: where the present attempt was submitted; peers: whose ring computes it. stalls: attempts
-    since the last token of which nothing more was heard.
+    since the last token of which nothing more was heard. is_reading: its prompt goes round still.
 
     attempt: counts submissions; it is part of the id on the wire, so that what an earlier attempt left
     under way is told from this one. is_kept_useless: the next one must begin from the tokens alone.
@@ -65,6 +65,7 @@ class _Session:
     attempt: int = 0
     is_kept_useless: bool = False
     stalls: int = 0
+    is_reading: bool = True
     answer: list[int] = field(default_factory=list)
 
     @property
@@ -92,6 +93,8 @@ class Requests(Actor[RequestsMessage]):
         self._serving = Serving(None, "this peer has just started")
         self._had_ring = False
         self._patience = Patience(limits.stall_least_s, limits.stall_most_s)
+        # A piece of prompt may take much longer than a token.
+        self._reading_patience = Patience(limits.stall_least_s, limits.stall_most_s)
         self._sessions: dict[SessionId, _Session] = {}
 
     async def handle(self, message: RequestsMessage) -> None:
@@ -107,8 +110,10 @@ class Requests(Actor[RequestsMessage]):
                 await self._link_lost(peer)
             case Envelope(_, Token() as token):
                 await self._token(token)
-            case Envelope(_, Queued(session, target) | Admitted(session, target) | Advanced(session, target)):
+            case Envelope(_, Queued(session, target) | Admitted(session, target)):
                 self._progress(session, target)
+            case Envelope(_, Advanced(session, target)):
+                self._advanced(session, target)
             case Envelope(_, Refused() as refused):
                 self._refused(refused)
             case Envelope(_, WrongEpoch(session, target, _)):
@@ -136,6 +141,7 @@ class Requests(Actor[RequestsMessage]):
         session.target, session.since_s = plan.target, self._now_s()
         session.head, session.peers = plan.ring.head.peer, plan.ring.peers
         session.attempt += 1
+        session.is_reading = True
         answered = len(session.answer)
         opening = replace(
             begin.opening,
@@ -155,6 +161,7 @@ class Requests(Actor[RequestsMessage]):
         """
         if serving.plan != self._serving.plan:
             self._patience.forget()
+            self._reading_patience.forget()
         self._serving = serving
         self._had_ring = self._had_ring or serving.plan is not None
         going_on = {*serving.kept, *([serving.plan.target] if serving.plan else [])}
@@ -190,6 +197,11 @@ class Requests(Actor[RequestsMessage]):
         if session := self._current(session_id, target):
             session.since_s = session.progress_s = self._now_s()
 
+    def _advanced(self, session_id: SessionId, target: Target) -> None:
+        if session := self._current(session_id, target):
+            self._reading_patience.took(self._now_s() - session.since_s)
+            self._progress(session_id, target)
+
     async def _token(self, token: Token) -> None:
         session = self._current(token.session, token.target)
         if session is None:
@@ -201,8 +213,9 @@ class Requests(Actor[RequestsMessage]):
             await self._unsubmit(session)
             return
         now_s = self._now_s()
-        if session.broken_s is None:
+        if session.broken_s is None and not session.is_reading:
             self._patience.took(now_s - session.since_s)
+        session.is_reading = False
         session.since_s = session.progress_s = now_s
         session.broken_s, session.is_kept_useless, session.stalls = None, False, 0
         session.answer.append(token.token)
@@ -257,10 +270,14 @@ class Requests(Actor[RequestsMessage]):
                 await self._cancel(session)
                 reason = f"the ring made no progress for {self._limits.progress_timeout_s:.0f} s"
                 self._end(session, RingBroken(reason))
-            elif now_s - session.since_s > self._patience.bound_s(session.stalls):
+            elif now_s - session.since_s > self._bound_s(session):
                 logger.info("nothing is heard of session %s any more: once again", session.wire_id)
                 session.stalls += 1
                 await self._unsubmit(session)
+
+    def _bound_s(self, session: _Session) -> float:
+        patience = self._reading_patience if session.is_reading else self._patience
+        return patience.bound_s(session.stalls)
 
     async def _submit_or_give_up(self, session: _Session, now_s: float) -> None:
         limits = self._limits

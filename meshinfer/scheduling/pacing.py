@@ -19,7 +19,13 @@ chunks, s stages need p + s - 1 times the time of one.
 """
 
 _LEAST_TOKENS = 128
-"""A chunk that has the ring for itself is no shorter: GPUs are slow at short ones."""
+"""A chunk that has the ring for itself is no shorter, if it takes `_STRETCH` times as long as it may at most:
+GPUs are slow at short ones.
+"""
+
+_STRETCH = 4
+_FIRST_TOKENS = 32
+"""How long chunks are while nobody knows how long they take."""
 
 _WEIGHT = 0.3
 
@@ -102,11 +108,12 @@ class Pacing:
         return Chunks(best, max(1, min(self._max_tokens, tokens)))
 
     def _alone(self, prompt_tokens: int) -> int:
+        if self._chunk is None:
+            return min(self._max_tokens, _FIRST_TOKENS)
         pieces = _PIECES * (self._stages - 1) or 1
-        tokens = -(-prompt_tokens // pieces)
-        if self._chunk is not None:
-            tokens = min(tokens, self._tokens_within(self._max_chunk_us))
-        return max(1, min(self._max_tokens, max(tokens, _LEAST_TOKENS)))
+        tokens = min(-(-prompt_tokens // pieces), self._tokens_within(self._max_chunk_us))
+        least = min(_LEAST_TOKENS, self._tokens_within(_STRETCH * self._max_chunk_us))
+        return max(1, min(self._max_tokens, max(tokens, least)))
 
     def _tokens_within(self, longest_us: float) -> int:
         """How many tokens take no longer than that on any stage, by the last chunk that was measured.

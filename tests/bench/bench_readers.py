@@ -88,8 +88,7 @@ class Contest:
 
     def _read(self, prompt: Prompt, tokens: int = 0) -> list[float]:
         wanted = tokens or self._tokens
-        fields: dict[str, object] = {"prompt": list(prompt), "ignore_eos": True}
-        with self._peer.stream("", wanted, **fields) as pieces:
+        with self._peer.stream(prompt, wanted, ignore_eos=True) as pieces:
             return [time.perf_counter() for _ in pieces]
 
 

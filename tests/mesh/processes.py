@@ -154,8 +154,10 @@ class PeerProcess:
         return Answer(text, choice["finish_reason"], shown["usage"]["completion_tokens"])
 
     @contextmanager
-    def stream(self, prompt: str, max_tokens: int, **fields: object) -> Iterator[Iterator[str]]:
-        """Ask, and get the answer's pieces as they come; leaving the context hangs up."""
+    def stream(
+        self, prompt: str | Sequence[int], max_tokens: int, **fields: object
+    ) -> Iterator[Iterator[str]]:
+        """Ask, by text or token ids, and get the pieces as they come; leaving the context hangs up."""
         path, body = _question(prompt, max_tokens, is_chat=False, stream=True, **fields)
         with self.http.stream("POST", self.url + path, json=body) as response:
             if response.status_code != 200:
@@ -323,7 +325,7 @@ def json_of(response: httpx2.Response) -> dict[str, Any]:
 
 
 def _question(
-    prompt: str, max_tokens: int, *, is_chat: bool, **fields: object
+    prompt: str | Sequence[int], max_tokens: int, *, is_chat: bool, **fields: object
 ) -> tuple[str, dict[str, object]]:
     content = {"messages": [{"role": "user", "content": prompt}]} if is_chat else {"prompt": prompt}
     path = "/v1/chat/completions" if is_chat else "/v1/completions"

@@ -62,12 +62,22 @@ def test_waiting_is_not_taken_for_the_wire() -> None:
     ],
 )
 def test_a_prompt_alone_in_the_ring_overlaps_with_itself(stages: int, prompt: int, chunks: Chunks) -> None:
-    assert Pacing(stages, 2048, 500_000).chunks(prompt, lanes=0) == chunks
+    pacing = Pacing(stages, 2048, 500_000)
+    assert pacing.chunks(prompt, lanes=0) == Chunks(stages + 1, 32)  # nobody knows yet what it costs
+    pacing.chunk_came_home(32, 1_000)
+    assert pacing.chunks(prompt, lanes=0) == chunks
 
 
 def test_nor_is_a_chunk_longer_than_it_may_take() -> None:
     pacing = measured(1, 10_000, chunk=(1000, 1_000_000))
     assert pacing.chunks(9000, lanes=0).tokens == 494
+
+
+def test_on_a_slow_machine_chunks_are_short_and_no_shorter_than_pays_on_a_fast_one() -> None:
+    for took_us, tokens in ((32_000, 250), (320_000, 100), (3_200_000, 10), (100, 500)):
+        pacing = Pacing(1, 2048, 250_000)
+        pacing.chunk_came_home(32, took_us)
+        assert pacing.chunks(500, lanes=0).tokens == tokens
 
 
 @given(st.integers(1, 16), st.floats(100, 1e5), st.floats(0, 1e4), st.floats(1, 1e4), st.integers(1, 2048))

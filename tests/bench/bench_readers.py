@@ -2,8 +2,8 @@
 
     python -m tests.bench.bench_readers [MODEL_DIRECTORY] [--rounds 5] [--only readers,prompt,turn]
 
-Readers: tokens a second of all of them together, from the first one's first token to the last one's last;
-mlx-lm's BatchGenerator gets the same prompts at once. Prompt: the time to the first token of a prompt of
+Readers: tokens a second of all of them together, while all of them read; mlx-lm's BatchGenerator gets prompts
+of the same length at once. Prompt: the time to the first token of a prompt of
 --prompt tokens; mlx-lm's own loop gets the same. Turn: the time to the first token of a chat's second turn,
 over that of its first, in the same ring. Both sides are up all the time and take turns, so that they meet the
 same noise. Without a directory the model is SmolLM2, quantised. Expected: readers at least 1.6 times as many
@@ -93,9 +93,9 @@ class Contest:
 
 
 def _rate(arrivals: Sequence[Sequence[float]]) -> float:
-    begin_s, end_s = min(each[0] for each in arrivals), max(each[-1] for each in arrivals)
-    # A piece may stand for two tokens: those that read through the ring are asked for as many each.
-    return len(arrivals) * (len(arrivals[0]) - 1) / (end_s - begin_s)
+    """Tokens a second while all of them read: from the last first token to the first last one."""
+    begin_s, end_s = max(each[0] for each in arrivals), min(each[-1] for each in arrivals)
+    return sum(begin_s < at_s <= end_s for each in arrivals for at_s in each) / (end_s - begin_s)
 
 
 def take_turns(
@@ -119,7 +119,7 @@ def main() -> None:
     )
     parser.add_argument("model", nargs="?", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--tokens", type=int, default=24, help="of each reader's answer")
+    parser.add_argument("--tokens", type=int, default=48, help="of each reader's answer")
     parser.add_argument("--readers", type=int, default=8)
     parser.add_argument("--prompt", type=int, default=1024, help="tokens of the long prompt")
     parser.add_argument("--only", default="readers,prompt,turn")

@@ -144,7 +144,8 @@ class Head(Actor[HeadMessage]):
         if ring is None:
             made = Circulation(order.ring, order.kv_tokens, self._limits, is_trimmable=order.is_trimmable)
             ring = self._rings[order.target] = _Ring(made)
-        ring.circulation.kv_tokens, ring.is_open = order.kv_tokens, True
+        ring.is_open = True
+        await self._release_retained(order.target, ring.circulation.resize(order.kv_tokens))
         await self._admit()
 
     async def _drain(self, target: Target) -> None:

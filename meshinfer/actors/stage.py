@@ -24,7 +24,7 @@ from meshinfer.topology.ring import Stage as RingStage
 from meshinfer.topology.target import Target
 
 from .actor import Actor, Mailbox, Tells
-from .installed import Installed, stage_bytes
+from .installed import Installed, stage_bytes, taken_bytes
 from .keeper import Keeper
 from .mail import (
     Began,
@@ -195,7 +195,21 @@ class Stage(Actor[StageMessage]):
         for loading in self._loading.values():
             card = loading.install.card
             coming_bytes += stage_bytes(card, loading.stage, *stages) - stage_bytes(card, *stages)
+        self._drop_retained(coming_bytes)
         self._keeper.make_room(coming_bytes)
+
+    def _drop_retained(self, coming_bytes: int) -> None:
+        """Let go of sessions that are over, where weights that come need their room.
+
+        The head does not know: a session that was to begin with one of them fails here, and begins without.
+        """
+        over_bytes = taken_bytes(self._installed.values()) + coming_bytes - self._memory_bytes
+        for held in self._installed.values():
+            for session in list(held.retained):
+                if over_bytes <= 0:
+                    return
+                over_bytes -= held.retained.pop(session) * held.token_bytes
+                self._compute.post(partial(held.shard.release, session))
 
     # --- shards
 

@@ -98,6 +98,11 @@ class Circulation:
         """Whether every stage has KV memory for it beside what runs; what is only retained can go."""
         return self._taken_tokens + most_tokens(submit) <= self.kv_tokens
 
+    def resize(self, kv_tokens: int) -> list[SessionId]:
+        """The room is another one now; return what must be released where it is less."""
+        self.kv_tokens = kv_tokens
+        return self._shrink(max(0, kv_tokens - self._taken_tokens))
+
     # --- beginnings and ends
 
     def begin(self, submit: Submit) -> tuple[Running, list[SessionId]]:

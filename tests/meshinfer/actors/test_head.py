@@ -324,6 +324,18 @@ async def test_a_prefix_that_a_stage_has_no_more_is_not_tried_again(bench: Bench
                 pass
 
 
+async def test_less_room_lets_go_of_what_is_retained(bench: Bench) -> None:
+    async with Living(bench.head):
+        await bench.submit("s", prompt=20)
+        while not (row := await bench.row()).is_sampled:
+            await bench.done(row, None)
+        await bench.done(row, 0, Finish.STOP)
+        await next_of(bench.stage, Envelope)
+        await bench.head.mailbox.tell(Open(TARGET, 21, RING))
+        await bench.head.mailbox.tell(Open(TARGET, 19, RING))
+        assert (await next_of(bench.stage, Envelope)).message == Release(SessionId("s"), TARGET)
+
+
 async def test_while_a_plan_takes_over_nothing_is_retained_under_the_former(bench: Bench) -> None:
     async with Living(bench.head):
         for name in ("s", "t"):

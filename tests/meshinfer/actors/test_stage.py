@@ -43,6 +43,7 @@ from meshinfer.messages import (
     Finish,
     Holding,
     Opening,
+    Prefix,
     Rebuild,
     Rebuilt,
     Recall,
@@ -88,7 +89,7 @@ async def compute() -> AsyncIterator[ComputeThread]:
 class Bench:
     """The stage of peer A, with C as origin."""
 
-    def __init__(self, compute: ComputeThread, model: LocalModel) -> None:
+    def __init__(self, compute: ComputeThread, model: LocalModel, memory_bytes: int = MEMORY_BYTES) -> None:
         self.model = model
         self.load: LoadShard = load_shard
         self.links: Mailbox[Send] = bag("links")
@@ -102,7 +103,7 @@ class Bench:
             compute=compute,
             load=lambda *wanted: self.load(*wanted),
             placement=self.events,
-            memory_bytes=MEMORY_BYTES,
+            memory_bytes=memory_bytes,
             limits=RequestLimits(max_running=1, prefill_chunk_tokens=4),
             progress=lambda what, done, total: None,
             work=self.work,
@@ -326,6 +327,32 @@ async def test_layers_that_cannot_be_loaded_are_reported_with_the_cause(
         failed = await next_of(bench.events, LoadFailed)
     assert failed.target == plan.target
     assert "gone" in failed.reason
+
+
+async def test_a_retained_session_serves_later_ones_until_weights_need_its_room(
+    compute: ComputeThread, bench: Bench
+) -> None:
+    bench = Bench(compute, bench.model, bench.model.card.total_bytes)
+    plan, beside = bench.plan((A, 0, 2), (B, 2, 4)), bench.plan((B, 0, 2), (A, 2, 4), epoch=2)
+    later = replace(OPENING, prompt_tokens=5)
+    async with Living(bench.stage):
+        await bench.install(plan)
+        await bench.frame(prompt_frame(plan), sender=A)
+        await bench.told()
+        release = Release(SESSION, plan.target, retained_tokens=3)
+        await bench.stage.mailbox.tell(Envelope(hello(A), release))
+        assert await bench.told() == (B, release)
+        begun = replace(later, prefix=Prefix(SESSION, 3, is_taken=False))
+        await bench.frame(frame_of(SessionId("t.1"), plan, 3, (8, 9), 0, begun), sender=A)
+        _, onward = await bench.told()
+        assert isinstance(onward, Activation)
+        assert onward.tensors[0].shape == (1, 2, bench.model.card.hidden_size)
+        await bench.install(beside, is_engaged=False)
+        await bench.frame(frame_of(SessionId("u.1"), plan, 3, (8, 9), 0, begun), sender=A)
+        _, failed = await bench.told()
+    assert isinstance(failed, Failed)
+    assert failed.is_retryable
+    assert "s.1" in failed.reason
 
 
 # --- two plans at once

@@ -161,10 +161,10 @@ class Circulation:
         Half of the room stays free, for what stages keep of sessions whose ring breaks.
         """
         tokens = running.tokens[: running.fed]
-        if running.is_recalled or running.fills or not self._prefixes.is_worth_keeping(len(tokens)):
+        is_whole = running.is_opened and not running.fills
+        if not is_whole or not self._prefixes.is_worth_keeping(len(tokens)):
             return 0, []
-        gone = self._prefixes.add(running.submit.session, tokens, running.marks)
-        gone = self._without_wanted(gone)
+        gone = self._without_wanted(self._prefixes.add(running.submit.session, tokens, running.marks))
         gone += self._shrink((self.kv_tokens - self._taken_tokens) // 2)
         is_kept = running.submit.session not in gone
         return len(tokens) * is_kept, [session for session in gone if session != running.submit.session]

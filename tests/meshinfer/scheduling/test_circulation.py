@@ -185,6 +185,19 @@ def test_a_session_that_is_cancelled_on_its_way_leaves_its_lane() -> None:
     assert all(row.session != "s1" for rows in ring.frames[before:] for row in rows)
 
 
+def test_a_session_that_was_cancelled_before_its_first_frame_leaves_nothing_behind() -> None:
+    ring = loop()
+    ring.begin(submit("first", tuple(range(30))))
+    ring.run()
+    for number in range(8):
+        ring.begin(submit(f"s{number}", (*range(30), 90 + number, 1)))
+    late = SessionId("s7")
+    assert not ring.circulation.running[late].is_opened
+    ring.end(late, is_well=True)
+    assert late not in ring.retained
+    ring.run()
+
+
 HAPPENINGS = st.lists(
     st.one_of(
         st.tuples(st.just("begin"), st.integers(1, 40), st.integers(1, 8)),

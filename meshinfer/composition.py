@@ -47,9 +47,9 @@ class Ground:
     hello: how this peer greets others; its run was persisted. begin_run: persists a run greater than the
     given one, and returns the greeting of the new life. addresses, find_addresses: where it can be reached,
     then and now. seeds: peers that it seeks for ever. fetch, load: get a model's files, and layers of them
-    into memory. think: runs the planner off the loop. now_s,
-    pause, random, created_ms: time and chance; created_ms is this machine's clock at the start. stage_work,
-    head_work: what they have to do, told about once a second.
+    into memory. think: runs the planner off the loop. now_s, pause, random, created_ms: time and chance;
+    created_ms is this machine's clock at the start. stage_work, head_work: what they have to do, told about
+    once a second.
     """
 
     config: PeerConfig

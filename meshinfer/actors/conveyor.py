@@ -18,14 +18,9 @@ class Conveyor(Generic[T]):
 
     def __init__(self) -> None:
         self._places = asyncio.Semaphore(_DEPTH)
-        self._under_way: asyncio.Queue[
-            tuple[asyncio.Future[T], Callable[[asyncio.Future[T]], Awaitable[None]]]
-        ]
-        self._under_way = asyncio.Queue()
+        self._under_way: asyncio.Queue[tuple[asyncio.Future[T], Finish[T]]] = asyncio.Queue()
 
-    async def put(
-        self, begin: Callable[[], asyncio.Future[T]], finish: Callable[[asyncio.Future[T]], Awaitable[None]]
-    ) -> None:
+    async def put(self, begin: Callable[[], asyncio.Future[T]], finish: Finish[T]) -> None:
         """Begin a piece of work as soon as there is a place; `finish` is called once it is done or failed."""
         await self._places.acquire()
         self._under_way.put_nowait((begin(), finish))

@@ -354,13 +354,9 @@ class Stage(Actor[StageMessage]):
 
     async def _fill(self, sender: Hello, frame: Activation) -> None:
         held = await self._let_through(sender, frame)
-        if held is None:
+        if held is None or not await self._traffic.knows(held, frame):
             return
         (row,) = frame.rows
-        if row.session not in held.sessions:
-            reason = "the session is not known here any more"
-            await self._traffic.fail(frame.rows, held, reason, is_retryable=True)
-            return
         try:
             await self._keeper.fill(held, frame)
         except MeshError as error:

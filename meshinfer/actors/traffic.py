@@ -122,9 +122,7 @@ class Traffic:
         held = await self.let_through(sender, frame, is_opening=is_opening)
         if held is None:
             return None
-        if any(row.opening is None and row.session not in held.sessions for row in frame.rows):
-            # This stage began anew in the middle of it; from its tokens the session can do so as well.
-            await self.fail(frame.rows, held, "the session is not known here any more", is_retryable=True)
+        if not await self.knows(held, frame):
             return None
         try:
             self._check_layers(held, frame)
@@ -135,6 +133,14 @@ class Traffic:
             await self._drop(frame.rows, held, str(error))
             return None
         return held
+
+    async def knows(self, held: Installed, frame: Activation) -> bool:
+        """Whether all sessions of a frame are open here, or open by it; where one is not, that was told."""
+        if all(row.opening is not None or row.session in held.sessions for row in frame.rows):
+            return True
+        # This stage began anew in the middle of it; from its tokens the session can do so as well.
+        await self.fail(frame.rows, held, "the session is not known here any more", is_retryable=True)
+        return False
 
     def _check_layers(self, held: Installed, frame: Activation) -> None:
         first_layer = held.stage.first_layer

@@ -1,10 +1,17 @@
-"""Coarse numbers for what is published: noise inside a bucket changes no record, and so no plan."""
+"""Coarse numbers for what is published: noise changes no record, and so no plan."""
 
 from bisect import bisect_right
 
 _SCALE_BITS = 32
-_QUARTERS = (4294967296, 5107605667, 6074000999, 7223244884)
-"""2 ** (quarter / 4), in units of 2 ** -32: integers, so that all machines cut alike."""
+_PARTS = 16
+_STARTS = (
+    *(4294967296, 4485121744, 4683695048, 4891059944, 5107605668, 5333738690, 5569883476, 5816483285),
+    *(6074001000, 6342919999, 6623745059, 6917003307, 7223245206, 7543045593, 7877004752, 8225749547),
+)
+"""2 ** (part / 16), in units of 2 ** -32: integers, so that all machines cut alike."""
+
+_NEAR = 4
+"""A measure so many buckets from what is published is noise: a quarter of an octave, 19 %."""
 
 MEMORY_STEP_BYTES = 256 << 20
 _COARSE_MEMORY_BYTES = 4 << 30
@@ -14,16 +21,16 @@ SETTLE_S = 30.0
 
 
 def bucket(value: int) -> int:
-    """Which quarter of which octave holds `value`; what is below 1 counts as 1."""
+    """Which sixteenth of which octave holds `value`; what is below 1 counts as 1."""
     octave = max(1, value).bit_length() - 1
     mantissa = (max(1, value) << _SCALE_BITS) >> octave
-    return 4 * octave + bisect_right(_QUARTERS, mantissa) - 1
+    return _PARTS * octave + bisect_right(_STARTS, mantissa) - 1
 
 
 def value_of(index: int) -> int:
     """The least value of a bucket, rounded up: what is published for all that lies in it."""
-    octave, quarter = divmod(index, 4)
-    return -(-(_QUARTERS[quarter] << octave) >> _SCALE_BITS)
+    octave, part = divmod(index, _PARTS)
+    return -(-(_STARTS[part] << octave) >> _SCALE_BITS)
 
 
 def memory(size_bytes: int) -> int:
@@ -36,7 +43,7 @@ def memory(size_bytes: int) -> int:
 class Steady:
     """A measured number as it is published: it moves once the measure lay elsewhere for a while.
 
-    Elsewhere is more than one bucket away. 0 until the first measure.
+    Elsewhere is more than a quarter of an octave away. 0 until the first measure.
     """
 
     def __init__(self, settle_s: float = SETTLE_S) -> None:
@@ -46,7 +53,7 @@ class Steady:
 
     def measured(self, value: int, now_s: float) -> bool:
         """Take in a measure above 0; return whether what is published changed."""
-        if self.value and abs(bucket(value) - bucket(self.value)) <= 1:
+        if self.value and abs(bucket(value) - bucket(self.value)) <= _NEAR:
             self._away_since_s = None
             return False
         if self.value and self._away_since_s is None:

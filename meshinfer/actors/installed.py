@@ -53,6 +53,13 @@ class Installed:
         return sum(self.card.kv_bytes_per_token[layer] for layer in self.stage.layers)
 
     @property
+    def step_bytes(self) -> int:
+        """Weights that a decode step reads: the head looks up rows of its embeddings only."""
+        layers_bytes = sum(self.card.layer_bytes[layer] for layer in self.stage.layers)
+        is_tail = self.stage.end_layer == self.card.layer_count
+        return layers_bytes + is_tail * self.card.tail_bytes
+
+    @property
     def used_bytes(self) -> int:
         """KV cache that its sessions take at most, and that the retained ones do."""
         openings = (session.opening for session in self.sessions.values())

@@ -177,8 +177,8 @@ class Traffic:
         except Exception:  # this actor ends by it, and nobody must wait for this frame
             await self.fail(frame.rows, held, "the stage failed", is_retryable=True)
             raise
-        if frame.rows[0].is_sampled:
-            await self._note_pace(held.shard, took_s)
+        if len(frame.rows) == 1 and frame.rows[0].is_sampled:
+            await self._note_pace(held, took_s)
         await self._onward(held, frame, result, round(took_s * 1e6))
 
     async def _onward(self, held: Installed, frame: Activation, result: StepResult, took_us: int) -> None:
@@ -212,11 +212,11 @@ class Traffic:
             if row.session in faults:
                 await self._drop((row,), held, faults[row.session])
 
-    async def _note_pace(self, shard: StageCompute, took_s: float) -> None:
-        """Tell what a decode step costs here, once there are enough of them."""
+    async def _note_pace(self, held: Installed, took_s: float) -> None:
+        """Tell what a decode step of one row costs here, once there are enough of them."""
         self._steps_ns.append(round(took_s * 1e9))
-        if len(self._steps_ns) == _PACE_STEPS and shard.weight_bytes:
-            ns_per_mib = (median_low(self._steps_ns) << 20) // shard.weight_bytes
+        if len(self._steps_ns) == _PACE_STEPS and held.step_bytes:
+            ns_per_mib = (median_low(self._steps_ns) << 20) // held.step_bytes
             self._steps_ns.clear()
             # A clock that stood still has measured nothing.
             if ns_per_mib > 0:

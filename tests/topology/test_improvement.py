@@ -15,12 +15,22 @@ def ring(stages: int) -> Ring:
 
 
 def answer(stages: int, step: int, old_step: int, *, load_s: int = 1, slowest: int = 100) -> Answer:
+    """The present ring's slowest stage takes 100."""
     return Answer(ring(stages), Cost(slowest, step, load_s * SECOND, 0), Cost(100, old_step, 0, 0))
 
 
 @pytest.mark.parametrize(("step", "is_worth_it"), [(100, False), (91, False), (90, True), (50, True)])
 def test_a_ring_must_be_faster_by_a_tenth(step: int, is_worth_it: bool) -> None:
     assert is_better(answer(2, step, 100), ring(2), SPREAD_AUTO, 600.0) is is_worth_it
+
+
+@pytest.mark.parametrize(
+    ("slowest", "step", "is_worth_it"), [(91, 100, False), (90, 100, True), (90, 103, True), (80, 104, False)]
+)
+def test_a_ring_as_fast_for_one_reader_may_be_faster_for_many(
+    slowest: int, step: int, is_worth_it: bool
+) -> None:
+    assert is_better(answer(2, step, 100, slowest=slowest), ring(2), SPREAD_AUTO, 600.0) is is_worth_it
 
 
 @pytest.mark.parametrize(("load_s", "is_worth_it"), [(6, True), (7, False)])

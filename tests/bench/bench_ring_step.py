@@ -12,7 +12,7 @@ import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def compare(
-    contestants: dict[str, Callable[[int], Iterable[object]]], tokens: int, rounds: int
+    contestants: Mapping[str, Callable[[int], Iterable[object]]], tokens: int, rounds: int
 ) -> dict[str, list[float]]:
     """Median seconds a token of each contestant in each round."""
     medians: dict[str, list[float]] = {name: [] for name in contestants}
@@ -73,11 +73,11 @@ def gaps_between(arrivals: Iterable[object]) -> list[float]:
     return [later - earlier for earlier, later in pairwise(times)]
 
 
-def through(peer: PeerProcess) -> Callable[[int], Iterator[str]]:
+def through(peer: PeerProcess, prompt: str | Sequence[int] = PROMPT) -> Callable[[int], Iterator[str]]:
     """An answer that a peer streams over HTTP."""
 
     def pieces(tokens: int) -> Iterator[str]:
-        with peer.stream(PROMPT, tokens) as answer:
+        with peer.stream(prompt, tokens, ignore_eos=True) as answer:
             yield from (piece for piece in answer if piece)
 
     return pieces

@@ -21,6 +21,7 @@ from . import messages as m
 from .actors.actor import Mailbox
 from .actors.discovery import DiscoveryActor
 from .actors.head import Head, HeadMessage
+from .actors.line import Lines
 from .actors.links import Links, LinksMessage
 from .actors.membership import MembershipActor, MembershipMessage
 from .actors.placement import Picture, Placement, PlacementLimits, PlacementMessage, Think
@@ -108,7 +109,8 @@ def compose(ground: Ground, make_mailbox: MakeMailbox = Mailbox) -> Composition:
     """Make the actors; nothing runs before the supervisor does. make_mailbox: others let one look on."""
     config, hello = ground.config, ground.hello
     boxes = _Mailboxes(make_mailbox, config.actors.mailbox)
-    post = Post(hello, boxes.links)
+    lines: Lines = {}
+    post = Post(hello, boxes.links, lines)
     post.route(_routes(boxes))
 
     async def begin_run(than: int) -> m.Hello:
@@ -133,6 +135,7 @@ def compose(ground: Ground, make_mailbox: MakeMailbox = Mailbox) -> Composition:
             hello=hello,
             transport=ground.transport,
             listener=ground.listener,
+            lines=lines,
             seeds=ground.seeds,
             limits=config.actors,
             events=boxes.membership,

@@ -6,9 +6,8 @@ ProtocolError that names the field.
 
 import math
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
-import msgpack
 import msgspec
 
 from meshinfer.topology.ring import PeerId
@@ -82,11 +81,14 @@ MAX_TENSORS = 16
 MAX_DIMENSIONS = 8
 
 
-@dataclass(frozen=True, slots=True)
-class _Descriptor:
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
+_ENCODER = msgspec.msgpack.Encoder()
+_PARTS = msgspec.msgpack.Decoder(tuple[msgspec.Raw, msgspec.Raw, msgspec.Raw])
+_TAG = msgspec.msgpack.Decoder()
+_DESCRIPTORS = msgspec.msgpack.Decoder(tuple[tuple[str, str, tuple[int, ...]], ...])
+_FIELDS: dict[type[Message], msgspec.msgpack.Decoder[Any]] = {
+    kind: msgspec.msgpack.Decoder(kind) for kind in TAGS.values()
+}
+"""Straight from bytes to a message: what lies between, objects of objects, costs several times as much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +102,8 @@ class Decoded:
 def encode(message: Message) -> Frame:
     """Make a frame of a message; tensors are lent, not copied."""
     tensors = message.tensors if isinstance(message, _LADEN) else ()
-    fields = msgspec.to_builtins(_without_tensors(message), builtin_types=(bytes,))
-    descriptors = [[t.name, t.dtype, t.shape] for t in tensors]
-    # Its annotations allow for None, which a packer that is fed on returns.
-    head = cast("bytes", msgpack.packb([_TAG_OF[type(message)], fields, descriptors]))
+    descriptors = [(t.name, t.dtype, t.shape) for t in tensors]
+    head = _ENCODER.encode((_TAG_OF[type(message)], _without_tensors(message), descriptors))
     return Frame(head, tuple(t.data for t in tensors))
 
 
@@ -144,39 +144,36 @@ def disclose(relayed: m.Relayed, buffer: Buffer | None) -> Decoded:
 
 def _decode(frame: Frame) -> Message:
     try:
-        parts = msgpack.unpackb(frame.head, strict_map_key=True)
-    except (ValueError, msgpack.exceptions.UnpackException, RecursionError) as error:
-        raise ProtocolError(f"a frame's head of {len(frame.head)} bytes is no msgpack: {error!r}") from error
-    if not isinstance(parts, list) or len(parts) != 3 or not isinstance(parts[1], dict):
-        raise ProtocolError("a frame's head is not [tag, fields, tensors]")
-    tag, fields, descriptors = parts
+        raw_tag, fields, descriptors = _PARTS.decode(frame.head)
+        tag = _TAG.decode(raw_tag)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        reason = f"a frame's head of {len(frame.head)} bytes is no msgpack of [tag, fields, tensors]: {error}"
+        raise ProtocolError(reason) from error
     kind = TAGS.get(tag) if isinstance(tag, int) else None
     if kind is None:
         raise ProtocolError(
             f"a frame carries the unknown message tag {tag!r}: run the same release everywhere"
         )
     tensors = _tensors(descriptors, frame)
-    if kind in _LADEN:
-        fields["tensors"] = ()
-    elif tensors or frame.payload_bytes:
+    if kind not in _LADEN and (tensors or frame.payload_bytes):
         raise ProtocolError(f"{kind.__name__} carries {frame.payload_bytes} bytes of payload, it takes none")
     message = _build(kind, fields)
     return _with_tensors(message, tensors) if isinstance(message, _LADEN) else message
 
 
-def _build(kind: type[Message], fields: dict[str, Any]) -> Message:
+def _build(kind: type[Message], fields: msgspec.Raw) -> Message:
     try:
-        message: Message = msgspec.convert(fields, kind)
-    except (msgspec.ValidationError, ValueError, TypeError, OverflowError) as error:
+        message: Message = _FIELDS[kind].decode(fields)
+    except (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError) as error:
         # ValueError: a dataclass's own check, such as a ring that leaves a layer out.
         raise ProtocolError(f"{kind.__name__} from a peer is not valid: {error}") from error
     return message
 
 
-def _tensors(descriptors: object, frame: Frame) -> tuple[m.Tensor, ...]:
+def _tensors(descriptors: msgspec.Raw, frame: Frame) -> tuple[m.Tensor, ...]:
     try:
-        table = msgspec.convert(descriptors, tuple[tuple[str, str, tuple[int, ...]], ...])
-    except msgspec.ValidationError as error:
+        table = _DESCRIPTORS.decode(descriptors)
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise ProtocolError(f"tensor descriptors are not valid: {error}") from error
     if len(table) > MAX_TENSORS:
         raise ProtocolError(f"a frame carries {len(table)} tensors, limit {MAX_TENSORS}")

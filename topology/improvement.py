@@ -32,9 +32,7 @@ def _pays(new: Cost, old: Cost, spread: int, payback_s: float) -> bool:
     # A model that is spread on purpose serves many, whom the slowest stage holds up.
     is_step_as_good = spread != SPREAD_AUTO or new.step_ns <= allowance(old.step_ns)
     is_for_many = is_step_as_good and _gains(new.slowest_ns, old.slowest_ns, new.load_ns, payback_s)
-    return is_for_many or (
-        spread == SPREAD_AUTO and _gains(new.step_ns, old.step_ns, new.load_ns, payback_s)
-    )
+    return is_for_many or (spread == SPREAD_AUTO and _gains(new.step_ns, old.step_ns, new.load_ns, payback_s))
 
 
 def _gains(new_ns: int, old_ns: int, load_ns: int, payback_s: float) -> bool:

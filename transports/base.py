@@ -103,6 +103,14 @@ class Link(Protocol):
         """
         ...
 
+    def send_now(self, frame: Frame) -> bool:
+        """Send a small frame at once, without a task's turn; its buffers are free when this returns.
+
+        False: nothing was sent, as the frame is large, earlier bytes wait still or the link ends. `send` it.
+        Not while a `send` goes on.
+        """
+        ...
+
     async def receive(self) -> Frame:
         """Wait for the next frame; its payload lies in memory from the link's `Buffers`.
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from .base import Address, Frame, LinkLimits
-from .errors import LinkBroken, LinkClosed, ProtocolError
+from .errors import FrameTooLarge, LinkBroken, LinkClosed, ProtocolError
 from .frame import PROTOCOL_VERSION, encode_prefix
 from .wire import Wire
 
@@ -58,11 +58,11 @@ class StreamLink:
         Cancelled halfway, the link is cut: the peer sees it end in the middle of a frame.
         """
         size_bytes = frame.payload_bytes
-        prefix = encode_prefix(len(frame.head), size_bytes, self._limits, self._version)
+        prefix = self._prefix(frame)
         self._check_open()
         try:
             if size_bytes <= _COPIED_BYTES:
-                self._wire.write([b"".join((prefix, frame.head, *frame.payload))])
+                self._write_copy(prefix, frame)
                 if self._wire.unsent_bytes > self._limits.max_unsent_bytes:
                     await self._drain()
             else:
@@ -70,6 +70,19 @@ class StreamLink:
         except asyncio.CancelledError:
             self._wire.cut(LinkClosed("a send was cancelled in the middle of a frame"))
             raise
+
+    def send_now(self, frame: Frame) -> bool:
+        """Send a small frame if it can go out at once; return whether it was sent."""
+        if frame.payload_bytes + len(frame.head) > _COPIED_BYTES:
+            return False
+        if self._wire.ending is not None or self._wire.unsent_bytes:
+            return False
+        try:
+            prefix = self._prefix(frame)
+        except FrameTooLarge:
+            return False  # which `send` says
+        self._write_copy(prefix, frame)
+        return True
 
     async def receive(self) -> Frame:
         """Wait for the next frame. Cancelled, no frame is lost."""
@@ -96,6 +109,12 @@ class StreamLink:
             await asyncio.shield(self._wire.lost)  # comes with the loop's next turn
         finally:
             self._wire.cut(reason)
+
+    def _prefix(self, frame: Frame) -> bytes:
+        return encode_prefix(len(frame.head), frame.payload_bytes, self._limits, self._version)
+
+    def _write_copy(self, prefix: bytes, frame: Frame) -> None:
+        self._wire.write([b"".join((prefix, frame.head, *frame.payload))])
 
     async def _send_in_pieces(self, front: bytes, payload: Sequence[memoryview]) -> None:
         for view in payload:

@@ -4,6 +4,9 @@ import asyncio
 from abc import ABC, abstractmethod
 from typing import Generic, Protocol, TypeVar
 
+_SLACK_S = 0.001
+"""A tick may come so much later than it is due."""
+
 M = TypeVar("M")
 M_contra = TypeVar("M_contra", contravariant=True)
 R = TypeVar("R")
@@ -26,7 +29,7 @@ class Mailbox(Generic[M]):
 
     def __init__(self, name: str, capacity: int) -> None:
         self.name = name
-        self._queue: asyncio.Queue[M] = asyncio.Queue(capacity)
+        self._queue: asyncio.Queue[M | None] = asyncio.Queue(capacity)
 
     async def tell(self, message: M) -> None:
         """Leave a message; wait while the mailbox is full."""
@@ -40,9 +43,14 @@ class Mailbox(Generic[M]):
             return False
         return True
 
-    async def take(self) -> M:
-        """Wait for the next message. Only the owner calls this."""
+    async def take(self) -> M | None:
+        """Wait for the next message; None: the owner is to look at the clock. Only the owner calls this."""
         return await self._queue.get()
+
+    def remind(self) -> None:
+        """Let `take` return, with None unless there are messages anyway."""
+        if self._queue.empty():
+            self._queue.put_nowait(None)
 
     def __len__(self) -> int:
         return self._queue.qsize()
@@ -98,6 +106,7 @@ class Actor(ABC, Generic[M]):
         self.mailbox = mailbox
         self.tasks = asyncio.TaskGroup()
         self._ticked_s = float("-inf")
+        self._alarm: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
         """Live until cancelled or until something unexpected is raised."""
@@ -106,6 +115,8 @@ class Actor(ABC, Generic[M]):
                 await self.begin()
                 await self._serve()
         finally:
+            if self._alarm is not None:
+                self._alarm.cancel()
             await self.end()
 
     async def _serve(self) -> None:
@@ -116,12 +127,20 @@ class Actor(ABC, Generic[M]):
                 await self.tick()
                 self._ticked_s = loop.time()
                 continue
-            try:
-                async with asyncio.timeout(wait_s):
-                    message = await self.mailbox.take()
-            except TimeoutError:
-                continue
-            await self.handle(message)
+            if wait_s is not None:
+                self._set_alarm(loop.time() + wait_s)
+            message = await self.mailbox.take()
+            if message is not None:
+                await self.handle(message)
+
+    def _set_alarm(self, due_s: float) -> None:
+        """See that `take` returns by then. One timer a tick, not one a message: those cost as much as it."""
+        alarm, loop = self._alarm, asyncio.get_running_loop()
+        if alarm is not None and loop.time() < alarm.when() <= due_s + _SLACK_S:
+            return
+        if alarm is not None:
+            alarm.cancel()
+        self._alarm = loop.call_at(due_s, self.mailbox.remind)
 
     def wait_s(self) -> float | None:
         """Seconds until `tick` is due; None where it never is. As `tick_s` says, unless overridden."""

@@ -29,7 +29,7 @@ class Conveyor(Generic[T]):
         """Deal with results until cancelled, or until `finish` raises."""
         while True:
             future, finish = await self._under_way.get()
-            await asyncio.wait([future])
+            await _done(future)
             await finish(future)
             self._places.release()
             self._under_way.task_done()
@@ -37,3 +37,17 @@ class Conveyor(Generic[T]):
     async def settle(self) -> None:
         """Wait until nothing is under way."""
         await self._under_way.join()
+
+
+async def _done(future: asyncio.Future[T]) -> None:
+    """Wait until it has a result or an error. Cancelled, the work goes on (asyncio.wait costs far more)."""
+    if future.done():
+        return
+    waiter = asyncio.get_running_loop().create_future()
+
+    def wake(_: asyncio.Future[T]) -> None:
+        if not waiter.done():
+            waiter.set_result(None)
+
+    future.add_done_callback(wake)
+    await waiter

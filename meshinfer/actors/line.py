@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from meshinfer import wire
 from meshinfer.config import ActorLimits
 from meshinfer.messages import Farewell, Hello, Pulse
+from meshinfer.topology.ring import PeerId
 from meshinfer.transports.base import Frame, Link
 from meshinfer.transports.errors import LinkBroken, LinkClosed, ProtocolError, TransportError
 
@@ -14,6 +15,9 @@ from .mail import Envelope
 
 logger = logging.getLogger(__name__)
 
+
+Lines = dict[PeerId, "Line"]
+"""Which line leads to which peer. The links actor alone changes it."""
 
 Deliver = Callable[[Envelope], Awaitable[None]]
 
@@ -62,13 +66,17 @@ class Line:
         self._queue: asyncio.Queue[Frame | None] = asyncio.Queue(limits.link_queue)
         self._is_idle = True
         self._is_listening = True
+        self._is_sending = False
 
     def send(self, message: wire.Message) -> bool:
-        """Queue a message; return False when the queue is full: the peer takes nothing any more."""
-        try:
-            self._queue.put_nowait(wire.encode(message))
-        except asyncio.QueueFull:
-            return False
+        """Send or queue a message; return False when the queue is full: the peer takes nothing any more."""
+        frame = wire.encode(message)
+        can_go_now = self._queue.empty() and not self._is_sending and not self.ended.is_set()
+        if not (can_go_now and self.link.send_now(frame)):
+            try:
+                self._queue.put_nowait(frame)
+            except asyncio.QueueFull:
+                return False
         self._is_idle = False
         return True
 
@@ -102,7 +110,9 @@ class Line:
     async def _write(self) -> str:
         try:
             while (frame := await self._queue.get()) is not None:
+                self._is_sending = True
                 await self.link.send(frame)
+                self._is_sending = False
         except TransportError as error:
             return str(error)
         return "said goodbye"

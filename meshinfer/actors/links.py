@@ -16,7 +16,7 @@ from meshinfer.transports.dialing import Backoff, dial_first, dial_until
 from meshinfer.transports.errors import DialFailed, LinkClosed, LinkError, ProtocolError, TransportError
 
 from .actor import Actor, Mailbox, Reply, Tells
-from .line import Deliver, Line, greet
+from .line import Deliver, Line, Lines, greet
 from .mail import (
     Envelope,
     Leave,
@@ -70,6 +70,7 @@ class Links(Actor[LinksMessage]):
         hello: Hello,
         transport: Transport,
         listener: Listener,
+        lines: Lines,
         seeds: tuple[Address, ...],
         limits: ActorLimits,
         events: Tells[LinkEvent],
@@ -85,7 +86,7 @@ class Links(Actor[LinksMessage]):
         self._events = events
         self._deliver = deliver
         self._backoff = backoff
-        self._lines: dict[PeerId, Line] = {}
+        self._lines = lines
         self._routes: dict[PeerId, PeerId] = {}
         self._relayed: set[PeerId] = set()
         """Peers to whom something went over others since they had a line."""
@@ -98,6 +99,10 @@ class Links(Actor[LinksMessage]):
         self.tasks.create_task(self._accept(), name="accept")
         for seed in self._seeds:
             self.tasks.create_task(self._seek(seed), name=f"seek {seed}")
+
+    async def end(self) -> None:
+        """Nobody is reached any more."""
+        self._lines.clear()
 
     async def handle(self, message: LinksMessage) -> None:
         """Carry out one message."""

@@ -1,22 +1,32 @@
 """Hands messages to whoever they are for: this peer's own actors by mailbox, other peers by link."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sized
+from typing import Any, Protocol
 
 from meshinfer import wire
 from meshinfer.messages import Hello
 from meshinfer.topology.ring import PeerId
 
 from .actor import Tells
+from .line import Lines
 from .mail import Envelope, Send
 
 
-class Post:
-    """Routes by message type. Actors hold it instead of each other."""
+class Outbox(Tells[Send], Sized, Protocol):
+    """The mailbox of the links actor; its length is how much waits there."""
 
-    def __init__(self, own: Hello, links: Tells[Send]) -> None:
+
+class Post:
+    """Routes by message type. Actors hold it instead of each other.
+
+    lines: where one leads to a peer, a message takes it at once. All else is left to the links actor, and
+    behind what waits there, so that messages keep their order.
+    """
+
+    def __init__(self, own: Hello, links: Outbox, lines: Lines) -> None:
         self.own = own
         self._links = links
+        self._lines = lines
         self._routes: Mapping[type[wire.Message], tuple[Tells[Any], ...]] = {}
 
     def route(self, routes: Mapping[type[wire.Message], tuple[Tells[Any], ...]]) -> None:
@@ -31,7 +41,9 @@ class Post:
         """Get a message to `peer`, which may be this one; wait while the way is full."""
         if peer == self.own.peer:
             await self.deliver(Envelope(self.own, message))
-        else:
+            return
+        line = self._lines.get(peer)
+        if line is None or len(self._links) or not line.send(message):
             await self._links.tell(Send(peer, message))
 
     async def send_each(self, peers: Iterable[PeerId], message: wire.Message) -> None:

@@ -21,7 +21,7 @@ from meshinfer.messages import (
     Token,
     WrongEpoch,
 )
-from meshinfer.model.base import Compute, StageCompute, Step, StepResult
+from meshinfer.model.base import Compute, Step, StepResult
 from meshinfer.topology.fence import Passage, lets_through
 from meshinfer.topology.record import Phase
 from meshinfer.topology.ring import PeerId

@@ -50,7 +50,8 @@ class TappedMailbox(Mailbox[Any]):
     async def take(self) -> Any:
         """Wait for the next message."""
         message = await super().take()
-        self._probe.took(self.name, message)
+        if message is not None:
+            self._probe.took(self.name, message)
         return message
 
 

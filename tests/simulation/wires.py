@@ -92,6 +92,13 @@ class _TracedLink(StreamLink):
         self._network.frame_sent(self._host, self.remote, frame)
         await super().send(frame)
 
+    def send_now(self, frame: Frame) -> bool:
+        """Send one frame if it can go out at once."""
+        is_sent = super().send_now(frame)
+        if is_sent:
+            self._network.frame_sent(self._host, self.remote, frame)
+        return is_sent
+
 
 def virtual_now_s() -> float:
     """The time of the loop that runs."""

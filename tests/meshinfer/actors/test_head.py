@@ -51,7 +51,7 @@ class Bench:
     def __init__(self) -> None:
         self.links: Mailbox[Send] = bag("links")
         self.stage: Mailbox[Envelope] = bag("stage")
-        post = Post(hello(A), self.links)
+        post = Post(hello(A), self.links, {})
         post.route(dict.fromkeys((Activation, Release, Recall, Rebuild), (self.stage,)))
         self.work = Watch(HeadWork(), Bell())
         self.head = Head(bag("head"), post=post, limits=LIMITS, work=self.work)

@@ -61,6 +61,7 @@ async def host_of(
         hello=who,
         transport=transport,
         listener=listener,
+        lines={},
         seeds=tuple(Address(seed) for seed in seeds),
         limits=limits,
         events=events,

@@ -41,7 +41,7 @@ class Bench:
     def __init__(self) -> None:
         self.now_s = 0.0
         self.links: Mailbox[Send] = bag("links")
-        post = Post(hello(A), self.links)
+        post = Post(hello(A), self.links, {})
         self.requests = Requests(bag("requests"), post=post, limits=LIMITS, now_s=lambda: self.now_s)
         self.requests.tick_s = 0.01
         self.sink: Sink = sink_for(8)

@@ -95,7 +95,7 @@ class Bench:
         self.links: Mailbox[Send] = bag("links")
         self.events: Mailbox[StageEvent] = bag("placement")
         self.work = Watch(StageWork(), Bell())
-        self.post = Post(hello(A), self.links)
+        self.post = Post(hello(A), self.links, {})
         self.head: Mailbox[Envelope] = bag("head")
         self.stage = StageActor(
             bag("stage"),

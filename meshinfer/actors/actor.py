@@ -107,6 +107,7 @@ class Actor(ABC, Generic[M]):
         self.tasks = asyncio.TaskGroup()
         self._ticked_s = float("-inf")
         self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_s = float("-inf")
 
     async def run(self) -> None:
         """Live until cancelled or until something unexpected is raised."""
@@ -135,12 +136,12 @@ class Actor(ABC, Generic[M]):
 
     def _set_alarm(self, due_s: float) -> None:
         """See that `take` returns by then. One timer a tick, not one a message: those cost as much as it."""
-        alarm, loop = self._alarm, asyncio.get_running_loop()
-        if alarm is not None and loop.time() < alarm.when() <= due_s + _SLACK_S:
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._alarm_s <= due_s + _SLACK_S:
             return
-        if alarm is not None:
-            alarm.cancel()
-        self._alarm = loop.call_at(due_s, self.mailbox.remind)
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm, self._alarm_s = loop.call_at(due_s, self.mailbox.remind), due_s
 
     def wait_s(self) -> float | None:
         """Seconds until `tick` is due; None where it never is. As `tick_s` says, unless overridden."""

@@ -107,7 +107,7 @@ class Actor(ABC, Generic[M]):
         self.tasks = asyncio.TaskGroup()
         self._ticked_s = float("-inf")
         self._alarm: asyncio.TimerHandle | None = None
-        self._alarm_s = float("-inf")
+        self._alarm_s = 0.0
 
     async def run(self) -> None:
         """Live until cancelled or until something unexpected is raised."""
@@ -136,12 +136,16 @@ class Actor(ABC, Generic[M]):
 
     def _set_alarm(self, due_s: float) -> None:
         """See that `take` returns by then. One timer a tick, not one a message: those cost as much as it."""
-        loop = asyncio.get_running_loop()
-        if loop.time() < self._alarm_s <= due_s + _SLACK_S:
+        if self._alarm is not None and self._alarm_s <= due_s + _SLACK_S:
             return
         if self._alarm is not None:
             self._alarm.cancel()
-        self._alarm, self._alarm_s = loop.call_at(due_s, self.mailbox.remind), due_s
+        self._alarm, self._alarm_s = asyncio.get_running_loop().call_at(due_s, self._ring), due_s
+
+    def _ring(self) -> None:
+        # Maybe a little early: then the next one is set for the rest.
+        self._alarm = None
+        self.mailbox.remind()
 
     def wait_s(self) -> float | None:
         """Seconds until `tick` is due; None where it never is. As `tick_s` says, unless overridden."""

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -108,6 +109,23 @@ async def test_rings_of_any_size_answer_as_one_process_does_from_every_peer(
             expected = greedy_text(tiny, prompt, 16)
             for peer in peers:
                 assert await answer(peer, prompt) == expected
+
+
+async def test_a_token_makes_no_task(config: PeerConfig) -> None:
+    made: list[object] = []
+
+    def make(loop: asyncio.AbstractEventLoop, coro: Any, **how: Any) -> asyncio.Task[Any]:
+        made.append(coro)
+        return asyncio.Task(coro, loop=loop, **how)
+
+    async with mesh(config, 3) as peers, aclosing(peers[0].generate("abc", max_tokens=120)) as pieces:
+        await anext(pieces)
+        asyncio.get_running_loop().set_task_factory(make)
+        tokens = sum([1 async for _ in pieces])
+        asyncio.get_running_loop().set_task_factory(None)
+    assert tokens > 60
+    # Gossip makes some, now and then.
+    assert len(made) < tokens / 4, made
 
 
 async def test_a_seeded_draw_is_the_same_whatever_the_ring(config: PeerConfig) -> None:

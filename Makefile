@@ -17,7 +17,7 @@ help:
 	@echo "make demo                  two peers on this machine, and a chat with the model they share"
 	@echo "make demo PROMPT=\"Hello\"   ask once; ARGS=\"--peers 4\" for whatever else meshinfer demo takes"
 	@echo "make test                  everything that must pass: linters, types, tests, the wheel"
-	@echo "make bench                 what a hop and a step cost here"
+	@echo "make bench                 what frames, steps, prompts and readers cost here, beside mlx-lm; half an hour"
 	@echo "make clean                 forget $(VENV) and all that was built"
 
 demo: $(VENV)/.installed
@@ -36,6 +36,10 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.bench.bench_link
 	$(BIN)/python -m tests.bench.bench_shard_step
 	$(BIN)/python -m tests.bench.bench_ring_step
+	$(BIN)/python -m tests.bench.measure_hop
+	$(BIN)/python -m tests.bench.bench_launch
+	$(BIN)/python -m tests.bench.bench_lanes
+	$(BIN)/python -m tests.bench.bench_readers
 
 clean:
 	rm -rf $(VENV) build dist meshinfer_mlx.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache

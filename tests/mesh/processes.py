@@ -267,16 +267,20 @@ def ring(
     min_peers: int | None = None,
     memory_gb: float = 1.0,
     is_quiet: bool = False,
+    within: Sequence[str] = (),
 ) -> Iterator[list[PeerProcess]]:
     """`count` peers, `p0` to the last one in the ring's order, that all show the same live ring.
 
     min_peers: as many as there are, unless told otherwise: then a smaller ring forms first, and may again.
+    within: see `ProcessMesh.start`.
     """
     with ProcessMesh(scratch, is_quiet=is_quiet) as mesh:
         least = count if min_peers is None else min_peers
-        first = mesh.start("p0", model, min_peers=least, memory_gb=memory_gb)
+        first = mesh.start("p0", model, min_peers=least, memory_gb=memory_gb, within=within)
         for number in range(1, count):
-            mesh.start(f"p{number}", model, seeds=[first], min_peers=least, memory_gb=memory_gb)
+            mesh.start(
+                f"p{number}", model, seeds=[first], min_peers=least, memory_gb=memory_gb, within=within
+            )
         wait_for_ring(mesh.peers)
         yield mesh.peers
 

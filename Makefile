@@ -17,7 +17,7 @@ help:
 	@echo "make demo                  two peers on this machine, and a chat with the model they share"
 	@echo "make demo PROMPT=\"Hello\"   ask once; ARGS=\"--peers 4\" for whatever else meshinfer demo takes"
 	@echo "make test                  everything that must pass: linters, types, tests, the wheel"
-	@echo "make bench                 what frames, steps, prompts and readers cost here, beside mlx-lm; half an hour"
+	@echo "make bench                 what frames, steps, prompts and readers cost here, beside mlx-lm; an hour"
 	@echo "make clean                 forget $(VENV) and all that was built"
 
 demo: $(VENV)/.installed

@@ -196,6 +196,43 @@ async def test_a_receiver_that_does_not_read_stops_the_sender_and_then_breaks_th
         assert ledger.most_out_bytes <= 2 * (100_000 + (64 << 10) + size)
 
 
+async def test_what_goes_at_once_and_what_is_sent_keep_their_order(kind: Kind) -> None:
+    async with kind.linked() as (near, far):
+        memory = bytearray(b"lent")
+        sent = []
+        for number in range(50):
+            head = bytes([number])
+            if not near.send_now(framed(head, memory)):
+                await near.send(framed(head, memory))
+            sent.append((head, bytes(memory)))
+            memory[:] = bytes([number] * 4)
+        await expect_all(far, sent)
+
+
+async def test_what_is_large_does_not_go_at_once(kind: Kind) -> None:
+    async with kind.linked() as (near, far):
+        assert not near.send_now(framed(b"head", bytearray(1 << 20)))
+        assert near.send_now(framed(b"small"))
+        assert plain(await far.receive()) == (b"small", b"")
+
+
+async def test_on_a_link_that_is_closed_or_full_nothing_goes_at_once(kind: Kind) -> None:
+    async with kind.linked() as (near, _):
+        piece = framed(b"", bytearray(60_000))
+        sent = 0
+        while near.send_now(piece):
+            sent += 1
+            assert sent < 10_000
+            await asyncio.sleep(0)
+        near.cut("enough")
+        assert not near.send_now(framed(b"late"))
+
+
+async def test_a_frame_above_our_own_limits_does_not_go_at_once(kind: Kind) -> None:
+    async with kind.linked(near=kind.make(LinkLimits(max_head_bytes=10))) as (near, _):
+        assert not near.send_now(framed(b"x" * 11))
+
+
 async def test_a_receiver_that_reads_late_gets_everything(kind: Kind) -> None:
     ledger = Ledger()
     late = kind.make(LinkLimits(max_unread_bytes=100_000), ledger)

@@ -2,6 +2,7 @@ import asyncio
 from dataclasses import dataclass
 
 import pytest
+import uvloop
 
 from meshinfer.actors.actor import Actor, Mailbox, Reply, ask
 from tests.meshinfer.actors.mailbag import Living, bag
@@ -114,3 +115,49 @@ async def test_a_child_tasks_failure_is_the_actors() -> None:
     with pytest.raises(ExceptionGroup) as caught:
         await parent.run()
     assert caught.group_contains(ValueError, match="broken")
+
+
+class Clock(Actor[int]):
+    """Counts its ticks."""
+
+    tick_s = 0.001
+
+    def __init__(self, mailbox: Mailbox[int], ticks: int) -> None:
+        super().__init__(mailbox)
+        self.left = ticks
+        self.heard = 0
+        self.is_over = asyncio.Event()
+        self.has_heard_all = asyncio.Event()
+
+    async def handle(self, message: int) -> None:
+        self.heard += message
+        if message == 0:
+            self.has_heard_all.set()
+
+    async def tick(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            self.is_over.set()
+
+
+def test_ticks_go_on_while_nobody_says_anything() -> None:
+    async def wait() -> None:
+        clock = Clock(bag(), 300)
+        async with Living(clock), asyncio.timeout(30):
+            await clock.is_over.wait()
+
+    # Its timers come up to a millisecond before their time.
+    uvloop.run(wait())
+
+
+async def test_ticks_and_messages_do_not_hold_each_other_up() -> None:
+    clock = Clock(bag(), 20)
+    async with Living(clock), asyncio.timeout(30):
+        told = 0
+        while not clock.is_over.is_set():
+            await clock.mailbox.tell(1)
+            told += 1
+            await asyncio.sleep(0)
+        await clock.mailbox.tell(0)
+        await clock.has_heard_all.wait()
+        assert clock.heard == told

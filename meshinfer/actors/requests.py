@@ -41,15 +41,19 @@ def sink_for(max_tokens: int) -> Sink:
     return asyncio.Queue(max_tokens + 2)
 
 
+_MOST_LOSSES = 10
+"""So often an answer begins anew without a token between; what fails always would do so for ever."""
+
 RequestsMessage = Begin | Abandon | Serving | Envelope | LinkLost
 
 
 @dataclass(slots=True)
 class _Session:
     """since_s: when it was last heard of, or submitted. progress_s: when it last made progress. broken_s:
-    when it first left a plan since its last token, or began to wait for the first one; None while all is
-    well. head: where the present attempt was submitted; peers: whose ring computes it. stalls: attempts
-    since the last token of which nothing more was heard. is_reading: its prompt goes round still.
+    since when it waits for a ring that takes it up; None while one has it. head: where the present attempt
+    was submitted; peers: whose ring computes it. stalls: attempts since the last token of which nothing
+    more was heard. losses: how often a ring that had it lost it since the last token. is_reading: its prompt
+    goes round still.
 
     attempt: counts submissions; it is part of the id on the wire, so that what an earlier attempt left
     under way is told from this one. is_kept_useless: the next one must begin from the tokens alone.
@@ -65,6 +69,7 @@ class _Session:
     attempt: int = 0
     is_kept_useless: bool = False
     stalls: int = 0
+    losses: int = 0
     is_reading: bool = True
     answer: list[int] = field(default_factory=list)
 
@@ -175,6 +180,7 @@ class Requests(Actor[RequestsMessage]):
         await self._cancel(session, is_over=False)
         if session.broken_s is None:
             session.broken_s = self._now_s()
+            session.losses += 1
 
     async def _cancel(self, session: _Session, *, is_over: bool = True) -> None:
         if session.target is not None and session.head is not None:
@@ -196,6 +202,7 @@ class Requests(Actor[RequestsMessage]):
     def _progress(self, session_id: SessionId, target: Target) -> None:
         if session := self._current(session_id, target):
             session.since_s = session.progress_s = self._now_s()
+            session.broken_s = None
 
     def _advanced(self, session_id: SessionId, target: Target) -> None:
         if session := self._current(session_id, target):
@@ -213,11 +220,12 @@ class Requests(Actor[RequestsMessage]):
             await self._unsubmit(session)
             return
         now_s = self._now_s()
-        if session.broken_s is None and not session.is_reading:
+        if not session.is_reading:
             self._patience.took(now_s - session.since_s)
         session.is_reading = False
         session.since_s = session.progress_s = now_s
-        session.broken_s, session.is_kept_useless, session.stalls = None, False, 0
+        session.broken_s, session.is_kept_useless = None, False
+        session.stalls = session.losses = 0
         session.answer.append(token.token)
         session.begin.sink.put_nowait(Sampled(token.token, token.finish))
         if token.finish is not None:
@@ -287,5 +295,7 @@ class Requests(Actor[RequestsMessage]):
             reason = self._serving.reason or "its stages do not agree"
             waited = f"no ring took over within {wait_s:.0f} s: {reason}"
             self._end(session, RingBroken(waited) if session.answer else NoRing(waited))
+        elif session.losses > _MOST_LOSSES:
+            self._end(session, RingBroken(f"the ring lost it {session.losses} times without a token between"))
         else:
             await self._submit(session)

@@ -9,6 +9,8 @@ from meshinfer.actors.requests import Requests, sink_for
 from meshinfer.config import RequestLimits
 from meshinfer.errors import MeshError, NoRing, Overloaded, PromptTooLong, RingBroken, StageFailed
 from meshinfer.messages import (
+    Admitted,
+    Advanced,
     Cancel,
     Failed,
     Finish,
@@ -74,7 +76,7 @@ class Bench:
             message = Token(submit.session, submit.target, at, token, finish if is_last else None)
             await self.requests.mailbox.tell(Envelope(hello(C), message))
 
-    async def tell(self, message: Refused | Failed | WrongEpoch) -> None:
+    async def tell(self, message: Refused | Failed | WrongEpoch | Admitted | Advanced) -> None:
         await self.requests.mailbox.tell(Envelope(hello(B), message))
 
     async def read(self, count: int) -> list[int]:
@@ -194,6 +196,34 @@ async def test_a_ring_that_never_computes_is_given_up_in_the_end() -> None:
         bench.now_s = LIMITS.ring_wait_s + 1
         await bench.tell(WrongEpoch(submit.session, submit.target, None))
         assert "no ring took over within 5 s" in await bench.failed_with(NoRing)
+
+
+@pytest.mark.parametrize("word", [Admitted, Advanced])
+async def test_a_ring_that_takes_long_has_taken_over(word: type[Admitted | Advanced]) -> None:
+    bench = Bench()
+    async with Living(bench.requests):
+        await bench.serve(plan(1))
+        await bench.begin()
+        first = await bench.submitted()
+        bench.now_s = LIMITS.ring_wait_s - 1
+        await bench.tell(word(first.session, first.target))
+        bench.now_s = LIMITS.ring_wait_s + 1
+        await bench.tell(WrongEpoch(first.session, first.target, None))
+        again = await bench.submitted()
+        await bench.answer(again, 10)
+        assert await bench.read(1) == [10]
+
+
+async def test_what_every_ring_takes_up_and_loses_is_given_up_in_the_end() -> None:
+    bench = Bench()
+    async with Living(bench.requests):
+        await bench.serve(plan(1))
+        await bench.begin()
+        for _ in range(11):
+            submit = await bench.submitted()
+            await bench.tell(Admitted(submit.session, submit.target))
+            await bench.tell(Failed(submit.session, submit.target, C, "a link broke", True))
+        assert "lost it 11 times" in await bench.failed_with(RingBroken)
 
 
 async def test_a_ring_that_takes_sessions_and_never_computes_them_is_given_up_too() -> None:

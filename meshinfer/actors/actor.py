@@ -136,9 +136,9 @@ class Actor(ABC, Generic[M]):
 
     def _set_alarm(self, due_s: float) -> None:
         """See that `take` returns by then. One timer a tick, not one a message: those cost as much as it."""
-        if self._alarm is not None and self._alarm_s <= due_s + _SLACK_S:
-            return
         if self._alarm is not None:
+            if self._alarm_s <= due_s + _SLACK_S:
+                return
             self._alarm.cancel()
         self._alarm, self._alarm_s = asyncio.get_running_loop().call_at(due_s, self._ring), due_s
 

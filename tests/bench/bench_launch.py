@@ -9,8 +9,6 @@ least 1.5 times as long.
 """
 
 import argparse
-import json
-import shutil
 import socket
 import subprocess
 import sys
@@ -20,8 +18,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
 
+from tests.bench.altered import Weights, altered
 from tests.bench.bench_ring_step import compare, show, through
 from tests.bench.launched import PROMPT
 from tests.mesh.processes import ring
@@ -60,20 +58,15 @@ def _tiny(scratch: Path) -> Path:
 
 def _smollm2(scratch: Path) -> Path:
     """SmolLM2 as a qwen2, which has biases that a llama lacks."""
-    source, path = smollm2("q4").path, scratch / "smollm2"
-    shutil.copytree(source, path)
-    config = json.loads((path / "config.json").read_text())
-    config |= {"model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"]}
-    (path / "config.json").write_text(json.dumps(config))
-    weights = load_file(path / "model.safetensors")
-    for name in [*weights]:
-        if name.endswith(("q_proj.scales", "k_proj.scales", "v_proj.scales")):
-            bias = np.zeros(len(weights[name]), np.float32)
-            weights[name.removesuffix("scales") + "bias"] = bias
-    save_file(weights, path / "model.safetensors", {"format": "mlx"})
-    index = {"weight_map": dict.fromkeys(weights, "model.safetensors")}
-    (path / "model.safetensors.index.json").write_text(json.dumps(index))
-    return path
+
+    def add_biases(weights: Weights) -> None:
+        for name in [*weights]:
+            if name.endswith(("q_proj.scales", "k_proj.scales", "v_proj.scales")):
+                bias = np.zeros(len(weights[name]), np.float32)
+                weights[name.removesuffix("scales") + "bias"] = bias
+
+    config = {"model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"]}
+    return altered(smollm2("q4").path, scratch / "smollm2", config, add_biases)
 
 
 @contextmanager

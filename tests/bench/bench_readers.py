@@ -19,7 +19,6 @@ of them. --vocabulary cuts the projection down to what it weighs in a large mode
 import argparse
 import json
 import random
-import shutil
 import statistics
 import sys
 import tempfile
@@ -29,8 +28,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
-from safetensors.numpy import load_file, save_file
-
+from tests.bench.altered import Weights, altered
 from tests.bench.bench_ring_step import ratio
 from tests.mesh.processes import PeerProcess, json_of, ring
 from tests.smollm2 import smollm2
@@ -140,14 +138,12 @@ def take_turns(
 
 def cut_vocabulary(source: Path, path: Path, tokens: int) -> Path:
     """Copy a model whose embeddings are tied, with the first so many tokens only."""
-    shutil.copytree(source, path)
-    config = json.loads((path / "config.json").read_text())
-    (path / "config.json").write_text(json.dumps(config | {"vocab_size": tokens}))
-    weights = load_file(path / "model.safetensors")
-    for name in [each for each in weights if ".embed_tokens." in each]:
-        weights[name] = weights[name][:tokens].copy()
-    save_file(weights, path / "model.safetensors", {"format": "mlx"})
-    return path
+
+    def cut(weights: Weights) -> None:
+        for name in [each for each in weights if ".embed_tokens." in each]:
+            weights[name] = weights[name][:tokens].copy()
+
+    return altered(source, path, {"vocab_size": tokens}, cut)
 
 
 def main() -> None:

@@ -183,6 +183,7 @@ def compose(ground: Ground, make_mailbox: MakeMailbox = Mailbox) -> Composition:
             stage=boxes.stage,
             head=boxes.head,
             requests=boxes.requests,
+            work=ground.head_work,
             board=ground.board,
         )
 

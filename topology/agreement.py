@@ -32,16 +32,19 @@ class AgreementTiming:
     replace_s: the same where a plan can stay no longer: readers wait, and one plan more is soon made.
     widen_s: the same where it spreads the model as was asked for, which the present one does not.
     improve_s: the same where it would merely be better; and for the first plan, while somebody who is to
-    take part still fetches the model. payback_s: the time over which loading a better ring must pay.
-    suspect_patience_s: a suspect, or a plan whose body is not here yet, holds up proposals no longer than
-    this. load_slack_s: a stage that loads for longer than this and three times what its disk needs gives up.
-    drain_s: what still runs under a plan this long after another took over is moved.
+    take part still fetches the model. busy_s: the same where it would merely be better and readers are
+    served, whom a change of rings holds up: a quiet moment is waited for, but not for ever.
+    payback_s: the time over which loading a better ring must pay. suspect_patience_s: a suspect, or a plan
+    whose body is not here yet, holds up proposals no longer than this. load_slack_s: a stage that loads for
+    longer than this and three times what its disk needs gives up. drain_s: what still runs under a plan
+    this long after another took over is moved.
     """
 
     settle_s: float = 1.0
     replace_s: float = 0.25
     widen_s: float = 2.0
     improve_s: float = 5.0
+    busy_s: float = 120.0
     payback_s: float = 600.0
     suspect_patience_s: float = 10.0
     load_slack_s: float = 30.0
@@ -262,8 +265,9 @@ class Agreement:
                 return self._timing.replace_s
             is_early = may_widen(view.members, view.desired)
             return self._timing.improve_s if is_early else self._timing.settle_s
-        is_asked_for = is_nearer(ring, present, view.desired.spread)
-        return self._timing.widen_s if is_asked_for else self._timing.improve_s
+        if is_nearer(ring, present, view.desired.spread):
+            return self._timing.widen_s
+        return self._timing.improve_s if view.is_quiet else self._timing.busy_s
 
     def _is_worth_it(self, view: View, present: Ring) -> bool:
         if not isinstance(view.answer, Answer) or view.question is None or view.desired is None:

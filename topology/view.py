@@ -20,7 +20,7 @@ class View:
 
     plans: the bodies that are known here. answer: what the planner said to `question`, which may be a
     little older than `members`. min_peers: how many must be present, with the model's files, before a
-    first plan; later ones may have fewer.
+    first plan; later ones may have fewer. is_quiet: whether this peer knows that nobody is being served.
     """
 
     members: tuple[Member, ...]
@@ -30,6 +30,7 @@ class View:
     question: Question | None = None
     answer: Answer | Infeasible | None = None
     min_peers: int = 1
+    is_quiet: bool = True
 
     @cached_property
     def present(self) -> dict[PeerId, PeerRecord]:

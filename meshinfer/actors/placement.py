@@ -52,6 +52,7 @@ from .mail import (
     ViewChanged,
 )
 from .watch import Watch
+from .work import HeadWork
 
 logger = logging.getLogger(__name__)
 
@@ -121,6 +122,7 @@ class Placement(Actor[PlacementMessage]):
         stage: Tells[StageOrder],
         head: Tells[HeadOrder],
         requests: Tells[Serving],
+        work: Watch[HeadWork],
         board: Watch[Picture],
     ) -> None:
         super().__init__(mailbox)
@@ -136,6 +138,7 @@ class Placement(Actor[PlacementMessage]):
         self._stage = stage
         self._head = head
         self._requests = requests
+        self._work = work
         self._board = board
         self._members: tuple[Member, ...] = ()
         self._desired: DesiredModel | None = None
@@ -228,7 +231,14 @@ class Placement(Actor[PlacementMessage]):
             question=thought.question if thought else None,
             answer=thought.answer if thought else None,
             min_peers=self._limits.min_peers,
+            is_quiet=self._is_quiet,
         )
+
+    @property
+    def _is_quiet(self) -> bool:
+        """Whether no session runs or waits, which the ring's head knows alone."""
+        newest, work = self._agreement.newest, self._work.value
+        return newest is not None and newest.plan.ring.head.peer == self._peer and not work.is_busy
 
     def _ask_planner(self, view: View, footprint: Footprint | None) -> None:
         """Have the planner think about how things are now, unless it still thinks of how they were."""

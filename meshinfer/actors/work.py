@@ -29,6 +29,11 @@ class HeadWork:
     turn_us: int = 0
     compute_us: int = 0
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether there are sessions that run or wait."""
+        return self.running > 0 or self.waiting > 0
+
 
 @dataclass(frozen=True, slots=True)
 class Work:

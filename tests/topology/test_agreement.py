@@ -297,6 +297,7 @@ class Lone:
         self.plans: tuple[Plan, ...] = ()
         self.min_peers = 1
         self.spread = SPREAD_ALL
+        self.is_quiet = True
 
     def view(self) -> View:
         self.me = replace(self.me, follows=self.core.follows)
@@ -305,7 +306,8 @@ class Lone:
         wanted = desired(self.spread)
         question = question_for(members, wanted, FOOTPRINT, newest.plan.ring if newest else None)
         plans = (*self.plans, *self.core.plans)
-        return View(members, wanted, FOOTPRINT, plans, question, toy_plan(question), self.min_peers)
+        answer = toy_plan(question)
+        return View(members, wanted, FOOTPRINT, plans, question, answer, self.min_peers, self.is_quiet)
 
     def step(self, now_s: float) -> list[Effect]:
         return self.core.step(self.view(), now_s)
@@ -579,6 +581,39 @@ def test_the_first_plan_waits_for_those_who_still_fetch_the_model(
     lone.other = replace(OTHER, models=models, fault=fault)
     assert (lone.step(0.0), lone.step(waits_s - 0.1)) == ([], [])
     assert kinds(lone.step(waits_s)) == ["Prepare"]
+
+
+def settled_with_a_faster_cut(**knobs: float) -> Lone:
+    """At 1.0 s a ring of both computes, and the other one turns out to be twice as fast."""
+    lone = Lone(**knobs)
+    lone.other = OTHER
+    plan = lone.settle(1.0)
+    lone.other_follows(plan, Phase.READY)
+    assert kinds(lone.step(1.0)) == ["Activate"]
+    lone.other = replace(lone.other, ns_per_mib=500)
+    return lone
+
+
+def test_a_faster_cut_waits_for_a_quiet_moment() -> None:
+    lone = settled_with_a_faster_cut(improve_s=5.0, busy_s=60.0)
+    lone.is_quiet = False
+    assert [lone.step(now_s) for now_s in (1.1, 6.2, 60.0)] == [[], [], []]
+    lone.is_quiet = True
+    assert kinds(lone.step(60.1)) == ["Prepare"]
+
+
+def test_a_faster_cut_does_not_wait_for_ever() -> None:
+    lone = settled_with_a_faster_cut(busy_s=60.0)
+    lone.is_quiet = False
+    assert [lone.step(now_s) for now_s in (1.1, 61.0)] == [[], []]
+    assert kinds(lone.step(61.1)) == ["Prepare"]
+
+
+def test_who_is_asked_for_is_taken_in_however_busy_the_others_are() -> None:
+    lone = Lone(widen_s=5.0, busy_s=60.0)
+    lone.settle(1.0)
+    lone.other, lone.is_quiet = OTHER, False
+    assert [kinds(lone.step(now_s)) for now_s in (2.0, 6.9, 7.0)] == [[], [], ["Prepare"]]
 
 
 def test_a_plan_that_differs_and_is_no_better_is_left_alone() -> None:

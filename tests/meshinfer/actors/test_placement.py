@@ -35,6 +35,7 @@ from meshinfer.actors.mail import (
 )
 from meshinfer.actors.placement import Picture, Placement, PlacementLimits, footprint_of
 from meshinfer.actors.watch import Bell, Watch
+from meshinfer.actors.work import HeadWork
 from meshinfer.model.base import ModelCard, ModelFiles
 from meshinfer.topology.agreement import Agreement, AgreementTiming
 from meshinfer.topology.desire import SPREAD_ALL, DesiredModel
@@ -93,6 +94,7 @@ class Bench:
         self.stage: Mailbox[StageOrder] = bag("stage")
         self.head: Mailbox[HeadOrder] = bag("head")
         self.requests: Mailbox[Serving] = bag("requests")
+        self.work = Watch(HeadWork(), Bell())
         self.board = Watch(Picture(picture("test", None, None, (), ""), None, Phase.IDLE, ""), Bell())
         self.placement = Placement(
             bag("placement"),
@@ -108,6 +110,7 @@ class Bench:
             stage=self.stage,
             head=self.head,
             requests=self.requests,
+            work=self.work,
             board=self.board,
         )
         self.placement.tick_s = 0.005
@@ -262,6 +265,24 @@ async def test_a_stage_that_loads_anew_does_not_close_the_ring_for_long_prompts(
         await bench.show()
         await bench.pass_s(0.1)
         assert len(bench.head) == 0
+
+
+async def test_the_head_of_a_ring_waits_for_a_quiet_moment_to_cut_it_better(bench: Bench) -> None:
+    async with Living(bench.placement):
+        await bench.form()
+        plan = await bench.join(2, Phase.READY)
+        assert await bench.installed() == plan
+        await bench.tell(Loaded(plan.target, 90))
+        await bench.pass_s(0.1)
+        bench.work.set(HeadWork(running=1))
+        bench.other = replace(bench.other, ns_per_mib=300)
+        await bench.show()
+        await bench.pass_s(0.1)
+        await bench.pass_s(30.0)
+        assert not any(isinstance(message, Install) for message in await drain(bench.stage))
+        bench.work.set(HeadWork())
+        better = await bench.installed()
+    assert [len(stage.layers) for stage in better.ring.stages] == [1, 3]
 
 
 async def test_while_a_stage_is_suspect_nothing_new_is_admitted(bench: Bench) -> None:

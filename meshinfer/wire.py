@@ -5,7 +5,7 @@ ProtocolError that names the field.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -16,6 +16,7 @@ from meshinfer.transports.base import Buffer, Frame
 from meshinfer.transports.errors import ProtocolError
 
 from . import messages as m
+from . import sharing as s
 
 Message = (
     m.Hello
@@ -42,6 +43,12 @@ Message = (
     | m.Release
     | m.WrongEpoch
     | m.Failed
+    | s.AskBlueprint
+    | s.BlueprintPart
+    | s.AskHeld
+    | s.Held
+    | s.AskPiece
+    | s.PieceOf
 )
 
 TAGS: dict[int, type[Message]] = {
@@ -69,8 +76,15 @@ TAGS: dict[int, type[Message]] = {
     23: m.Advanced,
     24: m.Relayed,
     25: m.Unreachable,
+    26: s.AskBlueprint,
+    27: s.BlueprintPart,
+    28: s.AskHeld,
+    29: s.Held,
+    30: s.AskPiece,
+    31: s.PieceOf,
 }
-_LADEN = (m.Activation, m.Relayed)
+_Laden = m.Activation | m.Relayed | s.BlueprintPart | s.PieceOf
+_LADEN = (m.Activation, m.Relayed, s.BlueprintPart, s.PieceOf)
 _OF_LINKS = (m.Hello, m.Farewell, m.Pulse, m.Relayed, m.Unreachable)
 _TAG_OF = {kind: tag for tag, kind in TAGS.items()}
 
@@ -200,11 +214,10 @@ def _without_tensors(message: Message) -> Message:
     return _with_tensors(message, ()) if isinstance(message, _LADEN) and message.tensors else message
 
 
-def _with_tensors(
-    message: m.Activation | m.Relayed, tensors: tuple[m.Tensor, ...]
-) -> m.Activation | m.Relayed:
-    if isinstance(message, m.Relayed):
-        return m.Relayed(message.to, message.sender, message.hops, message.head, tensors)
+def _with_tensors(message: _Laden, tensors: tuple[m.Tensor, ...]) -> _Laden:
+    if not isinstance(message, m.Activation):
+        return replace(message, tensors=tensors)
+    # Written out: `replace` takes several times as long, and each step of an answer comes by here.
     return m.Activation(
         message.target,
         message.rows,

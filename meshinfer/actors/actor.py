@@ -72,8 +72,13 @@ class Reply(Generic[R]):
         if not self._future.done():
             self._future.set_exception(error)
 
-    async def wait(self, timeout_s: float) -> R:
-        """Wait for the answer.
+    @property
+    def is_over(self) -> bool:
+        """Whether it was answered, or whoever waited for it does so no longer."""
+        return self._future.done()
+
+    async def wait(self, timeout_s: float | None) -> R:
+        """Wait for the answer; None: for as long as it takes.
 
         Raises:
             TimeoutError: none came within `timeout_s`.

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshinfer import messages as m
-from meshinfer import wire
+from meshinfer import sharing, wire
 from meshinfer.topology.desire import DesiredModel
 from meshinfer.topology.plan import Plan
 from meshinfer.topology.record import Follow, LinkMeasure, PeerRecord, Phase, Resident, Version
@@ -99,6 +99,12 @@ MESSAGES: list[wire.Message] = [
     m.Release(SESSION, TARGET, retained_tokens=40),
     m.WrongEpoch(SESSION, TARGET, None),
     m.Failed(SESSION, TARGET, B, "out of memory", False),
+    sharing.AskBlueprint("f" * 32, 5),
+    sharing.BlueprintPart("f" * 32, 5, 10, (PIECE,)),
+    sharing.AskHeld("f" * 32, ("norm.weight", "lm_head.weight")),
+    sharing.Held("f" * 32, ("norm.weight",), ("0" * 64,)),
+    sharing.AskPiece("f" * 32, "norm.weight", 0, 5),
+    sharing.PieceOf("f" * 32, "norm.weight", 0, (PIECE,)),
 ]
 
 
@@ -164,6 +170,12 @@ def test_tags_are_what_they_were() -> None:
         "Advanced",
         "Relayed",
         "Unreachable",
+        "AskBlueprint",
+        "BlueprintPart",
+        "AskHeld",
+        "Held",
+        "AskPiece",
+        "PieceOf",
     ]
 
 

@@ -1,0 +1,112 @@
+"""One model's tensors on their way here: whom they were asked of, and what has come."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from meshinfer.scheduling.haul import Haul, HaulTiming, Piece
+from meshinfer.sharing import MAX_NAMES, AskHeld, Held
+from meshinfer.topology.ring import PeerId
+
+from .actor import Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Bring:
+    """Get these tensors of a model from other peers. sizes: bytes of each.
+
+    Answered once they are on this disk, with the names of those that nobody could give.
+    """
+
+    fingerprint: str
+    name: str
+    sizes: Mapping[str, int]
+    done: Reply[tuple[str, ...]]
+
+
+@dataclass(slots=True)
+class _Asked:
+    """When a peer was asked what it has, and how many of its answers are still to come."""
+
+    since_s: float
+    unanswered: int
+
+
+@dataclass(slots=True)
+class Bringing:
+    """Keeps the books of one `Bring`; the porter does what they say.
+
+    sha256s: what each tensor's bytes must hash to, by who told so. done_bytes: what is on the disk.
+    """
+
+    bring: Bring
+    timing: HaulTiming
+    haul: Haul = field(init=False)
+    sha256s: dict[tuple[PeerId, str], str] = field(default_factory=dict)
+    done_bytes: int = 0
+    _asked: dict[PeerId, _Asked] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.haul = Haul(self.bring.sizes, self.timing)
+
+    @property
+    def total_bytes(self) -> int:
+        """All that is to come."""
+        return sum(self.bring.sizes.values())
+
+    @property
+    def givers(self) -> tuple[PeerId, ...]:
+        """Who has some of it."""
+        return tuple(dict.fromkeys(peer for peer, _ in self.sha256s))
+
+    def questions(self, peers: Iterable[PeerId], now_s: float) -> Iterator[tuple[PeerId, AskHeld]]:
+        """Ask those who were not asked yet."""
+        names = self.haul.left
+        for peer in peers:
+            if peer in self._asked or not names:
+                continue
+            parts = [names[begin : begin + MAX_NAMES] for begin in range(0, len(names), MAX_NAMES)]
+            self._asked[peer] = _Asked(now_s, len(parts))
+            for part in parts:
+                yield peer, AskHeld(self.bring.fingerprint, part)
+
+    def answered(self, peer: PeerId, held: Held) -> None:
+        """A peer told what it has."""
+        asked = self._asked.get(peer)
+        if asked is None or asked.unanswered == 0:
+            return
+        asked.unanswered -= 1
+        wanted = [(name, sha) for name, sha in zip(held.names, held.sha256s, strict=True)]
+        self.sha256s.update({(peer, name): sha for name, sha in wanted if name in self.bring.sizes})
+        self.haul.offer(peer, held.names)
+
+    def gone(self, peer: PeerId) -> None:
+        """A peer is linked no longer, or does not answer; if it comes back it is asked anew."""
+        self._asked.pop(peer, None)
+        for key in [key for key in self.sha256s if key[0] == peer]:
+            del self.sha256s[key]
+        self.haul.withdraw(peer)
+
+    def stored(self, peer: PeerId, piece: Piece) -> bool:
+        """A piece is on the disk; return whether its tensor is whole now."""
+        is_whole = self.haul.stored(peer, piece)
+        self.done_bytes += piece.size_bytes
+        return is_whole
+
+    def spoilt(self, peer: PeerId, name: str) -> None:
+        """What came of a tensor is not what its giver said."""
+        self.done_bytes -= self.bring.sizes[name]
+        del self.sha256s[peer, name]
+        self.haul.lost(peer, name)
+
+    def silent(self, now_s: float) -> list[PeerId]:
+        """Those that were asked, and take too long."""
+        patience_s = self.timing.patience_s
+        dumb = [p for p, a in self._asked.items() if a.unanswered and now_s - a.since_s > patience_s]
+        return list(dict.fromkeys([*dumb, *self.haul.overdue(now_s)]))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all is here that anybody gives, as far as all have told."""
+        if any(asked.unanswered for asked in self._asked.values()):
+            return False
+        return len(self.haul.orphans) == len(self.haul.left)

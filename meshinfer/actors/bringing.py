@@ -2,12 +2,33 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from meshinfer.scheduling.haul import Haul, HaulTiming, Piece
 from meshinfer.sharing import MAX_NAMES, AskHeld, Held
 from meshinfer.topology.ring import PeerId
 
 from .actor import Reply
+
+
+class Intake(Protocol):
+    """Where a model's tensors are written, off the loop."""
+
+    async def write(self, name: str, begin: int, data: memoryview) -> None:
+        """Put bytes of a tensor in their place.
+
+        Raises:
+            ModelError, OSError: the disk does not take them.
+        """
+        ...
+
+    async def finish(self, name: str, sha256: str, giver: str) -> bool:
+        """All of a tensor was written: keep it if it hashes to `sha256`; return whether it did.
+
+        Raises:
+            ModelError, OSError: the disk does not take it.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +41,7 @@ class Bring:
     fingerprint: str
     name: str
     sizes: Mapping[str, int]
+    intake: Intake
     done: Reply[tuple[str, ...]]
 
 

@@ -20,8 +20,8 @@ _MOST_NOTED = 4096
 Question = AskBlueprint | AskHeld | AskPiece
 
 
-class Files(Protocol):
-    """What this machine's disk has of models, by content fingerprint; off the loop."""
+class Shelf(Protocol):
+    """What this machine's disk has of models, by content fingerprint; read off the loop."""
 
     async def blueprint(self, fingerprint: str) -> bytes | None:
         """The encoded blueprint; None where the model is not known here."""
@@ -35,25 +35,13 @@ class Files(Protocol):
         """Bytes of a tensor; None where they are not here."""
         ...
 
-    async def write(self, fingerprint: str, name: str, begin: int, data: memoryview) -> None:
-        """Put bytes of a tensor in their place.
-
-        Raises:
-            ModelError, OSError: the disk does not take them.
-        """
-        ...
-
-    async def finish(self, fingerprint: str, name: str, sha256: str) -> bool:
-        """All of a tensor was written: keep it if it hashes to `sha256`; return whether it did."""
-        ...
-
 
 class Giver:
     """Reads off the loop, and sends."""
 
-    def __init__(self, post: Post, files: Files) -> None:
+    def __init__(self, post: Post, shelf: Shelf) -> None:
         self._post = post
-        self._files = files
+        self._shelf = shelf
         self._hands = asyncio.Semaphore(_HANDS)
         self._noted = 0
 
@@ -75,14 +63,14 @@ class Giver:
         fingerprint = question.fingerprint
         match question:
             case AskBlueprint(begin=begin):
-                whole = await self._files.blueprint(fingerprint) or b""
+                whole = await self._shelf.blueprint(fingerprint) or b""
                 part = memoryview(whole)[begin : begin + _PART_BYTES]
                 return BlueprintPart(fingerprint, begin, len(whole), _laden(part))
             case AskHeld(names=names):
-                held = await self._files.held(fingerprint, names)
+                held = await self._shelf.held(fingerprint, names)
                 return Held(fingerprint, tuple(name for name, _ in held), tuple(sha for _, sha in held))
             case AskPiece(name=name, begin=begin, size_bytes=size_bytes):
-                data = await self._files.read(fingerprint, name, begin, size_bytes)
+                data = await self._shelf.read(fingerprint, name, begin, size_bytes)
                 return PieceOf(fingerprint, name, begin, () if data is None else _laden(data))
 
 

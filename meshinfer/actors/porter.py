@@ -1,6 +1,6 @@
 """Brings tensors of models from other peers' disks to this one, and gives others what they ask for.
 
-Everything that touches the disk runs off the loop, through `Files`. Pieces go over the same links as answers;
+Everything that touches the disk runs off the loop, through `Shelf` and `Intake`. Pieces go over the same links as answers;
 how many are under way at once follows how quickly they come (see `scheduling.haul`), and a peer that gives
 has only so many of them in its hands.
 """
@@ -20,7 +20,7 @@ from meshinfer.topology.ring import PeerId
 
 from .actor import Actor, Mailbox, Reply
 from .bringing import Bring, Bringing
-from .giving import Files, Giver, Question
+from .giving import Giver, Question, Shelf
 from .mail import Envelope, LinkLost, ViewChanged
 from .post import Post
 
@@ -70,15 +70,14 @@ class Porter(Actor[PorterMessage]):
         mailbox: Mailbox[PorterMessage],
         *,
         post: Post,
-        files: Files,
+        shelf: Shelf,
         timing: HaulTiming,
         now_s: Callable[[], float],
         progress: Progress,
     ) -> None:
         super().__init__(mailbox)
         self._post = post
-        self._files = files
-        self._giver = Giver(post, files)
+        self._giver = Giver(post, shelf)
         self._timing = timing
         self._now_s = now_s
         self._progress = progress
@@ -182,7 +181,7 @@ class Porter(Actor[PorterMessage]):
     async def _store(self, envelope: Envelope, bringing: Bringing, piece: Piece, data: memoryview) -> None:
         error: Exception | None = None
         try:
-            await self._files.write(bringing.bring.fingerprint, piece.name, piece.begin, data)
+            await bringing.bring.intake.write(piece.name, piece.begin, data)
         except (MeshError, OSError) as failure:
             error = failure
         finally:
@@ -206,7 +205,7 @@ class Porter(Actor[PorterMessage]):
         is_right: bool | Exception
         try:
             sha256 = bringing.sha256s[peer, name]
-            is_right = await self._files.finish(bringing.bring.fingerprint, name, sha256)
+            is_right = await bringing.bring.intake.finish(name, sha256, self._name_of(peer))
         except (MeshError, OSError) as error:
             is_right = error
         await self.mailbox.tell(_Finished(bringing, peer, name, is_right))

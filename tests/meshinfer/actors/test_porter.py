@@ -37,7 +37,7 @@ def sha256(data: bytes) -> str:
 
 
 @dataclass
-class MemoryFiles:
+class MemoryDisk:
     """A disk. coming: what was written and not finished. Those of `hollow` are told of, and not there."""
 
     tensors: dict[str, bytes]
@@ -58,13 +58,13 @@ class MemoryFiles:
             return None
         return memoryview(self.tensors[name])[begin : begin + size_bytes]
 
-    async def write(self, fingerprint: str, name: str, begin: int, data: memoryview) -> None:
+    async def write(self, name: str, begin: int, data: memoryview) -> None:
         if self.is_full:
             raise DiskFull("no room")
         whole = self.coming.setdefault(name, bytearray(len(WEIGHTS[name])))
         whole[begin : begin + data.nbytes] = data
 
-    async def finish(self, fingerprint: str, name: str, sha256: str) -> bool:
+    async def finish(self, name: str, sha256: str, giver: str) -> bool:
         whole = bytes(self.coming.pop(name))
         if hashlib.sha256(whole).hexdigest() != sha256:
             return False
@@ -75,7 +75,7 @@ class MemoryFiles:
 class World:
     """Peers A, B and C, each with a disk; A brings. deaf: peers to which all messages are lost."""
 
-    def __init__(self, **disks: MemoryFiles) -> None:
+    def __init__(self, **disks: MemoryDisk) -> None:
         self.disks = {PeerId(letter * 32): disk for letter, disk in disks.items()}
         self.boxes: dict[PeerId, Mailbox[PorterMessage]] = {peer: bag("porter") for peer in self.disks}
         self.outboxes: dict[PeerId, Mailbox[Send]] = {peer: bag("links") for peer in self.disks}
@@ -86,11 +86,11 @@ class World:
         self.now_s = 0.0
         self.porters = [self._porter(peer, disk) for peer, disk in self.disks.items()]
 
-    def _porter(self, peer: PeerId, disk: MemoryFiles) -> Porter:
+    def _porter(self, peer: PeerId, disk: MemoryDisk) -> Porter:
         porter = Porter(
             self.boxes[peer],
             post=Post(hello(peer), self.outboxes[peer], {}),
-            files=disk,
+            shelf=disk,
             timing=TIMING,
             now_s=lambda: self.now_s,
             progress=lambda *told: self.progress.append(told),
@@ -131,7 +131,7 @@ class World:
         """Have A bring tensors; return those that nobody had."""
         done: Reply[tuple[str, ...]] = Reply()
         sizes = {name: len(WEIGHTS[name]) for name in names or WEIGHTS}
-        await self.boxes[A].tell(Bring(FINGERPRINT, "tiny", sizes, done))
+        await self.boxes[A].tell(Bring(FINGERPRINT, "tiny", sizes, self.disks[A], done))
         return await done.wait(10.0)
 
 
@@ -140,7 +140,7 @@ def record(peer: PeerId) -> PeerRecord:
 
 
 @asynccontextmanager
-async def living(**disks: MemoryFiles) -> AsyncIterator[World]:
+async def living(**disks: MemoryDisk) -> AsyncIterator[World]:
     world = World(**disks)
     async with Living(*world.porters), asyncio.TaskGroup() as group:
         carriers = [group.create_task(world.carry(peer)) for peer in world.disks]
@@ -149,12 +149,12 @@ async def living(**disks: MemoryFiles) -> AsyncIterator[World]:
             carrier.cancel()
 
 
-def whole(**changes: Any) -> MemoryFiles:
-    return MemoryFiles(dict(WEIGHTS), **changes)
+def whole(**changes: Any) -> MemoryDisk:
+    return MemoryDisk(dict(WEIGHTS), **changes)
 
 
 async def test_what_one_peer_has_another_gets() -> None:
-    async with living(a=MemoryFiles({}), b=whole()) as world:
+    async with living(a=MemoryDisk({}), b=whole()) as world:
         await world.show(B)
         assert await world.bring() == ()
         assert world.disks[A].tensors == WEIGHTS
@@ -163,8 +163,8 @@ async def test_what_one_peer_has_another_gets() -> None:
 
 
 async def test_several_give_at_once_each_what_it_has() -> None:
-    halves = [MemoryFiles({n: WEIGHTS[n] for n in names}) for names in (("embed", "norm"), ("layer", "none"))]
-    async with living(a=MemoryFiles({}), b=halves[0], c=halves[1]) as world:
+    halves = [MemoryDisk({n: WEIGHTS[n] for n in names}) for names in (("embed", "norm"), ("layer", "none"))]
+    async with living(a=MemoryDisk({}), b=halves[0], c=halves[1]) as world:
         await world.show(B, C)
         assert await world.bring() == ()
         assert world.disks[A].tensors == WEIGHTS
@@ -173,14 +173,14 @@ async def test_several_give_at_once_each_what_it_has() -> None:
 
 
 async def test_only_what_is_wanted_comes() -> None:
-    async with living(a=MemoryFiles({}), b=whole()) as world:
+    async with living(a=MemoryDisk({}), b=whole()) as world:
         await world.show(B)
         assert await world.bring("layer") == ()
         assert set(world.disks[A].tensors) == {"layer"}
 
 
 async def test_what_nobody_has_is_named() -> None:
-    async with living(a=MemoryFiles({}), b=MemoryFiles({"norm": WEIGHTS["norm"]})) as world:
+    async with living(a=MemoryDisk({}), b=MemoryDisk({"norm": WEIGHTS["norm"]})) as world:
         await world.show(B)
         assert await world.bring("embed", "norm") == ("embed",)
         await world.show()
@@ -189,7 +189,7 @@ async def test_what_nobody_has_is_named() -> None:
 
 async def test_a_giver_whose_bytes_are_damaged_is_named_and_another_one_asked() -> None:
     damaged = whole(told={"layer": sha256(b"what was there once")})
-    async with living(a=MemoryFiles({}), b=damaged, c=whole()) as world:
+    async with living(a=MemoryDisk({}), b=damaged, c=whole()) as world:
         with tapped_log() as log:
             await world.show(B)
             asked = asyncio.create_task(world.bring("layer"))
@@ -201,14 +201,14 @@ async def test_a_giver_whose_bytes_are_damaged_is_named_and_another_one_asked() 
 
 
 async def test_a_giver_that_lost_a_tensor_meanwhile_is_not_asked_again() -> None:
-    async with living(a=MemoryFiles({}), b=whole(hollow=frozenset({"layer"})), c=whole()) as world:
+    async with living(a=MemoryDisk({}), b=whole(hollow=frozenset({"layer"})), c=whole()) as world:
         await world.show(B, C)
         assert await world.bring("layer", "embed") == ()
         assert set(world.disks[A].tensors) == {"layer", "embed"}
 
 
 async def test_a_silent_giver_is_given_up() -> None:
-    async with living(a=MemoryFiles({}), b=whole()) as world:
+    async with living(a=MemoryDisk({}), b=whole()) as world:
         world.deaf.add(B)
         await world.show(B)
         asked = asyncio.create_task(world.bring("layer"))
@@ -222,7 +222,7 @@ async def test_a_silent_giver_is_given_up() -> None:
 
 
 async def test_the_link_to_a_giver_breaks_and_another_one_goes_on() -> None:
-    async with living(a=MemoryFiles({}), b=whole(), c=whole()) as world:
+    async with living(a=MemoryDisk({}), b=whole(), c=whole()) as world:
         await world.show(B)
         asked = asyncio.create_task(world.bring())
         await world.until_sent(PieceOf)
@@ -234,14 +234,14 @@ async def test_the_link_to_a_giver_breaks_and_another_one_goes_on() -> None:
 
 
 async def test_a_full_disk_ends_it() -> None:
-    async with living(a=MemoryFiles({}, is_full=True), b=whole()) as world:
+    async with living(a=MemoryDisk({}, is_full=True), b=whole()) as world:
         await world.show(B)
         with pytest.raises(DiskFull, match="no room"):
             await world.bring()
 
 
 async def test_what_nobody_waits_for_is_asked_for_no_longer() -> None:
-    async with living(a=MemoryFiles({}), b=whole(), c=whole()) as world:
+    async with living(a=MemoryDisk({}), b=whole(), c=whole()) as world:
         world.deaf.add(B)
         await world.show(B)
         waiting = asyncio.create_task(world.bring("embed"))
@@ -255,10 +255,10 @@ async def test_what_nobody_waits_for_is_asked_for_no_longer() -> None:
 
 async def test_questions_name_no_more_tensors_than_a_message_may() -> None:
     many = {f"t{number}": b"" for number in range(2500)}
-    async with living(a=MemoryFiles({}), b=MemoryFiles({})) as world:
+    async with living(a=MemoryDisk({}), b=MemoryDisk({})) as world:
         await world.show(B)
         done: Reply[tuple[str, ...]] = Reply()
-        await world.boxes[A].tell(Bring(FINGERPRINT, "tiny", dict.fromkeys(many, 0), done))
+        await world.boxes[A].tell(Bring(FINGERPRINT, "tiny", dict.fromkeys(many, 0), world.disks[A], done))
         questions = await world.until_sent(AskHeld, 3)
         assert [len(question.names) for question in questions] == [1024, 1024, 452]
         assert await done.wait(10.0) == tuple(many)
@@ -266,7 +266,7 @@ async def test_questions_name_no_more_tensors_than_a_message_may() -> None:
 
 async def test_a_blueprint_comes_in_parts_from_who_has_it() -> None:
     content = bytes(range(256)) * 10_000
-    async with living(a=MemoryFiles({}), b=whole(), c=whole(blueprint_bytes=content)) as world:
+    async with living(a=MemoryDisk({}), b=whole(), c=whole(blueprint_bytes=content)) as world:
         await world.show(B, C)
         done: Reply[bytes | None] = Reply()
         await world.boxes[A].tell(BringBlueprint(FINGERPRINT, done))

@@ -1,8 +1,8 @@
 """Brings tensors of models from other peers' disks to this one, and gives others what they ask for.
 
-Everything that touches the disk runs off the loop, through `Shelf` and `Intake`. Pieces go over the same links as answers;
-how many are under way at once follows how quickly they come (see `scheduling.haul`), and a peer that gives
-has only so many of them in its hands.
+What touches the disk runs off the loop, through `Shelf` and `Intake`. Pieces go over the same links as
+answers; how many are under way at once follows how quickly they come (see `scheduling.haul`), and a peer that
+gives has only so many of them in its hands.
 """
 
 import asyncio

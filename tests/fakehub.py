@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -43,9 +43,9 @@ class Habits:
     shifted: int = 0
     refusal: str | None = None
     is_lfs: bool = True
-    ranges: list[tuple[str, str]] = field(default_factory=list)
+    ranges: list[tuple[str, str]] = field(default_factory=list, repr=False)
     sent_bytes: int = 0
-    lock: Lock = field(default_factory=Lock)
+    lock: Lock = field(default_factory=Lock, repr=False)
 
     def takes(self, fault: str) -> bool:
         """Whether the next request meets a fault; counts it."""
@@ -61,8 +61,6 @@ def fake_hub(directory: Path, refusal: str | None = None, habits: Habits | None 
     ways = habits or Habits()
 
     class Hub(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
         def do_HEAD(self) -> None:
             self.answer(with_body=False)
 
@@ -112,7 +110,6 @@ def fake_hub(directory: Path, refusal: str | None = None, habits: Habits | None 
                 headers["Content-Range"] = f"bytes {begin}-{end - 1}/{len(content)}"
                 status, content = 206, content[begin:end]
             if ways.takes("torn"):
-                self.close_connection = True
                 self.reply(status, content[: len(content) // 2], headers, True, len(content))
             else:
                 self.reply(status, content, headers, True)
@@ -138,11 +135,9 @@ def fake_hub(directory: Path, refusal: str | None = None, habits: Habits | None 
                 self.send_body(body)
 
         def send_body(self, body: bytes) -> None:
-            try:
+            # A client may have what it wants of a file that comes whole.
+            with suppress(BrokenPipeError, ConnectionResetError):
                 self.wfile.write(body)
-            except (BrokenPipeError, ConnectionResetError):
-                # The client has what it wants of a file that came whole.
-                self.close_connection = True
             if _is_weight(urlsplit(self.path).path):
                 with ways.lock:
                     ways.sent_bytes += len(body)
@@ -150,10 +145,7 @@ def fake_hub(directory: Path, refusal: str | None = None, habits: Habits | None 
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
-    with Server(("127.0.0.1", 0), Hub) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:

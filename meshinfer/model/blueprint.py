@@ -141,7 +141,7 @@ def decode(content: bytes | memoryview, expected: str) -> Blueprint:
     _check_length(len(content))
     try:
         blueprint = _DECODER.decode(content)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise BrokenModel(f"a blueprint of {len(content)} bytes cannot be read: {error}") from error
     found = blueprint.fingerprint
     if found != expected:

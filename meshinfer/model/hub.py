@@ -206,10 +206,15 @@ def _named(repository: Repository, error: BaseException) -> ModelError:
             )
         case errors.RevisionNotFoundError():
             return UnknownModel(f"{repository.name} has no revision {repository.revision}: see {page}")
+        case errors.HfHubHTTPError() if error.response.status_code in (401, 403):
+            return ModelError(
+                f"{repository.named}: the hub refuses access ({error.response.status_code}): check {page}, "
+                "and run `hf auth login` on this machine"
+            )
         case errors.OfflineModeIsEnabled():
             return UnknownModel(
-                f"{repository.named} is not whole on this machine, and HF_HUB_OFFLINE forbids to ask the hub: "
-                f"unset it, or run `hf download {repository.name}` first"
+                f"{repository.named} is not whole on this machine, and HF_HUB_OFFLINE forbids to ask "
+                f"the hub: unset it, or run `hf download {repository.name}` first"
             )
         case errors.HFValidationError():
             return UnknownModel(f"{repository.named} is no repository name: {error}")

@@ -46,7 +46,7 @@ def read_manifest(directory: Path) -> Manifest | None:
         return None
     try:
         return _DECODER.decode(content)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise BrokenModel(
             f"{directory / NOTES / _FILE} is torn ({error}): remove {directory}, it is fetched again"
         ) from error

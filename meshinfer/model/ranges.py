@@ -12,7 +12,6 @@ from meshinfer.errors import ModelError
 
 from .hub import Repository, hub_errors_named
 
-_CHUNK_BYTES = 1 << 20
 _TIMEOUT_S = 30.0
 
 
@@ -76,7 +75,8 @@ class HubFiles:
         reached = begin
         try:
             with self._answer(file, begin, end) as (response, skipped_bytes):
-                for chunk in response.iter_bytes(_CHUNK_BYTES):
+                # As it comes: what is gathered first would be lost where the connection breaks.
+                for chunk in response.iter_raw():
                     fresh = memoryview(chunk)[skipped_bytes:][: end - reached]
                     skipped_bytes = max(0, skipped_bytes - len(chunk))
                     if fresh:

@@ -35,9 +35,10 @@ _HEADER_GUESS_BYTES = 256 << 10
 
 
 def remote_blueprint(hub: HubFiles, hub_cache: Path | None = None) -> tuple[Blueprint, Repository]:
-    """Get a repository's blueprint, and the commit that it is of. Its small files go into Hugging Face's cache.
+    """Get a repository's blueprint, and the commit that it is of; small files go into Hugging Face's cache.
 
-    hub_cache: None for what HF_HUB_CACHE says. Blocks for some requests. Never touches the network where HF_HUB_OFFLINE is set: that is an error.
+    Blocks for some requests. Never touches the network where HF_HUB_OFFLINE is set: that is an error.
+    hub_cache: None for what HF_HUB_CACHE says.
 
     Raises:
         UnknownModel: there is no such repository or revision. ModelError: the hub refuses, or cannot be read.

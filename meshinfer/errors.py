@@ -5,9 +5,11 @@ MeshError
 ├── ModelError
 │   ├── UnknownModel     no such directory, repository or built-in model
 │   ├── BrokenModel      files are missing, torn or contradict each other
+│   │   └── CorruptTensor what came of a tensor is not what was announced; `giver` says who sent it
 │   ├── ModelMismatch    same name, other content than the mesh runs
 │   ├── UnsupportedModel the architecture or format cannot be run here
-│   └── DiskFull         no room for the model's files
+│   ├── DiskFull         no room for the model's files
+│   └── NoLongerWanted   fetching was given up halfway, as was asked; what came stays
 ├── RequestError         a request cannot be served as it was asked (its `param` names the field)
 │   ├── PromptTooLong    prompt and answer exceed the model's context
 │   └── WrongModel       the mesh does not run the model that was asked for
@@ -39,6 +41,15 @@ class BrokenModel(ModelError):
     """A model's files are missing, torn or contradict each other; the text names file and tensor."""
 
 
+class CorruptTensor(BrokenModel):
+    """What came of a tensor (or a whole file) is not what was announced, and was thrown away."""
+
+    def __init__(self, tensor: str, giver: str, text: str) -> None:
+        super().__init__(text)
+        self.tensor = tensor
+        self.giver = giver
+
+
 class ModelMismatch(ModelError):
     """This peer's copy of the model differs from the one that the mesh runs."""
 
@@ -49,6 +60,10 @@ class UnsupportedModel(ModelError):
 
 class DiskFull(ModelError):
     """No room for a model's files; the text says how much is needed and where."""
+
+
+class NoLongerWanted(ModelError):
+    """Fetching was given up halfway, as was asked; what came so far stays and need not come again."""
 
 
 class RequestError(MeshError):

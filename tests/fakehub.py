@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Lock, Thread
 from urllib.parse import unquote, urlsplit
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -16,13 +18,47 @@ REFUSALS = {
     "gated": (403, "GatedRepo"),
     "missing": (404, "RepoNotFound"),
     "no revision": (404, "RevisionNotFound"),
+    "no entry": (404, "EntryNotFound"),
+    "unauthorized": (401, ""),
+    "out of range": (416, ""),
     "failing": (500, ""),
 }
 
 
+@dataclass(slots=True)
+class Habits:
+    """How a hub serves its weight files.
+
+    knows_ranges: False sends whole files, as some proxies do. is_redirecting: sends clients elsewhere first,
+    as the hub does. failing: how many of the next requests are answered by 503. torn: how many of the next
+    bodies end halfway. shifted: how many of the next ranges begin a byte too late. refusal: of REFUSALS, for
+    weights alone. is_lfs: False keeps them in git, without a SHA-256.
+    ranges, sent_bytes: what was asked for (file, Range), and how much of weights went out.
+    """
+
+    knows_ranges: bool = True
+    is_redirecting: bool = False
+    failing: int = 0
+    torn: int = 0
+    shifted: int = 0
+    refusal: str | None = None
+    is_lfs: bool = True
+    ranges: list[tuple[str, str]] = field(default_factory=list, repr=False)
+    sent_bytes: int = 0
+    lock: Lock = field(default_factory=Lock, repr=False)
+
+    def takes(self, fault: str) -> bool:
+        """Whether the next request meets a fault; counts it."""
+        with self.lock:
+            left: int = getattr(self, fault)
+            setattr(self, fault, max(0, left - 1))
+            return left > 0
+
+
 @contextmanager
-def fake_hub(directory: Path, refusal: str | None = None) -> Iterator[str]:
+def fake_hub(directory: Path, refusal: str | None = None, habits: Habits | None = None) -> Iterator[str]:
     """Serve `directory` as every repository's only commit, or refuse; yields the endpoint's URL."""
+    ways = habits or Habits()
 
     class Hub(BaseHTTPRequestHandler):
         def do_HEAD(self) -> None:
@@ -33,26 +69,78 @@ def fake_hub(directory: Path, refusal: str | None = None) -> Iterator[str]:
 
         def answer(self, with_body: bool) -> None:
             path = unquote(urlsplit(self.path).path)
+            name = path.rpartition("/")[2]
             if refusal is not None:
-                status, code = REFUSALS[refusal]
-                self.reply(status, b"", {"X-Error-Code": code}, with_body)
+                self.refuse(refusal, with_body)
             elif path.startswith("/api/models/"):
-                listing = _tree(directory) if "/tree/" in path else {"id": "org/name", "sha": COMMIT}
+                listing = _tree(directory, ways) if "/tree/" in path else _info(directory, ways)
                 body = json.dumps(listing).encode()
                 self.reply(200, body, {"Content-Type": "application/json"}, with_body)
+            elif not (directory / name).is_file():
+                self.refuse("no entry", with_body)
+            elif _is_weight(name) and with_body:
+                self.serve_weights(path, name)
             else:
-                content = (directory / path.rpartition("/")[2]).read_bytes()
-                headers = {"ETag": f'"{_etag(content)}"', "X-Repo-Commit": COMMIT}
+                content = (directory / name).read_bytes()
+                headers = {"ETag": f'"{_etag(name, content)}"', "X-Repo-Commit": COMMIT}
                 self.reply(200, content, headers, with_body)
 
-        def reply(self, status: int, body: bytes, headers: dict[str, str], with_body: bool) -> None:
+        def serve_weights(self, path: str, name: str) -> None:
+            if ways.is_redirecting and not path.startswith("/elsewhere/"):
+                self.reply(302, b"", {"Location": f"/elsewhere/{name}"}, True)
+                return
+            asked = self.headers.get("Range", "")
+            with ways.lock:
+                ways.ranges.append((name, asked))
+            if ways.takes("failing"):
+                self.reply(503, b"", {}, True)
+            elif ways.refusal is not None:
+                self.refuse(ways.refusal, True)
+            else:
+                self.send_weights(name, asked)
+
+        def send_weights(self, name: str, asked: str) -> None:
+            content = (directory / name).read_bytes()
+            headers = {"ETag": f'"{_etag(name, content)}"', "X-Repo-Commit": COMMIT}
+            matched = re.fullmatch(r"bytes=(\d+)-(\d*)", asked)
+            status = 200
+            if matched and ways.knows_ranges:
+                begin = int(matched[1]) + ways.takes("shifted")
+                end = min(int(matched[2] or len(content)) + 1, len(content))
+                headers["Content-Range"] = f"bytes {begin}-{end - 1}/{len(content)}"
+                status, content = 206, content[begin:end]
+            if ways.takes("torn"):
+                self.reply(status, content[: len(content) // 2], headers, True, len(content))
+            else:
+                self.reply(status, content, headers, True)
+
+        def refuse(self, kind: str, with_body: bool) -> None:
+            status, code = REFUSALS[kind]
+            self.reply(status, b"", {"X-Error-Code": code}, with_body)
+
+        def reply(
+            self,
+            status: int,
+            body: bytes,
+            headers: dict[str, str],
+            with_body: bool,
+            length: int | None = None,
+        ) -> None:
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", str(len(body) if length is None else length))
             self.end_headers()
             if with_body:
+                self.send_body(body)
+
+        def send_body(self, body: bytes) -> None:
+            # A client may have what it wants of a file that comes whole.
+            with suppress(BrokenPipeError, ConnectionResetError):
                 self.wfile.write(body)
+            if _is_weight(urlsplit(self.path).path):
+                with ways.lock:
+                    ways.sent_bytes += len(body)
 
         def log_message(self, format: str, *args: object) -> None:
             pass
@@ -76,24 +164,43 @@ def cache_tree(hub_cache: Path, name: str, source: Path, *, left_out: tuple[str,
     (storage / "refs" / "main").write_text(COMMIT)
     for file in source.iterdir():
         if file.name not in left_out:
-            blob = storage / "blobs" / _etag(file.read_bytes())
+            blob = storage / "blobs" / _etag(file.name, file.read_bytes())
             blob.write_bytes(file.read_bytes())
             (snapshot / file.name).symlink_to(Path("../../blobs") / blob.name)
     return snapshot
 
 
-def _tree(directory: Path) -> list[dict[str, object]]:
-    files = sorted(file for file in directory.iterdir() if file.is_file())
-    return [
-        {
-            "type": "file",
-            "path": file.name,
-            "size": file.stat().st_size,
-            "oid": _etag(file.read_bytes()),
-        }
-        for file in files
-    ]
+def _info(directory: Path, habits: Habits) -> dict[str, object]:
+    siblings = []
+    for file in sorted(file for file in directory.iterdir() if file.is_file()):
+        content = file.read_bytes()
+        sibling: dict[str, object] = {"rfilename": file.name, "size": len(content)}
+        if _is_weight(file.name) and habits.is_lfs:
+            sibling["lfs"] = {"size": len(content), "sha256": _etag(file.name, content), "pointerSize": 134}
+        siblings.append(sibling)
+    return {"id": "org/name", "sha": COMMIT, "siblings": siblings}
 
 
-def _etag(content: bytes) -> str:
+def _tree(directory: Path, habits: Habits) -> list[dict[str, object]]:
+    listing = []
+    for file in sorted(file for file in directory.iterdir() if file.is_file()):
+        content = file.read_bytes()
+        entry: dict[str, object] = {"type": "file", "path": file.name, "size": len(content)}
+        entry["oid"] = _git_sha1(content)
+        if _is_weight(file.name) and habits.is_lfs:
+            entry["lfs"] = {"size": len(content), "oid": _etag(file.name, content), "pointerSize": 134}
+        listing.append(entry)
+    return listing
+
+
+def _is_weight(name: str) -> bool:
+    return name.endswith(".safetensors")
+
+
+def _etag(name: str, content: bytes) -> str:
+    """Files in LFS go by their SHA-256, others by their SHA-1."""
+    return hashlib.sha256(content).hexdigest() if _is_weight(name) else _git_sha1(content)
+
+
+def _git_sha1(content: bytes) -> str:
     return hashlib.sha1(content, usedforsecurity=False).hexdigest()

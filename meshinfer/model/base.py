@@ -14,6 +14,9 @@ Ts = TypeVarTuple("Ts")
 Progress = Callable[[str, int, int], None]
 """Called now and then while something long goes on: (what, done, total), in bytes; from any thread."""
 
+IsWanted = Callable[[], bool]
+"""Asked now and then while something long goes on, from any thread: does anybody still want its result?"""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
@@ -34,8 +37,8 @@ class ModelFiles:
 class ModelCard:
     """What a model is, read from its config and the safetensors headers; no weight is loaded.
 
-    fingerprint: 32 hex digits over config, tokenizer, tensor names, types, shapes and samples of their
-        bytes: two peers may only share a ring when it is equal.
+    fingerprint: 32 hex digits over config, tokenizer, stop tokens and the content of every weight file: two
+        peers may only share a ring when it is equal.
     layer_bytes: weights of each layer; its length is the layer count.
     embedding_bytes: what the head stage needs besides its layers (token embeddings, and what stands
         before the first layer). tail_bytes: what the tail needs besides its layers (norm, lm_head;

@@ -1,44 +1,31 @@
 """What a model is, from its config and the headers of its weight files; no weight is loaded."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
 from meshinfer.errors import BrokenModel
 
-from .base import ModelCard, ModelFiles
+from .base import ModelCard, ModelFiles, Progress
+from .contents import weight_contents
 from .directory import check_directory
 from .fingerprint import fingerprint
+from .hashstore import HashStore
 from .kvsize import kv_bytes_per_token
+from .needs import Places, sort_tensors
 from .safetensors import StoredTensor, read_tensors
 from .settings import Settings, read_settings, read_stop_tokens
-
-_LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d{1,6})\.(.+)")
-# mlx-lm drops these when it loads: other senses, extra prediction heads, constants.
-_DROPPED = re.compile(
-    r"(^|\.)(vision\w*|visual|image\w*|audio\w*|multi_modal_projector|mm_\w+|embed_vision|mtp\w*)\.|rotary_emb\.inv_freq$"
-)
-_HEAD = re.compile(r"(^|\.)(lm_head|embed_out|output|output_layer|head|ff_out)\.(?!.*\.)")
-_EMBEDDING = re.compile(r"(^|\.)(\w*embed\w*|wte|wpe|tok_embeddings|emb)\.")
-_NORM = re.compile(r"(^|\.)(\w*norm\w*|ln_f|ln_out|norm_f)\.")
+from .smallfiles import read_small_files
 
 _DTYPE_NAMES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "F8_E4M3": "float8", "F64": "float64"}
 
 
-@dataclass(slots=True)
-class _Places:
-    """A model's tensors by where they belong; names within a layer begin after its number."""
+def read_card(
+    files: ModelFiles, store: HashStore | None = None, progress: Progress | None = None
+) -> ModelCard:
+    """Read a model's card, of one that is only partly here too.
 
-    layers: list[dict[str, StoredTensor]]
-    embedding: dict[str, StoredTensor] = field(default_factory=dict)
-    head: dict[str, StoredTensor] = field(default_factory=dict)
-    norm: dict[str, StoredTensor] = field(default_factory=dict)
-    unknown: dict[str, StoredTensor] = field(default_factory=dict)
-
-
-def read_card(files: ModelFiles) -> ModelCard:
-    """Read a model's card; takes some milliseconds, for the largest models a second.
+    Takes some milliseconds, for the largest models a second, where what the weight files hold is known
+    (see `weight_contents`); else it reads all of them once, which `progress` shows and `store` remembers.
 
     Raises:
         BrokenModel: files or layers are missing, torn, or not what config.json says.
@@ -47,15 +34,16 @@ def read_card(files: ModelFiles) -> ModelCard:
     check_directory(files.path)
     settings = read_settings(files.path)
     tensors = read_tensors(files.path)
-    places = _sort(settings, tensors)
+    places = sort_tensors(settings, tensors)
     stop_tokens = read_stop_tokens(settings)
     unknown_bytes = _bytes(places.unknown)
     embedding_bytes, head_bytes = _bytes(places.embedding), _bytes(places.head)
-    is_tied = not places.head
+    is_tied = places.is_tied
+    small_files, contents = read_small_files(files.path), weight_contents(files.path, store, progress)
     return ModelCard(
         name=files.name,
         source=files.source,
-        fingerprint=fingerprint(files.path, settings.config, stop_tokens, tensors),
+        fingerprint=fingerprint(small_files, contents),
         model_type=settings.model_type,
         precision=_precision(settings, tensors.values()),
         hidden_size=settings.hidden_size,
@@ -70,50 +58,12 @@ def read_card(files: ModelFiles) -> ModelCard:
     )
 
 
-def _sort(settings: Settings, tensors: Mapping[str, StoredTensor]) -> _Places:
-    places = _Places([{} for _ in range(settings.layer_count)])
-    for name, tensor in tensors.items():
-        if _DROPPED.search(name):
-            continue
-        in_layer = _LAYER.search(name)
-        if in_layer is not None:
-            number = int(in_layer[1])
-            if number < settings.layer_count:
-                places.layers[number][in_layer[2]] = tensor
-            elif number >= settings.layer_count + settings.extra_layers:
-                raise BrokenModel(
-                    f"{settings.path}: {tensor.file.name} holds {name}, "
-                    f"but config.json says {settings.layer_count} layers"
-                )
-        else:
-            _outside(places, name)[name] = tensor
-    for number, layer in enumerate(places.layers):
-        if not layer:
-            raise BrokenModel(
-                f"{settings.path}: layer {number} of {settings.layer_count} has no tensors in the files"
-            )
-    if not places.embedding:
-        raise BrokenModel(f"{settings.path}: no token embeddings in the files")
-    if settings.is_tied:
-        places.head.clear()
-    return places
-
-
-def _outside(places: _Places, name: str) -> dict[str, StoredTensor]:
-    """Where a tensor belongs that is in no layer; what nobody knows counts for head and tail."""
-    if _HEAD.search(name):
-        return places.head
-    if _EMBEDDING.search(name):
-        return places.embedding
-    return places.norm if _NORM.search(name) else places.unknown
-
-
 def _bytes(tensors: Mapping[str, StoredTensor]) -> int:
     # mlx-lm expands 8-bit floats to bfloat16 as it loads them.
     return sum(tensor.size_bytes * (2 if tensor.dtype == "F8_E4M3" else 1) for tensor in tensors.values())
 
 
-def _embedding_rows(settings: Settings, places: _Places) -> int:
+def _embedding_rows(settings: Settings, places: Places) -> int:
     for name, tensor in places.embedding.items():
         if name.endswith("weight") and tensor.shape:
             return tensor.shape[0]

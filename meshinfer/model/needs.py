@@ -1,0 +1,92 @@
+"""Where a model's tensors belong, and so which of them a stage needs: from names alone."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from meshinfer.errors import BrokenModel
+
+from .safetensors import StoredTensor
+from .settings import Settings
+
+_LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d{1,6})\.(.+)")
+# mlx-lm drops these when it loads: other senses, extra prediction heads, constants.
+_DROPPED = re.compile(
+    r"(^|\.)(vision\w*|visual|image\w*|audio\w*|multi_modal_projector|mm_\w+|embed_vision|mtp\w*)\.|rotary_emb\.inv_freq$"
+)
+_HEAD = re.compile(r"(^|\.)(lm_head|embed_out|output|output_layer|head|ff_out)\.(?!.*\.)")
+_EMBEDDING = re.compile(r"(^|\.)(\w*embed\w*|wte|wpe|tok_embeddings|emb)\.")
+_NORM = re.compile(r"(^|\.)(\w*norm\w*|ln_f|ln_out|norm_f)\.")
+
+
+@dataclass(slots=True)
+class Places:
+    """A model's tensors by where they belong.
+
+    layers: by the name within the layer, which begins after its number; the others by their full name.
+    head: empty where the embedding is the head too. unknown: what no pattern tells; any stage may need it.
+    """
+
+    layers: list[dict[str, StoredTensor]]
+    embedding: dict[str, StoredTensor] = field(default_factory=dict)
+    head: dict[str, StoredTensor] = field(default_factory=dict)
+    norm: dict[str, StoredTensor] = field(default_factory=dict)
+    unknown: dict[str, StoredTensor] = field(default_factory=dict)
+
+    @property
+    def is_tied(self) -> bool:
+        """Whether the tail needs the embedding for want of a head of its own."""
+        return not self.head
+
+    def needed(self, layers: range) -> dict[str, StoredTensor]:
+        """The tensors, by full name, that a stage of `layers` loads."""
+        groups = [self.unknown, *(self.layers[layer] for layer in layers)]
+        is_tail = layers.stop == len(self.layers)
+        if layers.start == 0 or (is_tail and self.is_tied):
+            groups.append(self.embedding)
+        if is_tail:
+            groups += [self.norm, self.head]
+        return {tensor.name: tensor for group in groups for tensor in group.values()}
+
+
+def sort_tensors(settings: Settings, tensors: Mapping[str, StoredTensor]) -> Places:
+    """Sort a model's tensors; what mlx-lm drops belongs nowhere.
+
+    Raises:
+        BrokenModel: config.json says other layers than the files hold, or there are no embeddings.
+    """
+    places = Places([{} for _ in range(settings.layer_count)])
+    for name, tensor in tensors.items():
+        if _DROPPED.search(name):
+            continue
+        in_layer = _LAYER.search(name)
+        if in_layer is not None:
+            number = int(in_layer[1])
+            if number < settings.layer_count:
+                places.layers[number][in_layer[2]] = tensor
+            elif number >= settings.layer_count + settings.extra_layers:
+                raise BrokenModel(
+                    f"{settings.path}: {tensor.file.name} holds {name}, "
+                    f"but config.json says {settings.layer_count} layers"
+                )
+        else:
+            _outside(places, name)[name] = tensor
+    for number, layer in enumerate(places.layers):
+        if not layer:
+            raise BrokenModel(
+                f"{settings.path}: layer {number} of {settings.layer_count} has no tensors in the files"
+            )
+    if not places.embedding:
+        raise BrokenModel(f"{settings.path}: no token embeddings in the files")
+    if settings.is_tied:
+        places.head.clear()
+    return places
+
+
+def _outside(places: Places, name: str) -> dict[str, StoredTensor]:
+    """Where a tensor belongs that is in no layer."""
+    if _HEAD.search(name):
+        return places.head
+    if _EMBEDDING.search(name):
+        return places.embedding
+    return places.norm if _NORM.search(name) else places.unknown

@@ -1,6 +1,6 @@
 """What this machine's disk has of models: to give it to other peers, and to take in what they give."""
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -122,19 +122,17 @@ class ModelStock:
 
         Raises:
             DiskFull: there is no room for them. NoLongerWanted: `is_wanted` said so while others took in.
-            CorruptTensor: at the end, a whole file is not what it must be; its tensors are missing again.
         """
         partial = self._models[fingerprint].partial
         if partial is None:
             raise ValueError(f"{fingerprint[:8]} is here whole, nothing of it can come")
         partial.require_room(partial.needed(layers))
         with partial.filling(is_wanted) as filling:
-            intake = Intake(partial, filling)
+            intake = Intake(partial, filling, self._progress)
             try:
                 yield intake
             finally:
                 intake.end()
-            filling.check_files("other peers", self._progress)
 
     def complete(self, fingerprint: str, layers: range, progress: Progress, is_wanted: IsWanted) -> None:
         """Get from where the model comes from what no peer could give.
@@ -150,9 +148,14 @@ class ModelStock:
 class Intake:
     """Where tensors of one model are written. Safe from several threads, until its end."""
 
-    def __init__(self, partial: Partial, filling: Filling) -> None:
+    def __init__(self, partial: Partial, filling: Filling, progress: Progress) -> None:
         self._partial = partial
         self._filling = filling
+        self._progress = progress
+        self._left = Counter(
+            tensor.file.name for tensor in partial.tensors.values() if not partial.has(tensor.name)
+        )
+        """How many tensors are missing in each file."""
         self._busy = 0
         self._is_over = False
         self._changed = Condition()
@@ -173,13 +176,23 @@ class Intake:
 
         Raises:
             DiskFull: there is no room to note it. NoLongerWanted: the intake has ended.
+            CorruptTensor: it was the last one of a file, and that is not what it must be; all of the file's
+                tensors are missing again.
         """
         with self._working():
             try:
                 self._filling.finish(name, sha256, giver)
             except CorruptTensor:
                 return False
+            if self._is_last(self._partial.tensors[name].file.name):
+                # At once: what else comes meanwhile hides that this file is read.
+                self._filling.check_files(giver, self._progress)
         return True
+
+    def _is_last(self, file: str) -> bool:
+        with self._changed:
+            self._left[file] -= 1
+            return self._left[file] == 0
 
     def end(self) -> None:
         """Take in nothing more; wait for what is being written."""

@@ -17,7 +17,7 @@ from .settings import read_settings
 
 
 class Holding:
-    """A model on this disk, whole or in part. Safe from several threads, while its partial is being filled."""
+    """A model on this disk, whole or in part. Safe from several threads, while the part is being filled."""
 
     def __init__(self, files: ModelFiles, store: HashStore, partial: Partial | None) -> None:
         """Use `Holding.open`."""

@@ -68,7 +68,7 @@ def test_one_fills_from_another(whole: Path, tmp_path: Path) -> None:
 def test_what_comes_is_here_at_once(whole: Path, tmp_path: Path) -> None:
     holding = partial(whole, tmp_path)
     assert not holding.has(OTHER)
-    assert holding.layers == ()
+    assert not holding.layers
     assert holding.partial is not None
     fill(holding.partial, whole, [name for name in holding.tensors if ".layers.3." in name])
     assert holding.has(OTHER)

@@ -191,6 +191,22 @@ def test_what_a_loss_of_power_took_counts_as_missing(whole: Path, partial: Parti
     assert not after.has("model.norm.weight")
 
 
+def test_a_whole_one_that_a_loss_of_power_tore_is_whole_no_longer(whole: Path, partial: Partial) -> None:
+    fill(partial, whole, partial.tensors)
+    with partial.filling(lambda: True) as filling:
+        filling.check_files("a copy", lambda *report: None)
+    file, journal = partial.tensors[ONE].file, Journal(partial.files.path)
+    journal.add([("tensor", ONE, "0" * 64)])
+    journal.close()
+    after = Partial.open(partial.files.path)
+    assert (after.is_whole, after.has(ONE)) == (False, False)
+    fill(after, whole, [ONE])
+    with after.filling(lambda: True) as filling:
+        filling.check_files("a copy", lambda *report: None)
+    assert after.is_whole
+    assert file.read_bytes() == (whole / file.name).read_bytes()
+
+
 def test_dropped_it_is_gone(partial: Partial) -> None:
     partial.drop()
     assert not partial.files.path.exists()

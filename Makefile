@@ -34,6 +34,7 @@ test: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.bench.bench_link
+	$(BIN)/python -m tests.bench.bench_parts
 	$(BIN)/python -m tests.bench.bench_shard_step
 	$(BIN)/python -m tests.bench.bench_ring_step
 	$(BIN)/python -m tests.bench.measure_hop

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Lock, Thread
@@ -82,7 +83,7 @@ def fake_hub(directory: Path, refusal: str | None = None, habits: Habits | None 
                 self.serve_weights(path, name)
             else:
                 content = (directory / name).read_bytes()
-                headers = {"ETag": f'"{_etag(name, content)}"', "X-Repo-Commit": COMMIT}
+                headers = {"ETag": f'"{_etag(directory / name)}"', "X-Repo-Commit": COMMIT}
                 self.reply(200, content, headers, with_body)
 
         def serve_weights(self, path: str, name: str) -> None:
@@ -100,19 +101,19 @@ def fake_hub(directory: Path, refusal: str | None = None, habits: Habits | None 
                 self.send_weights(name, asked)
 
         def send_weights(self, name: str, asked: str) -> None:
-            content = (directory / name).read_bytes()
-            headers = {"ETag": f'"{_etag(name, content)}"', "X-Repo-Commit": COMMIT}
+            size_bytes = (directory / name).stat().st_size
+            headers = {"ETag": f'"{_etag(directory / name)}"', "X-Repo-Commit": COMMIT}
             matched = re.fullmatch(r"bytes=(\d+)-(\d*)", asked)
-            status = 200
+            status, begin, end = 200, 0, size_bytes
             if matched and ways.knows_ranges:
-                begin = int(matched[1]) + ways.takes("shifted")
-                end = min(int(matched[2] or len(content)) + 1, len(content))
-                headers["Content-Range"] = f"bytes {begin}-{end - 1}/{len(content)}"
-                status, content = 206, content[begin:end]
-            if ways.takes("torn"):
-                self.reply(status, content[: len(content) // 2], headers, True, len(content))
-            else:
-                self.reply(status, content, headers, True)
+                status, begin = 206, int(matched[1]) + ways.takes("shifted")
+                end = min(int(matched[2] or size_bytes) + 1, size_bytes)
+                headers["Content-Range"] = f"bytes {begin}-{end - 1}/{size_bytes}"
+            with (directory / name).open("rb") as stream:
+                stream.seek(begin)
+                content = stream.read(end - begin)
+            kept = content[: len(content) // 2] if ways.takes("torn") else content
+            self.reply(status, kept, headers, True, len(content))
 
         def refuse(self, kind: str, with_body: bool) -> None:
             status, code = REFUSALS[kind]
@@ -164,7 +165,7 @@ def cache_tree(hub_cache: Path, name: str, source: Path, *, left_out: tuple[str,
     (storage / "refs" / "main").write_text(COMMIT)
     for file in source.iterdir():
         if file.name not in left_out:
-            blob = storage / "blobs" / _etag(file.name, file.read_bytes())
+            blob = storage / "blobs" / _etag(file)
             blob.write_bytes(file.read_bytes())
             (snapshot / file.name).symlink_to(Path("../../blobs") / blob.name)
     return snapshot
@@ -173,10 +174,9 @@ def cache_tree(hub_cache: Path, name: str, source: Path, *, left_out: tuple[str,
 def _info(directory: Path, habits: Habits) -> dict[str, object]:
     siblings = []
     for file in sorted(file for file in directory.iterdir() if file.is_file()):
-        content = file.read_bytes()
-        sibling: dict[str, object] = {"rfilename": file.name, "size": len(content)}
+        sibling: dict[str, object] = {"rfilename": file.name, "size": file.stat().st_size}
         if _is_weight(file.name) and habits.is_lfs:
-            sibling["lfs"] = {"size": len(content), "sha256": _etag(file.name, content), "pointerSize": 134}
+            sibling["lfs"] = {"size": sibling["size"], "sha256": _etag(file), "pointerSize": 134}
         siblings.append(sibling)
     return {"id": "org/name", "sha": COMMIT, "siblings": siblings}
 
@@ -184,11 +184,10 @@ def _info(directory: Path, habits: Habits) -> dict[str, object]:
 def _tree(directory: Path, habits: Habits) -> list[dict[str, object]]:
     listing = []
     for file in sorted(file for file in directory.iterdir() if file.is_file()):
-        content = file.read_bytes()
-        entry: dict[str, object] = {"type": "file", "path": file.name, "size": len(content)}
-        entry["oid"] = _git_sha1(content)
+        entry: dict[str, object] = {"type": "file", "path": file.name, "size": file.stat().st_size}
+        entry["oid"] = "0" * 40 if _is_weight(file.name) else _etag(file)
         if _is_weight(file.name) and habits.is_lfs:
-            entry["lfs"] = {"size": len(content), "oid": _etag(file.name, content), "pointerSize": 134}
+            entry["lfs"] = {"size": entry["size"], "oid": _etag(file), "pointerSize": 134}
         listing.append(entry)
     return listing
 
@@ -197,10 +196,12 @@ def _is_weight(name: str) -> bool:
     return name.endswith(".safetensors")
 
 
-def _etag(name: str, content: bytes) -> str:
+def _etag(file: Path) -> str:
     """Files in LFS go by their SHA-256, others by their SHA-1."""
-    return hashlib.sha256(content).hexdigest() if _is_weight(name) else _git_sha1(content)
+    return _hash_of(file, file.stat().st_mtime_ns)
 
 
-def _git_sha1(content: bytes) -> str:
-    return hashlib.sha1(content, usedforsecurity=False).hexdigest()
+@cache
+def _hash_of(file: Path, changed_ns: int) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256" if _is_weight(file.name) else "sha1").hexdigest()

@@ -8,7 +8,7 @@ from threading import Condition, Lock
 from types import TracebackType
 from typing import Self
 
-from meshinfer.errors import CorruptTensor
+from meshinfer.errors import CorruptTensor, NoLongerWanted
 
 from .base import Progress
 from .disk import disk_full_named
@@ -38,6 +38,7 @@ class Filling:
         self._growing: dict[str, _Growing] = {}
         self._touched: set[Path] = set()
         self._lock = Lock()
+        self._is_over = False
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -47,8 +48,14 @@ class Filling:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Have all that came on the disk itself, and end."""
+        with self._lock:
+            self._is_over = True
+            unfinished = list(self._growing.values())
+        for growing in unfinished:
+            # Nobody may write behind the back of who fills the directory next.
+            growing.finish_writing()
         try:
-            self.sync()
+            self._sync()
         finally:
             self._journal.close()
 
@@ -57,21 +64,22 @@ class Filling:
 
         Raises:
             ValueError: this is no such piece. DiskFull: the disk has no room for it.
+            NoLongerWanted: the block of `Partial.filling` has ended.
         """
-        tensor = self._tensors[piece.tensor]
+        tensor, view = self._tensors[piece.tensor], memoryview(content).cast("B")
         is_inside = tensor.offset <= piece.offset and piece.end <= tensor.end
-        if piece.file != tensor.file.name or not is_inside or memoryview(content).nbytes != piece.size_bytes:
-            raise ValueError(f"{len(content)} bytes are no {piece} of {tensor}")
+        if piece.file != tensor.file.name or not is_inside or len(view) != piece.size_bytes:
+            raise ValueError(f"{len(view)} bytes are no {piece} of {tensor}")
         growing = self._growth(tensor)
         if growing is None or not growing.begin():
             return
         try:
             with disk_full_named(self._directory, piece.size_bytes, self._manifest.name):
-                _write_at(tensor.file, piece.offset, content)
+                _write_at(tensor.file, piece.offset, view)
         except BaseException:
             growing.fail()
             raise
-        growing.wrote(piece.offset, content)
+        growing.wrote(piece.offset, view)
 
     def finish(self, tensor: str, sha256: str | None, giver: str) -> None:
         """Note that all pieces of a tensor have come.
@@ -81,7 +89,7 @@ class Filling:
 
         Raises:
             CorruptTensor: it says otherwise; what came is forgotten.
-            ValueError: pieces are missing.
+            ValueError: pieces are missing. NoLongerWanted: the block of `Partial.filling` has ended.
         """
         stored = self._tensors[tensor]
         growing = self._growth(stored)
@@ -119,7 +127,7 @@ class Filling:
             progress(what, 0, weight.size_bytes)
             found = hash_range(self._directory / weight.name, 0, weight.size_bytes)
             if found != weight.sha256:
-                self.forget(tensor.name for tensor in inside[weight.name])
+                self.forget(inside[weight.name])
                 raise CorruptTensor(
                     weight.name,
                     giver,
@@ -133,16 +141,18 @@ class Filling:
         """Hash what the journal promises but may never have reached the disk; forget what is not there."""
         for name in sorted(self._held.unsynced):
             tensor = self._tensors.get(name)
-            if tensor is not None and _sha256(tensor) == self._held.tensors[name]:
+            if tensor is None:
+                continue
+            if _sha256(tensor) == self._held.tensors[name]:
                 self._touched.add(tensor.file)
             else:
-                self.forget([name])
+                self.forget([tensor])
 
-    def forget(self, tensors: Iterable[str]) -> None:
+    def forget(self, tensors: Iterable[StoredTensor]) -> None:
         """Count some tensors as missing."""
-        self._note([("dropped", name) for name in tensors])
+        self._note([("dropped", tensor.name, tensor.file.name) for tensor in tensors])
 
-    def sync(self) -> None:
+    def _sync(self) -> None:
         """Have all that was noted on the disk itself: afterwards a loss of power takes none of it."""
         if not self._held.unsynced:
             return
@@ -164,6 +174,8 @@ class Filling:
 
     def _growth(self, tensor: StoredTensor) -> "_Growing | None":
         with self._lock:
+            if self._is_over:
+                raise NoLongerWanted(f"{self._manifest.name}: {self._directory} is no longer filled")
             if tensor.name in self._held.tensors or not tensor.size_bytes:
                 return None
             return self._growing.setdefault(tensor.name, _Growing(tensor))
@@ -200,7 +212,7 @@ class _Growing:
             self._writing -= 1
             self._changed.notify_all()
 
-    def wrote(self, offset: int, content: bytes | memoryview) -> None:
+    def wrote(self, offset: int, content: memoryview) -> None:
         """It was written, at `offset` in the file."""
         with self._changed:
             if offset < self._hashed:
@@ -213,6 +225,12 @@ class _Growing:
                 self._catch_up()
             self._writing -= 1
             self._changed.notify_all()
+
+    def finish_writing(self) -> None:
+        """Take no more pieces; wait for those that are being written."""
+        with self._changed:
+            self._is_finished = True
+            self._changed.wait_for(lambda: not self._writing)
 
     def finish(self) -> str:
         """Take no more pieces; return the hash of the whole tensor."""
@@ -236,8 +254,7 @@ def _sha256(tensor: StoredTensor) -> str:
     return hash_range(tensor.file, tensor.offset, tensor.size_bytes)
 
 
-def _write_at(file: Path, offset: int, content: bytes | memoryview) -> None:
-    view = memoryview(content).cast("B")
+def _write_at(file: Path, offset: int, view: memoryview) -> None:
     descriptor = os.open(file, os.O_WRONLY | os.O_CLOEXEC)
     try:
         while view:

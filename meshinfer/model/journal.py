@@ -1,10 +1,11 @@
 """The journal of a directory that is being filled: which tensors are there, line by line.
 
 A line is a JSON list: ["tensor", name, sha256] once all of it was written and hashed, ["file", name] once a
-whole file's SHA-256 was found right, ["dropped", name] for a tensor that turned out wrong, and ["synced"]
-when all before it is on the disk itself, and not only in the system's memory. It only ever grows.
+whole file's SHA-256 was found right, ["dropped", name, file] for a tensor of a file that turned out wrong,
+and ["synced"] when all before it is on the disk itself, and not only in the system's memory. It only grows.
 """
 
+import errno
 import json
 import os
 from collections.abc import Iterable
@@ -34,9 +35,10 @@ class Held:
                 self.unsynced.add(name)
             case ["file", str(name)]:
                 self.files.add(name)
-            case ["dropped", str(name)]:
+            case ["dropped", str(name), str(file)]:
                 self.tensors.pop(name, None)
                 self.unsynced.discard(name)
+                self.files.discard(file)
             case ["synced"]:
                 self.unsynced.clear()
 
@@ -65,6 +67,7 @@ class Journal:
             directory / NOTES / _FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644
         )
         self._lock = Lock()
+        self._is_closed = False
         self._is_torn = os.fstat(self._descriptor).st_size > 0
 
     def add(self, entries: Iterable[tuple[str, ...]]) -> None:
@@ -72,14 +75,17 @@ class Journal:
 
         Raises:
             OSError: the disk is full or broken; none, or only some of them, count.
+            ValueError: the journal is closed.
         """
         lines = b"".join(json.dumps(entry).encode() + b"\n" for entry in entries)
         with self._lock:
+            if self._is_closed:
+                raise ValueError("the journal is closed")
             content = b"\n" + lines if self._is_torn else lines
             # What does not fit at once is not tried again: half a line must end before the next begins.
             self._is_torn = True
             if os.write(self._descriptor, content) != len(content):
-                raise OSError("the journal could not be written whole")
+                raise OSError(errno.ENOSPC, "the journal could not be written whole")
             self._is_torn = False
 
     def sync(self) -> None:
@@ -87,5 +93,7 @@ class Journal:
         os.fsync(self._descriptor)
 
     def close(self) -> None:
-        """Close the file."""
-        os.close(self._descriptor)
+        """Close the file; nothing can be added any more."""
+        with self._lock:
+            self._is_closed = True
+            os.close(self._descriptor)

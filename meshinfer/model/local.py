@@ -1,7 +1,8 @@
 """Everything that a peer needs of a model on its own disk: files, card and tokenizer, layers, and its shard.
 
 A model may be here whole, or as a blueprint to which layers are added: from the hub (`complete`), or from
-other peers (`Partial.filling`). All of these block; only `load_shard` must run on the compute thread.
+other peers (`Partial.filling`). All of these block. Loading a shard belongs on the compute thread; hashing
+and fetching take long and compute nothing with mlx, so another long-lived thread is the place for them.
 """
 
 from collections.abc import Generator

@@ -30,7 +30,7 @@ than 1.05 times what it needs because of that."""
 _SPAN_BYTES = 64 << 20
 """What one request asks for: a redirect and a handshake cost little against it, a retry repeats little."""
 
-_CONNECTIONS = 8
+_CONNECTIONS = 4
 _HEADER_GUESS_BYTES = 256 << 10
 
 

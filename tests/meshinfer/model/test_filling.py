@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from meshinfer.errors import CorruptTensor, DiskFull
+from meshinfer.errors import CorruptTensor, DiskFull, NoLongerWanted
 from meshinfer.model import pieces as cutting
 from meshinfer.model.filling import Filling
 from meshinfer.model.partial import Partial
@@ -64,7 +64,7 @@ def test_pieces_may_come_in_any_order_and_twice(
     whole: Path, partial: Partial, filling: Filling, pieces: list[Piece], order: list[int], again: list[int]
 ) -> None:
     assert len(pieces) == 7
-    filling.forget([ONE])
+    filling.forget([partial.tensors[ONE]])
     for number in again:
         filling.write(pieces[number], b"\xff" * pieces[number].size_bytes)
     for number in [*order, *again]:
@@ -139,6 +139,18 @@ def test_a_disk_that_runs_full_is_named_and_the_rest_stays(
     for piece in pieces[1:]:
         filling.write(piece, content_of(whole, piece))
     filling.finish(ONE, sha256(whole, partial), "peer b")
+
+
+def test_nobody_writes_behind_the_back_of_the_next(
+    whole: Path, partial: Partial, pieces: list[Piece]
+) -> None:
+    with partial.filling(lambda: True) as filling:
+        filling.write(pieces[0], content_of(whole, pieces[0]))
+    with pytest.raises(NoLongerWanted, match="is no longer filled"):
+        filling.write(pieces[0], bytes(pieces[0].size_bytes))
+    with pytest.raises(NoLongerWanted, match="is no longer filled"):
+        filling.finish(ONE, None, "peer b")
+    assert content_of(partial.files.path, pieces[0]) == content_of(whole, pieces[0])
 
 
 def test_a_file_that_came_whole_but_wrong_is_fetched_again(whole: Path, partial: Partial) -> None:

@@ -27,7 +27,8 @@ def test_without_a_journal_nothing_is_held(directory: Path) -> None:
 
 
 def test_what_was_noted_is_held_until_it_is_dropped(directory: Path) -> None:
-    added(directory, ("tensor", "a", "1"), ("tensor", "b", "2"), ("file", "f"), ("dropped", "a"))
+    added(directory, ("tensor", "a", "1"), ("tensor", "b", "2"), ("file", "f"), ("file", "g"))
+    added(directory, ("dropped", "a", "g"))
     held = read_journal(directory)
     assert (held.tensors, held.files) == ({"b": "2"}, {"f"})
 

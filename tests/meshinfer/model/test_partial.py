@@ -8,6 +8,7 @@ from threading import Event
 import pytest
 
 from meshinfer.errors import BrokenModel, DiskFull, ModelMismatch, NoLongerWanted
+from meshinfer.model import partial as partials
 from meshinfer.model.base import ModelFiles
 from meshinfer.model.blueprint import SmallFile
 from meshinfer.model.card import read_card
@@ -114,7 +115,10 @@ def test_a_disk_without_room_is_said_before_anything_is_fetched(
         partial.require_room(partial.tensors)
 
 
-def test_one_fills_it_at_a_time_and_others_may_give_up_waiting(partial: Partial) -> None:
+def test_one_fills_it_at_a_time_and_others_may_give_up_waiting(
+    partial: Partial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partials, "_ASK_EVERY_S", 0.01)
     with partial.filling(lambda: True), ThreadPoolExecutor(1) as other:
 
         def wait() -> None:
@@ -125,11 +129,18 @@ def test_one_fills_it_at_a_time_and_others_may_give_up_waiting(partial: Partial)
             other.submit(wait).result()
 
 
-def test_who_waited_sees_what_came_meanwhile(whole: Path, partial: Partial) -> None:
+def test_who_waited_sees_what_came_meanwhile(
+    whole: Path, partial: Partial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partials, "_ASK_EVERY_S", 0.01)
     late, is_asked = Partial.open(partial.files.path), Event()
 
+    def is_wanted() -> bool:
+        is_asked.set()
+        return True
+
     def wait() -> bool:
-        with late.filling(lambda: is_asked.set() is None):
+        with late.filling(is_wanted):
             return late.has(ONE)
 
     with ThreadPoolExecutor(1) as other:
@@ -180,6 +191,22 @@ def test_what_a_loss_of_power_took_counts_as_missing(whole: Path, partial: Parti
     assert not after.has("model.norm.weight")
 
 
+def test_a_whole_one_that_a_loss_of_power_tore_is_whole_no_longer(whole: Path, partial: Partial) -> None:
+    fill(partial, whole, partial.tensors)
+    with partial.filling(lambda: True) as filling:
+        filling.check_files("a copy", lambda *report: None)
+    file, journal = partial.tensors[ONE].file, Journal(partial.files.path)
+    journal.add([("tensor", ONE, "0" * 64)])
+    journal.close()
+    after = Partial.open(partial.files.path)
+    assert (after.is_whole, after.has(ONE)) == (False, False)
+    fill(after, whole, [ONE])
+    with after.filling(lambda: True) as filling:
+        filling.check_files("a copy", lambda *report: None)
+    assert after.is_whole
+    assert file.read_bytes() == (whole / file.name).read_bytes()
+
+
 def test_dropped_it_is_gone(partial: Partial) -> None:
     partial.drop()
     assert not partial.files.path.exists()
@@ -187,7 +214,7 @@ def test_dropped_it_is_gone(partial: Partial) -> None:
 
 def test_a_damaged_manifest_says_what_to_do(partial: Partial) -> None:
     (partial.files.path / NOTES / "manifest").write_bytes(b"torn")
-    with pytest.raises(BrokenModel, match="is torn .* remove"):
+    with pytest.raises(BrokenModel, match=r"is torn .* remove"):
         Partial.open(partial.files.path)
 
 

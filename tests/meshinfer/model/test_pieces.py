@@ -1,3 +1,4 @@
+import itertools
 from pathlib import Path
 
 from hypothesis import given
@@ -19,4 +20,4 @@ def test_pieces_cover_each_tensor_once_in_order(sizes: list[int]) -> None:
         mine = [piece for piece in pieces if piece.tensor == tensor.name]
         assert sum(piece.size_bytes for piece in mine) == tensor.size_bytes
         assert all(0 < piece.size_bytes <= PIECE_BYTES for piece in mine)
-        assert all(one.end == next_one.offset for one, next_one in zip(mine, mine[1:], strict=False))
+        assert all(one.end == next_one.offset for one, next_one in itertools.pairwise(mine))

@@ -85,7 +85,7 @@ def test_bodies_that_bring_nothing_again_and_again_are_an_error(directory: Path)
 def test_a_hub_that_is_not_there_is_an_error_after_some_attempts(directory: Path) -> None:
     with fake_hub(directory) as endpoint:
         pass
-    with pytest.raises(ModelError, match="after 4 attempts .ConnectError"):
+    with pytest.raises(ModelError, match=r"after 4 attempts \(ConnectError"):
         HubFiles(Repository("org/tiny"), endpoint, PATIENCE).read(FILE, 0, 8)
 
 

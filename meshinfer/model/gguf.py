@@ -5,24 +5,24 @@ mlx can read GGUF too, but its reader ends the process over a file that is torn.
 """
 
 import math
-import struct
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, TypeVar
 
 from meshinfer.errors import BrokenModel, UnsupportedModel
 
-Value = bool | int | float | str | list["Value"]
+from .gguf_cursor import Cursor, Value
+from .gguf_naming import READ_TYPES, instead
+
 _Kind = TypeVar("_Kind", bool, int, float, str, list[Value])
 
 _MAX_ENTRIES = 100_000  # tensors, or metadata keys; the largest models have some 2,000
-_MAX_ARRAY = 4_000_000  # items; vocabularies have up to 300,000
-_MAX_STRING_BYTES = 4_000_000  # chat templates have up to 20,000
 _MAX_DIMENSIONS = 4
 _MAX_ALIGNMENT = 1 << 20
+_MAX_PARTS = 1000
 
-_SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
-_STRING, _ARRAY = 8, 9
+_PART = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +40,16 @@ BLOCK_TYPES = {
     2: BlockType("Q4_0", 32, 18),
     3: BlockType("Q4_1", 32, 20),
     8: BlockType("Q8_0", 32, 34),
+    14: BlockType("Q6_K", 256, 210),
+    30: BlockType("BF16", 1, 2),
 }
+# llama.cpp stores the head of a Q4_0 file so; elsewhere it would grow to five times its size.
+_ONLY_IN_HEAD = ("Q6_K", {"output.weight", "token_embd.weight"})
 # Only to name them when they are refused.
 _OTHER_TYPES = {
-    6: "Q5_0", 7: "Q5_1", 9: "Q8_1", 10: "Q2_K", 11: "Q3_K", 12: "Q4_K", 13: "Q5_K", 14: "Q6_K", 15: "Q8_K",
+    6: "Q5_0", 7: "Q5_1", 9: "Q8_1", 10: "Q2_K", 11: "Q3_K", 12: "Q4_K", 13: "Q5_K", 15: "Q8_K",
     16: "IQ2_XXS", 17: "IQ2_XS", 18: "IQ3_XXS", 19: "IQ1_S", 20: "IQ4_NL", 21: "IQ3_S", 22: "IQ2_S",
-    23: "IQ4_XS", 24: "I8", 25: "I16", 26: "I32", 27: "I64", 28: "F64", 29: "IQ1_M", 30: "BF16",
+    23: "IQ4_XS", 24: "I8", 25: "I16", 26: "I32", 27: "I64", 28: "F64", 29: "IQ1_M",
     34: "TQ1_0", 35: "TQ2_0", 39: "MXFP4",
 }  # fmt: skip
 
@@ -57,17 +61,36 @@ class GgufTensor:
     name: str
     type: BlockType
     shape: tuple[int, ...]
+    file: Path
     offset: int
     size_bytes: int
+
+    def read(self) -> bytes:
+        """Its bytes, as they are stored.
+
+        Raises:
+            BrokenModel: the file has become shorter.
+        """
+        return self.read_part(0, self.size_bytes)
+
+    def read_part(self, start: int, size_bytes: int) -> bytes:
+        """Some of its bytes."""
+        with self.file.open("rb") as stream:
+            stream.seek(self.offset + start)
+            content = stream.read(size_bytes)
+        if len(content) != size_bytes:
+            raise BrokenModel(f"{self.file}: the file ends within {self.name}")
+        return content
 
 
 @dataclass(frozen=True, slots=True)
 class Gguf:
-    """A GGUF file's header."""
+    """A model's headers. path: its file, the first if there are several; header: that one's bytes as such."""
 
     path: Path
     metadata: dict[str, Value]
     tensors: dict[str, GgufTensor]
+    header: bytes
 
     def need(self, key: str, kind: type[_Kind]) -> _Kind:
         """A metadata value that must be there.
@@ -87,26 +110,59 @@ class Gguf:
         """A metadata value, or `default` where there is none."""
         return self.need(key, kind) if key in self.metadata else default
 
-    def read(self, tensor: GgufTensor) -> bytes:
-        """A tensor's bytes, as they are stored."""
-        with self.path.open("rb") as stream:
-            stream.seek(tensor.offset)
-            content = stream.read(tensor.size_bytes)
-        if len(content) != tensor.size_bytes:
-            raise BrokenModel(f"{self.path}: the file ends within {tensor.name}")
-        return content
+    def refused(self, why: str) -> UnsupportedModel:
+        """The error for a model that is not converted here; it says what to use instead."""
+        return UnsupportedModel(f"{self.path}: {why}: use {instead(self.metadata)}")
 
 
 def read_gguf(path: Path) -> Gguf:
-    """Read a file's header.
+    """Read a file's header, and those of its sister files if the model is split over several.
 
     Raises:
-        BrokenModel: it is no GGUF file, or torn, or absurd.
+        BrokenModel: it is no GGUF file, or torn, or absurd; a sister is missing.
         UnsupportedModel: its version, byte order or a tensor's type is not read here.
     """
+    whole = _read_file(path, {})
+    parts = whole.get("split.count", int, 1)
+    for sister in _sisters(path, parts) if parts > 1 else ():
+        if not sister.is_file():
+            raise BrokenModel(f"{sister} is missing: {path.name} is the first of {parts} files")
+        for name, tensor in _read_file(sister, whole.metadata).tensors.items():
+            if name in whole.tensors:
+                raise BrokenModel(f"{sister}: tensor {name} stands in {whole.tensors[name].file.name} too")
+            whole.tensors[name] = tensor
+    expected = whole.get("split.tensors.count", int, len(whole.tensors))
+    if len(whole.tensors) != expected:
+        raise BrokenModel(
+            f"{path}: {expected} tensors are announced, its {parts} files hold {len(whole.tensors)}"
+        )
+    return whole
+
+
+def first_parts(directory: Path) -> list[Path]:
+    """The GGUF files of a directory, by name; of a split model the first alone."""
+    found = sorted(file for file in directory.glob("*.gguf") if file.is_file())
+    return [file for file in found if (part := _PART.fullmatch(file.name)) is None or int(part[2]) == 1]
+
+
+def _sisters(path: Path, parts: int) -> list[Path]:
+    part = _PART.fullmatch(path.name)
+    if part is None or int(part[3]) != parts or parts > _MAX_PARTS:
+        raise BrokenModel(
+            f"{path}: one of {parts} files, which must end in -00001-of-{parts:05d}.gguf and so on"
+        )
+    if int(part[2]) != 1:
+        raise BrokenModel(
+            f"{path} is not the first of its {parts} files: name {part[1]}-00001-of-{part[3]}.gguf"
+        )
+    return [path.with_name(f"{part[1]}-{number:05d}-of-{part[3]}.gguf") for number in range(2, parts + 1)]
+
+
+def _read_file(path: Path, advisory: dict[str, Value]) -> Gguf:
+    """Read one file's header. advisory: the metadata that name the model, if they are in another file."""
     file_bytes = path.stat().st_size
     with path.open("rb") as stream:
-        cursor = _Cursor(path, stream, file_bytes)
+        cursor = Cursor(path, stream, file_bytes)
         tensor_count, key_count = _preamble(cursor)
         metadata: dict[str, Value] = {}
         for _ in range(key_count):
@@ -115,79 +171,21 @@ def read_gguf(path: Path) -> Gguf:
                 raise BrokenModel(f"{path}: metadata {key} stands there twice")
             metadata[key] = cursor.value(cursor.number("I"))
         described = [_description(cursor) for _ in range(tensor_count)]
-        alignment = _alignment(path, metadata)
-        start = -(-stream.tell() // alignment) * alignment
-    tensors: dict[str, GgufTensor] = {}
+        header_bytes = cursor.position
+        stream.seek(0)
+        header = stream.read(header_bytes)
+    alignment = _alignment(path, metadata)
+    start = -(-header_bytes // alignment) * alignment
+    gguf = Gguf(path, metadata, {}, header)
     for name, type_number, shape, offset in described:
-        if name in tensors:
+        if name in gguf.tensors:
             raise BrokenModel(f"{path}: tensor {name} stands there twice")
-        tensors[name] = _placed(path, name, type_number, shape, start + offset, file_bytes)
-    return Gguf(path, metadata, tensors)
+        block = _block_type(path, name, type_number, advisory or metadata)
+        gguf.tensors[name] = _placed(path, name, block, shape, start + offset, file_bytes)
+    return gguf
 
 
-class _Cursor:
-    """Reads GGUF's values one after the other, and never more than the file has."""
-
-    def __init__(self, path: Path, stream: BinaryIO, file_bytes: int) -> None:
-        self.path = path
-        self._stream = stream
-        self._left_bytes = file_bytes
-
-    def raw(self, size_bytes: int) -> bytes:
-        self._left_bytes -= size_bytes
-        if self._left_bytes < 0:
-            raise BrokenModel(f"{self.path}: torn: the header wants {-self._left_bytes} bytes past the end")
-        return self._stream.read(size_bytes)
-
-    def number(self, code: str) -> int:
-        value: int = struct.unpack("<" + code, self.raw(struct.calcsize("<" + code)))[0]
-        return value
-
-    def text(self) -> str:
-        size_bytes = self.number("Q")
-        if size_bytes > _MAX_STRING_BYTES:
-            raise BrokenModel(f"{self.path}: a text of {size_bytes} bytes, limit {_MAX_STRING_BYTES}")
-        try:
-            return self.raw(size_bytes).decode()
-        except UnicodeDecodeError as error:
-            raise BrokenModel(f"{self.path}: a text in the header is not UTF-8") from error
-
-    def value(self, type_number: int, *, is_nested: bool = False) -> Value:
-        if type_number == _STRING:
-            return self.text()
-        if type_number == _ARRAY and not is_nested:
-            return self._array()
-        return self._scalars(type_number, 1)[0]
-
-    def _array(self) -> list[Value]:
-        type_number, count = self.number("I"), self.number("Q")
-        if count > _MAX_ARRAY:
-            raise BrokenModel(f"{self.path}: an array of {count} items, limit {_MAX_ARRAY}")
-        if type_number in _SCALARS:
-            return self._scalars(type_number, count)
-        return [self.value(type_number, is_nested=True) for _ in range(count)]
-
-    def _scalars(self, type_number: int, count: int) -> list[Value]:
-        code = _SCALARS.get(type_number)
-        if code is None:
-            raise BrokenModel(f"{self.path}: metadata of the unknown type {type_number}")
-        values = struct.unpack(f"<{count}{code}", self.raw(count * struct.calcsize("<" + code)))
-        return [_shortest(value) for value in values] if code == "f" else list(values)
-
-
-def _shortest(value: float) -> float:
-    """The shortest decimal that is the same float32: 1e-05, not 9.999999747378752e-06."""
-    if not math.isfinite(value):
-        return value
-    for digits in range(1, 10):
-        text = f"{value:.{digits}g}"
-        # Rounding up the largest float32 gives a number that is none.
-        if abs(float(text)) < 3.4e38 and struct.pack("<f", float(text)) == struct.pack("<f", value):
-            return float(text)
-    return value
-
-
-def _preamble(cursor: _Cursor) -> tuple[int, int]:
+def _preamble(cursor: Cursor) -> tuple[int, int]:
     if cursor.raw(4) != b"GGUF":
         raise BrokenModel(f"{cursor.path}: not a GGUF file")
     version = cursor.number("I")
@@ -208,7 +206,7 @@ def _alignment(path: Path, metadata: dict[str, Value]) -> int:
     return alignment
 
 
-def _description(cursor: _Cursor) -> tuple[str, int, tuple[int, ...], int]:
+def _description(cursor: Cursor) -> tuple[str, int, tuple[int, ...], int]:
     name, dimensions = cursor.text(), cursor.number("I")
     if not 1 <= dimensions <= _MAX_DIMENSIONS:
         raise BrokenModel(f"{cursor.path}: {name} has {dimensions} dimensions, limit {_MAX_DIMENSIONS}")
@@ -219,19 +217,26 @@ def _description(cursor: _Cursor) -> tuple[str, int, tuple[int, ...], int]:
     return name, cursor.number("I"), tuple(reversed(sizes)), cursor.number("Q")
 
 
-def _placed(
-    path: Path, name: str, type_number: int, shape: tuple[int, ...], offset: int, file_bytes: int
-) -> GgufTensor:
+def _block_type(path: Path, name: str, type_number: int, metadata: dict[str, Value]) -> BlockType:
     block = BLOCK_TYPES.get(type_number)
-    if block is None:
-        type_name = _OTHER_TYPES.get(type_number, str(type_number))
-        known = ", ".join(known.name for known in BLOCK_TYPES.values())
-        raise UnsupportedModel(f"{path}: {name} is stored as {type_name}; {known} are read")
+    if block is not None and (block.name != _ONLY_IN_HEAD[0] or name in _ONLY_IN_HEAD[1]):
+        return block
+    type_name = block.name if block else _OTHER_TYPES.get(type_number, f"type {type_number}")
+    raise UnsupportedModel(
+        f"{path}: {name} is stored as {type_name}: take a file of type {READ_TYPES}, or {instead(metadata)}"
+    )
+
+
+def _placed(
+    path: Path, name: str, block: BlockType, shape: tuple[int, ...], offset: int, file_bytes: int
+) -> GgufTensor:
     if shape[-1] % block.items:
-        raise BrokenModel(f"{path}: {name} has {shape[-1]} columns, {block.name} needs a multiple of 32")
+        raise BrokenModel(
+            f"{path}: {name} has {shape[-1]} columns, {block.name} needs a multiple of {block.items}"
+        )
     size_bytes = math.prod(shape) // block.items * block.size_bytes
     if offset + size_bytes > file_bytes:
         raise BrokenModel(
             f"{path}: truncated: {name} ends at byte {offset + size_bytes}, the file at {file_bytes}"
         )
-    return GgufTensor(name, block, shape, offset, size_bytes)
+    return GgufTensor(name, block, shape, path, offset, size_bytes)

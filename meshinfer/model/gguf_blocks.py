@@ -1,4 +1,4 @@
-"""From GGUF's blocks of 32 numbers to mlx's packed weights with scales and biases, or to float32."""
+"""From GGUF's blocks of numbers to mlx's packed weights with scales and biases, or to float32."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,29 +6,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .gguf import GgufTensor
+from .gguf import BlockType
 
 GROUP_SIZE = 32
 BITS = {"Q4_0": 4, "Q4_1": 4, "Q8_0": 8}
 
+Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class Quantized:
-    """A matrix as mlx's affine quantisation holds it: number = weight * scale + bias.
+    """Rows of a matrix as mlx's affine quantisation holds them: number = level * scale + bias.
 
     levels: (rows, columns) uint8, not packed yet. scales, biases: (rows, columns / 32).
     """
 
-    levels: NDArray[np.uint8]
+    levels: Bytes
     scales: Floats
     biases: Floats
     bits: int
-
-    def rows(self, order: NDArray[np.intp]) -> "Quantized":
-        """The same matrix with its rows in another order."""
-        return Quantized(self.levels[order], self.scales[order], self.biases[order], self.bits)
 
     def packed(self) -> NDArray[np.uint32]:
         """The levels as mlx stores them: the first in the lowest bits of each 32."""
@@ -44,29 +41,56 @@ class Quantized:
         return numbers.reshape(rows, columns)
 
 
-def decode(tensor: GgufTensor, content: bytes) -> Quantized | Floats:
-    """Decode a tensor's bytes; scales, biases and plain numbers come as float32.
+def decode(block: BlockType, rows: Bytes) -> Quantized | Floats:
+    """Decode rows of bytes, (rows, bytes of a row); scales, biases and plain numbers come as float32.
 
     float16 scales would be exact too, but make mlx a hundred times slower on CPU.
     """
-    if tensor.type.name in ("F16", "F32"):
-        stored = np.frombuffer(content, "<f2" if tensor.type.name == "F16" else "<f4")
-        return stored.astype(np.float32).reshape(tensor.shape)
-    columns = tensor.shape[-1]
-    blocks = np.frombuffer(content, np.uint8).reshape(-1, columns // GROUP_SIZE, tensor.type.size_bytes)
+    match block.name:
+        case "F16" | "F32":
+            return np.ascontiguousarray(rows).view("<f2" if block.name == "F16" else "<f4").astype(np.float32)
+        case "BF16":
+            return (np.ascontiguousarray(rows).view("<u2").astype("<u4") << 16).view("<f4")
+        case "Q6_K":
+            return _six_bits(rows.reshape(len(rows), -1, block.size_bytes))
+        case _:
+            return _thirty_twos(block.name, rows.reshape(len(rows), -1, block.size_bytes))
+
+
+def _thirty_twos(name: str, blocks: Bytes) -> Quantized:
+    """Blocks of 32: a scale, for Q4_1 the smallest number, and the levels. blocks: (rows, blocks, bytes)."""
     scales = _halves(blocks[..., 0:2])
-    if tensor.type.name == "Q8_0":
+    if name == "Q8_0":
         # Signed bytes around zero become levels from 0 to 255 around 128.
         levels = blocks[..., 2:] ^ np.uint8(128)
-        return Quantized(levels.reshape(-1, columns), scales, scales * np.float32(-128), 8)
-    quants = blocks[..., 4:] if tensor.type.name == "Q4_1" else blocks[..., 2:]
+        return Quantized(levels.reshape(len(blocks), -1), scales, scales * np.float32(-128), 8)
+    quants = blocks[..., 4:] if name == "Q4_1" else blocks[..., 2:]
     # A block's first 16 numbers are in the low halves of its bytes, the other 16 in the high ones.
-    levels = np.concatenate([quants & np.uint8(15), quants >> np.uint8(4)], axis=-1).reshape(-1, columns)
-    biases = _halves(blocks[..., 2:4]) if tensor.type.name == "Q4_1" else scales * np.float32(-8)
-    return Quantized(levels, scales, biases, 4)
+    levels = np.concatenate([quants & np.uint8(15), quants >> np.uint8(4)], axis=-1)
+    biases = _halves(blocks[..., 2:4]) if name == "Q4_1" else scales * np.float32(-8)
+    return Quantized(levels.reshape(len(blocks), -1), scales, biases, 4)
 
 
-def _halves(pairs: NDArray[np.uint8]) -> Floats:
+def _six_bits(blocks: Bytes) -> Floats:
+    """Blocks of 256 in sixteens with a scale each, which mlx has no form for: as float32, like ggml.
+
+    A block is 128 bytes of low halves, 64 of high quarters, 16 signed scales and the scale of those.
+    Each half of it interleaves four runs of 32 numbers.
+    """
+    count = blocks.shape[:2]
+    low = blocks[..., :128].reshape(*count, 2, 2, 32)
+    high = blocks[..., 128:192].reshape(*count, 2, 1, 32)
+    fours = np.concatenate([low & np.uint8(15), low >> np.uint8(4)], axis=-2)
+    shifts = np.array([0, 2, 4, 6], np.uint8)[:, None]
+    levels = fours | ((high >> shifts & np.uint8(3)) << np.uint8(4))
+    signed = (levels.astype(np.int8) - np.int8(32)).reshape(*count, 16, 16)
+    scales = np.ascontiguousarray(blocks[..., 192:208]).view(np.int8).astype(np.float32)
+    scales = scales * _halves(blocks[..., 208:210])[..., None]
+    numbers: Floats = signed.astype(np.float32) * scales[..., None]
+    return numbers.reshape(count[0], -1)
+
+
+def _halves(pairs: Bytes) -> Floats:
     """(…, 2) bytes, each pair a float16, as (…) float32."""
     halves: NDArray[Any] = np.ascontiguousarray(pairs).view("<f2")[..., 0]
     return halves.astype(np.float32)

@@ -2,58 +2,45 @@
 
 from typing import Any
 
-from meshinfer.errors import BrokenModel, UnsupportedModel
+from meshinfer.errors import BrokenModel
 
-from .gguf import Gguf, Value
+from .gguf import Gguf
+from .gguf_bpe import Bpe, byte_level
+from .gguf_cursor import Value
+from .gguf_sentencepiece import sentence_pieces
 
-_BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+_UNKNOWN, _CONTROL, _USER_DEFINED, _UNUSED = 2, 3, 4, 5
 
-# By `tokenizer.ggml.pre`: how text is cut before merging.
-_PRE_TOKENIZERS: dict[str, dict[str, Any]] = {
-    "gpt-2": _BYTE_LEVEL,
-    "smollm": {
-        "type": "Sequence",
-        "pretokenizers": [{"type": "Digits", "individual_digits": True}, _BYTE_LEVEL],
-    },
-}
-
-_CONTROL, _USER_DEFINED = 3, 4
+# Files exist whose eos ends a text, but not a turn in a chat. llama.cpp knows the tokens that do by name.
+_TURN_ENDS = {"<|eot_id|>", "<|eom_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>"}
 
 
 def tokenizer_json(gguf: Gguf) -> dict[str, Any]:
-    """The content of tokenizer.json, for byte-level BPE vocabularies.
+    """The content of tokenizer.json.
 
     Raises:
-        UnsupportedModel: another kind of vocabulary, or an unknown way to cut text.
-        BrokenModel: tokens, merges and token types do not fit together.
+        UnsupportedModel: an unknown kind of vocabulary, or an unknown way to cut text.
+        BrokenModel: tokens, merges, scores and token types do not fit together.
     """
-    kind, pre = gguf.need("tokenizer.ggml.model", str), gguf.get("tokenizer.ggml.pre", str, "gpt-2")
-    if kind != "gpt2" or pre not in _PRE_TOKENIZERS:
-        raise UnsupportedModel(
-            f"{gguf.path}: tokenizer {kind}/{pre}; gpt2 with {' or '.join(_PRE_TOKENIZERS)} is read"
-        )
     vocabulary = _vocabulary(gguf)
+    kind = gguf.need("tokenizer.ggml.model", str)
+    match kind:
+        case "gpt2":
+            bpe = byte_level(gguf, vocabulary)
+        case "llama":
+            bpe = sentence_pieces(gguf, vocabulary, special_token(gguf, "unknown"))
+        case _:
+            raise gguf.refused(f"tokenizer {kind}; gpt2 and llama are read")
     return {
         "version": "1.0",
         "truncation": None,
         "padding": None,
-        "added_tokens": _added_tokens(gguf, list(vocabulary)),
-        "normalizer": None,
-        "pre_tokenizer": _PRE_TOKENIZERS[pre],
-        "post_processor": _post_processor(gguf, list(vocabulary)),
-        "decoder": _BYTE_LEVEL,
-        "model": {
-            "type": "BPE",
-            "dropout": None,
-            "unk_token": None,
-            "continuing_subword_prefix": None,
-            "end_of_word_suffix": None,
-            "fuse_unk": False,
-            "byte_fallback": False,
-            "ignore_merges": False,
-            "vocab": vocabulary,
-            "merges": _merges(gguf, vocabulary),
-        },
+        "added_tokens": _added_tokens(gguf, vocabulary),
+        "normalizer": bpe.normalizer,
+        "pre_tokenizer": bpe.pre_tokenizer,
+        "post_processor": _post_processor(gguf, bpe, list(vocabulary)),
+        "decoder": bpe.decoder,
+        "model": bpe.model,
     }
 
 
@@ -85,40 +72,52 @@ def special_token(gguf: Gguf, role: str) -> int | None:
     key = f"tokenizer.ggml.{role}_token_id"
     if key not in gguf.metadata:
         return None
-    number, count = gguf.need(key, int), len(_texts(gguf, "tokenizer.ggml.tokens"))
+    number, count = gguf.need(key, int), len(_vocabulary(gguf))
     if not 0 <= number < count:
         raise BrokenModel(f"{gguf.path}: {key} is {number}, the vocabulary has {count} tokens")
     return number
 
 
-def _texts(gguf: Gguf, key: str) -> list[str]:
-    texts = [text for text in gguf.need(key, list) if isinstance(text, str)]
-    if not texts or len(texts) != len(gguf.need(key, list)):
-        raise BrokenModel(f"{gguf.path}: {key} must be a list of texts")
-    return texts
+def stop_ids(gguf: Gguf) -> int | list[int] | None:
+    """config.json's `eos_token_id`: what ends a text, and where they differ what ends a turn.
+
+    Raises:
+        BrokenModel: an id is not in the vocabulary.
+    """
+    named = [special_token(gguf, role) for role in ("eos", "eot", "eom")]
+    types = _types(gguf)
+    ends = [
+        number
+        for token, number in _vocabulary(gguf).items()
+        if token in _TURN_ENDS and types[number] == _CONTROL
+    ]
+    stops = list(dict.fromkeys(number for number in [*named, *ends] if number is not None))
+    return stops if len(stops) > 1 else next(iter(stops), None)
 
 
 def _vocabulary(gguf: Gguf) -> dict[str, int]:
-    """Token to id, in the order of the ids."""
-    tokens = _texts(gguf, "tokenizer.ggml.tokens")
+    """Token to id, in the order of the ids, without those that only fill the embeddings up."""
+    listed = gguf.need("tokenizer.ggml.tokens", list)
+    tokens = [text for text in listed if isinstance(text, str)]
+    if not tokens or len(tokens) != len(listed):
+        raise BrokenModel(f"{gguf.path}: tokenizer.ggml.tokens must be a list of texts")
+    types = _types(gguf)
+    if len(types) != len(tokens):
+        raise BrokenModel(f"{gguf.path}: {len(tokens)} tokens, but {len(types)} token types")
+    while types[len(tokens) - 1] == _UNUSED and len(tokens) > 1:
+        tokens.pop()
     vocabulary = {token: number for number, token in enumerate(tokens)}
     if len(vocabulary) != len(tokens):
         raise BrokenModel(f"{gguf.path}: {len(tokens) - len(vocabulary)} tokens stand there twice")
     return vocabulary
 
 
-def _merges(gguf: Gguf, vocabulary: dict[str, int]) -> list[list[str]]:
-    merges = [text.split(" ") for text in _texts(gguf, "tokenizer.ggml.merges")]
-    for pair in merges:
-        if len(pair) != 2 or not {*pair, "".join(pair)} <= vocabulary.keys():
-            raise BrokenModel(f"{gguf.path}: the merge {' '.join(pair)!r} does not fit the vocabulary")
-    return merges
+def _types(gguf: Gguf) -> list[Value]:
+    return gguf.need("tokenizer.ggml.token_type", list)
 
 
-def _added_tokens(gguf: Gguf, tokens: list[str]) -> list[dict[str, Any]]:
-    types: list[Value] = gguf.need("tokenizer.ggml.token_type", list)
-    if len(types) != len(tokens):
-        raise BrokenModel(f"{gguf.path}: {len(tokens)} tokens, but {len(types)} token types")
+def _added_tokens(gguf: Gguf, vocabulary: dict[str, int]) -> list[dict[str, Any]]:
+    types = _types(gguf)
     return [
         {
             "id": number,
@@ -127,22 +126,27 @@ def _added_tokens(gguf: Gguf, tokens: list[str]) -> list[dict[str, Any]]:
             "lstrip": False,
             "rstrip": False,
             "normalized": False,
-            "special": kind == _CONTROL,
+            "special": types[number] != _USER_DEFINED,
         }
-        for number, (token, kind) in enumerate(zip(tokens, types, strict=True))
-        if kind in (_CONTROL, _USER_DEFINED)
+        for token, number in vocabulary.items()
+        if types[number] in (_UNKNOWN, _CONTROL, _USER_DEFINED)
     ]
 
 
-def _post_processor(gguf: Gguf, tokens: list[str]) -> dict[str, Any] | None:
-    """Puts the beginning-of-text token before a text, where the model wants one."""
-    number = special_token(gguf, "bos")
-    if number is None or not gguf.get("tokenizer.ggml.add_bos_token", bool, False):
+def _post_processor(gguf: Gguf, bpe: Bpe, tokens: list[str]) -> dict[str, Any] | None:
+    """Puts bos before a text and eos behind it, where the model wants them."""
+    bos = special_token(gguf, "bos") if gguf.get("tokenizer.ggml.add_bos_token", bool, bpe.begins) else None
+    eos = special_token(gguf, "eos") if gguf.get("tokenizer.ggml.add_eos_token", bool, False) else None
+    added = {tokens[number]: number for number in (bos, eos) if number is not None}
+    if not added:
         return None
-    token = tokens[number]
+    before = [] if bos is None else [{"SpecialToken": {"id": tokens[bos], "type_id": 0}}]
+    behind = [] if eos is None else [{"SpecialToken": {"id": tokens[eos], "type_id": 0}}]
     return {
         "type": "TemplateProcessing",
-        "single": [{"SpecialToken": {"id": token, "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+        "single": [*before, {"Sequence": {"id": "A", "type_id": 0}}, *behind],
         "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}],
-        "special_tokens": {token: {"id": token, "ids": [number], "tokens": [token]}},
+        "special_tokens": {
+            token: {"id": token, "ids": [number], "tokens": [token]} for token, number in added.items()
+        },
     }

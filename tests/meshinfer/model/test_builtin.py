@@ -12,7 +12,7 @@ from meshinfer.model.blas import preload_openblas
 from meshinfer.model.builtin import BUILTINS, Builtin, fastest_precision, installed_builtin, resolve_builtin
 from meshinfer.model.card import read_card
 from meshinfer.model.pypi import WheelMember
-from tests.gguf import llama_metadata, llama_tensors, write_gguf
+from tests.gguf import small_metadata, small_tensors, write_gguf
 from tests.wheels import only_from, write_wheel
 
 
@@ -27,8 +27,8 @@ def resolved(builtin: Builtin, cache_dir: Path, *, online: bool = True) -> Model
 @pytest.fixture
 def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Builtin:
     """A built-in model whose wheel lies in a directory."""
-    metadata = llama_metadata()
-    content = write_gguf(tmp_path / "m.gguf", metadata, llama_tensors(metadata)).read_bytes()
+    metadata = small_metadata()
+    content = write_gguf(tmp_path / "m.gguf", metadata, small_tensors(metadata)).read_bytes()
     wheel = write_wheel(tmp_path / "wheels", "llm-tiny", "1.0", {"llm_tiny/m.gguf": content})
     only_from(wheel.parent, monkeypatch)
     digest = hashlib.sha256(content).hexdigest()

@@ -1,6 +1,7 @@
 """A GGUF writer and an independent dequantiser for tests, straight from the format's description."""
 
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,7 @@ def packed_text(text: str) -> bytes:
 def write_gguf(
     file: Path,
     metadata: dict[str, Any],
-    tensors: Tensors,
+    tensors: Mapping[str, tuple[str, tuple[int, ...], bytes]],
     version: int = 3,
 ) -> Path:
     """Write a file; tensors are (type, shape, bytes)."""

@@ -13,6 +13,7 @@ from meshinfer.errors import BrokenModel, UnsupportedModel
 
 from .base import ModelCard, ModelFiles, Progress
 from .families import Family, check_cuts
+from .foreign_code import needs_code, unknown_type
 from .guard import Guard, poison
 from .safetensors import read_header
 from .slicing import Anatomy, owned_modules, survey
@@ -179,19 +180,17 @@ def _check_borders(architecture: str, anatomy: Anatomy, layers: range) -> None:
 def _read_config(path: Path) -> dict[str, Any]:
     try:
         config: dict[str, Any] = load_config(path)
-        model_type = config["model_type"]
+        config["model_type"]
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise BrokenModel(
             f"{path / 'config.json'}: no readable config with a model_type: {error!r}"
         ) from error
     if config.get("model_file") is not None:
-        raise UnsupportedModel(
-            f"{path}: the model wants to run code of its own, {config['model_file']!r}; that is not executed"
-        )
+        raise needs_code(path, repr(config["model_file"]))
     try:
         _get_classes(config)
     except ValueError as error:
-        raise UnsupportedModel(f"{path}: mlx-lm does not know the model type {model_type!r}") from error
+        raise unknown_type(path, config) from error
     return config
 
 

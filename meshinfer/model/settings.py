@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from meshinfer.errors import BrokenModel, UnsupportedModel
+from meshinfer.errors import BrokenModel
 
 from .directory import read_json
+from .foreign_code import needs_code
 
 _LAYERS = ("num_hidden_layers", "n_layers", "n_layer", "num_layers", "num_transformer_layers")
 _HIDDEN = ("hidden_size", "n_embd", "d_model", "model_dim", "dim")
@@ -54,7 +55,7 @@ def read_settings(path: Path) -> Settings:
     """
     raw = read_json(path / "config.json")
     if raw.get("model_file") is not None:
-        raise UnsupportedModel(f"{path}: needs {raw['model_file']} out of its repository, which is never run")
+        raise needs_code(path, str(raw["model_file"]))
     text = raw.get("text_config")
     config = raw | text if isinstance(text, dict) else raw
     model_type = raw.get("model_type")

@@ -1,13 +1,16 @@
 """A model's tokenizer and chat template, as mlx-lm loads and uses them."""
 
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from meshinfer.errors import BrokenModel, ModelError, RequestError, UnsupportedModel
+from meshinfer.errors import BrokenModel, ModelError, RequestError
 
 from .base import Detokenizer, ModelFiles, Tokenizer
 from .detokenizer import ByteLevelDetokenizer, WindowDetokenizer, byte_level_bytes
+from .foreign_code import needs_code
 from .runtime import prepare_mlx
+from .settings import read_settings
 
 _EXTRA = {
     # Unset, transformers would ask on the terminal whether to run a repository's code.
@@ -24,7 +27,8 @@ def load_tokenizer(files: ModelFiles) -> Tokenizer:
     """Load a model's tokenizer. Takes up to some seconds: use a thread, any one.
 
     Raises:
-        BrokenModel: the files cannot be read. UnsupportedModel: they need the repository's own code.
+        BrokenModel: the files cannot be read, or hold more tokens than the model has embeddings for.
+        UnsupportedModel: they need the repository's own code.
     """
     prepare_mlx()
     from mlx_lm.utils import load_tokenizer as load_wrapper
@@ -32,16 +36,27 @@ def load_tokenizer(files: ModelFiles) -> Tokenizer:
     # transformers imports its parts when they are first used, which is not safe in two threads.
     with _loading:
         try:
-            return _HuggingFaceTokenizer(load_wrapper(files.path, dict(_EXTRA)))
+            wrapper = load_wrapper(files.path, dict(_EXTRA))
+            tokenizer, ids = _HuggingFaceTokenizer(wrapper), wrapper.get_vocab().values()
         except Exception as error:  # the tokenizers library raises nothing finer
             raise _named(files, error) from error
+    _check_vocabulary(files.path, max(ids, default=0))
+    return tokenizer
+
+
+def _check_vocabulary(path: Path, highest: int) -> None:
+    """Check that the model has embeddings for all tokens; mlx would read some others' without a word."""
+    rows = read_settings(path).vocab_size
+    if rows is not None and highest >= rows:
+        raise BrokenModel(
+            f"{path}: the tokenizer has token ids up to {highest}, the model has embeddings for {rows} "
+            "tokens: the two do not belong together; fetch the model again, or mend vocab_size in config.json"
+        )
 
 
 def _named(files: ModelFiles, error: Exception) -> ModelError:
     if "trust_remote_code" in str(error):
-        return UnsupportedModel(
-            f"{files.name}: its tokenizer needs Python code out of the repository, which is never run"
-        )
+        return needs_code(files.path, "its tokenizer's code")
     return BrokenModel(f"{files.path}: the tokenizer cannot be loaded: {type(error).__name__}: {error}")
 
 

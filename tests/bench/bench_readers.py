@@ -137,13 +137,21 @@ def take_turns(
 
 
 def cut_vocabulary(source: Path, path: Path, tokens: int) -> Path:
-    """Copy a model whose embeddings are tied, with the first so many tokens only."""
+    """Copy a model with tied embeddings and a BPE tokenizer, with the first so many tokens only."""
 
     def cut(weights: Weights) -> None:
         for name in [each for each in weights if ".embed_tokens." in each]:
             weights[name] = weights[name][:tokens].copy()
 
-    return altered(source, path, {"vocab_size": tokens}, cut)
+    altered(source, path, {"vocab_size": tokens}, cut)
+    file = path / "tokenizer.json"
+    content = json.loads(file.read_text())
+    vocabulary = {token: number for token, number in content["model"]["vocab"].items() if number < tokens}
+    merges = [pair for pair in content["model"]["merges"] if {*pair, "".join(pair)} <= vocabulary.keys()]
+    content["model"] |= {"vocab": vocabulary, "merges": merges}
+    content["added_tokens"] = [added for added in content["added_tokens"] if added["id"] < tokens]
+    file.write_text(json.dumps(content))
+    return path
 
 
 def main() -> None:

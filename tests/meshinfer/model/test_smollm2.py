@@ -48,7 +48,7 @@ def rows_of(name: str, rows: slice) -> Array:
     """Some rows of a GGUF tensor, by the independent dequantiser."""
     tensor = original().tensors[name]
     row_bytes = tensor.size_bytes // tensor.shape[0]
-    content = original().read(tensor)[rows.start * row_bytes : rows.stop * row_bytes]
+    content = tensor.read()[rows.start * row_bytes : rows.stop * row_bytes]
     return dequantized(tensor.type.name, content, (rows.stop - rows.start, tensor.shape[1]))
 
 

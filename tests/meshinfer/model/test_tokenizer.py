@@ -111,8 +111,37 @@ def test_code_from_a_repository_is_not_run(tmp_path: Path) -> None:
     files = tiny_files(tmp_path)
     change_config(tmp_path, tokenizer_class="Own", auto_map={"AutoTokenizer": [None, "own.Own"]})
     (tmp_path / "own.py").write_text("raise SystemExit('this ran')")
-    with pytest.raises(UnsupportedModel, match="never run"):
+    with pytest.raises(UnsupportedModel, match=r"needs its tokenizer's code .*never run: use a model that"):
         load_tokenizer(files)
+
+
+def test_code_that_a_repository_brings_is_no_hindrance_where_mlx_lm_needs_none(tmp_path: Path) -> None:
+    files = tiny_files(tmp_path)
+    file = tmp_path / "config.json"
+    maps = {"auto_map": {"AutoConfig": "own.OwnConfig", "AutoModelForCausalLM": "own.Own"}}
+    file.write_text(json.dumps(json.loads(file.read_text()) | maps))
+    (tmp_path / "own.py").write_text("raise SystemExit('this ran')")
+    assert load_tokenizer(files).encode("the")
+
+
+def change_vocabulary(path: Path, difference: int) -> None:
+    """Let config.json promise more or fewer embeddings than there are tokens."""
+    file = path / "config.json"
+    config = json.loads(file.read_text())
+    file.write_text(json.dumps(config | {"vocab_size": config["vocab_size"] + difference}))
+
+
+def test_tokens_without_embeddings_are_told_when_the_model_is_loaded(tmp_path: Path) -> None:
+    files = tiny_files(tmp_path)
+    change_vocabulary(tmp_path, -1)
+    with pytest.raises(BrokenModel, match=r"token ids up to (\d+), the model has embeddings for \1 tokens"):
+        load_tokenizer(files)
+
+
+def test_embeddings_that_are_filled_up_are_fine(tmp_path: Path) -> None:
+    files = tiny_files(tmp_path)
+    change_vocabulary(tmp_path, 64)
+    assert load_tokenizer(files).encode("the")
 
 
 def test_a_torn_tokenizer_is_a_broken_model(tmp_path: Path) -> None:

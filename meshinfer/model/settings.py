@@ -55,8 +55,7 @@ def read_settings(path: Path) -> Settings:
     raw = read_json(path / "config.json")
     if raw.get("model_file") is not None:
         raise UnsupportedModel(f"{path}: needs {raw['model_file']} out of its repository, which is never run")
-    text = raw.get("text_config")
-    config = raw | text if isinstance(text, dict) else raw
+    config = text_settings(raw)
     model_type = raw.get("model_type")
     if not isinstance(model_type, str):
         raise BrokenModel(f"{path}: config.json names no model_type")
@@ -76,6 +75,12 @@ def read_settings(path: Path) -> Settings:
         kv_heads=_number(path, config, _KV_HEADS) or heads,
         head_dim=head_dim or (hidden // heads if heads else None),
     )
+
+
+def text_settings(config: dict[str, Any]) -> dict[str, Any]:
+    """What config.json says of the part about text, where a model has images too."""
+    text = config.get("text_config")
+    return config | text if isinstance(text, dict) else config
 
 
 def read_stop_tokens(settings: Settings) -> tuple[int, ...]:

@@ -35,7 +35,7 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> SmallModel:
 
 
 def _cuts_of(kind: str) -> list[tuple[int, ...]]:
-    return [(), (2,)] if kind == "hunyuan" else [(), (1,), (3,), (1, 3), (1, 2, 3)]
+    return [(), (1,), (3,), (1, 3), (1, 2, 3)]
 
 
 @pytest.mark.parametrize("kind", list(CONFIGS))

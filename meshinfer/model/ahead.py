@@ -85,7 +85,7 @@ class Socket:
         self._states = [_memory(size_bytes) for *_, size_bytes in self._layout]
 
     def inputs(self) -> tuple[Any, dict[str, Any]]:
-        """Lazy arrays that read this memory: tokens (rows, 1), and what comes with them, (rows, 1, …) by name."""
+        """Lazy arrays that read this memory: tokens (rows, 1), and what comes with them by name."""
         tokens = self._tokens.view(mx.int32).reshape((self._rows, 1))
         states = {
             name: memory.view(DTYPES[dtype]).reshape(shape)

@@ -48,12 +48,23 @@ _EXPERTS: dict[str, Any] = {
     "norm_topk_prob": True,
 }
 
-_REUSING: dict[str, Any] = {
+_GEMMA: dict[str, Any] = {
+    "num_kv_shared_layers": 0,
     "sliding_window": 6,
     "layer_types": ["sliding_attention", "full_attention"] * 2,
     "final_logit_softcapping": 30.0,
     "hidden_size_per_layer_input": 8,
     "vocab_size_per_layer_input": VOCABULARY,
+}
+
+_GEMMA4: dict[str, Any] = {
+    **_SMALL,
+    **_GEMMA,
+    "global_head_dim": 16,
+    "rope_parameters": {
+        "full_attention": {"partial_rotary_factor": 0.5, "rope_theta": 1000000.0},
+        "sliding_attention": {"rope_theta": 10000.0},
+    },
 }
 
 CONFIGS: dict[str, dict[str, Any]] = {
@@ -164,9 +175,8 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "model_type": "gemma3n",
         "text_config": {
             **_SMALL,
-            **_REUSING,
+            **_GEMMA,
             "model_type": "gemma3n",
-            "num_kv_shared_layers": 0,
             "rope_local_base_freq": 1000.0,
             "activation_sparsity_pattern": [0.5, 0.5, 0.0, 0.0],
             "altup_num_inputs": 3,
@@ -176,19 +186,11 @@ CONFIGS: dict[str, dict[str, Any]] = {
             "laurel_rank": 8,
         },
     },
-    "gemma4": {
+    "gemma4": {"model_type": "gemma4", "vocab_size": VOCABULARY, "text_config": _GEMMA4},
+    "gemma4-reusing": {
         "model_type": "gemma4",
         "vocab_size": VOCABULARY,
-        "text_config": {
-            **_SMALL,
-            **_REUSING,
-            "num_kv_shared_layers": 0,
-            "global_head_dim": 16,
-            "rope_parameters": {
-                "full_attention": {"partial_rotary_factor": 0.5, "rope_theta": 1000000.0},
-                "sliding_attention": {"rope_theta": 10000.0},
-            },
-        },
+        "text_config": {**_GEMMA4, "num_kv_shared_layers": 1},
     },
     "kimi_k3": {
         "model_type": "kimi_k3",

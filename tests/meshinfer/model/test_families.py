@@ -76,7 +76,9 @@ def test_a_shard_that_ends_elsewhere_is_refused_with_the_reason() -> None:
         UnsupportedModel, match=r"before layer 3: its last layers read.*possible are \[1, 2\]"
     ):
         check_cuts("afm7", (1, 2), range(1, 3), 9)
-    with pytest.raises(UnsupportedModel, match="before layer 4: it runs.*more than once; run it on one peer"):
+    with pytest.raises(
+        UnsupportedModel, match=r"before layer 4: it runs.*more than once; run it on one peer"
+    ):
         check_cuts("nanbeige", (), range(4, 9), 9)
     with pytest.raises(UnsupportedModel, match="before layer 1: more than the hidden state crosses there"):
         check_cuts("llama", (2,), range(1), 3)

@@ -170,8 +170,8 @@ def test_what_left_a_lane_is_kept_of_each_session_and_counted_once(llama: SmallM
         assert found.states is not None
         assert expected.states is not None
         assert found.states.length == found.length == expected.length
-        parts = [states.part(0, found.length)["hidden"] for states in (found.states, expected.states)]
-        assert mx.allclose(*parts, 1e-3)
+        part, alike = (states.part(0, found.length)["hidden"] for states in (found.states, expected.states))
+        assert mx.allclose(part, alike, 1e-3)
     assert head.handed_on_bytes == 0
 
 

@@ -128,7 +128,7 @@ CHANGES: dict[str, Places] = {
 
 
 @pytest.mark.parametrize("change", list(CHANGES))
-@pytest.mark.parametrize("kind", list(CONFIGS))
+@pytest.mark.parametrize("kind", [kind for kind in CONFIGS if kind != "gemma4-reusing"])
 def test_an_answer_goes_on_as_if_nothing_had_happened(kind: str, change: str, tmp_path: Path) -> None:
     model = make_model(tmp_path, kind)
     expected = model.reference(PROMPT, COUNT, chunk=CHUNK)

@@ -21,7 +21,7 @@ _DROPPED = re.compile(
     r"(^|\.)(vision\w*|visual|image\w*|audio\w*|multi_modal_projector|mm_\w+|embed_vision|mtp\w*)\.|rotary_emb\.inv_freq$"
 )
 _HEAD = re.compile(r"(^|\.)(lm_head|embed_out|output|output_layer|head|ff_out)\.(?!.*\.)")
-_EMBEDDING = re.compile(r"(^|\.)(\w*embed\w*|wte|wpe|tok_embeddings|emb)\.")
+_EMBEDDING = re.compile(r"(^|\.)(\w*embed\w*|per_layer_\w+|wte|wpe|tok_embeddings|emb)\.")
 _NORM = re.compile(r"(^|\.)(\w*norm\w*|ln_f|ln_out|norm_f)\.")
 
 _DTYPE_NAMES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "F8_E4M3": "float8", "F64": "float64"}

@@ -32,13 +32,19 @@ def kv_bytes_per_token(
     """KV cache of one token in each layer; 0 where a layer keeps a state of fixed size or none.
 
     layers: each layer's tensors by their name within the layer. Sliding windows count as if they were
-    the full context. A layer whose names say nothing counts as full attention unless others say more.
+    the full context. A layer whose names say nothing counts as full attention unless others say more. The
+    last layers keep nothing where they read keys and values of earlier ones.
     """
     widths = [_cached_numbers(settings, layer) for layer in layers]
     if not any(widths):
         everywhere = 0 if any(_is_recurrent(layer) for layer in layers) else _by_config(settings)
         widths = [everywhere] * len(layers)
-    return tuple(width * _item_bytes(layer, embedding) for width, layer in zip(widths, layers, strict=True))
+    reusing = settings.number("num_kv_shared_layers", "num_kv_reuse_layers") or 0
+    own = len(layers) - reusing
+    return tuple(
+        width * _item_bytes(layer, embedding) if index < own else 0
+        for index, (width, layer) in enumerate(zip(widths, layers, strict=True))
+    )
 
 
 def _cached_numbers(settings: Settings, layer: Mapping[str, StoredTensor]) -> int:

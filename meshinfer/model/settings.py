@@ -10,7 +10,7 @@ from meshinfer.errors import BrokenModel, UnsupportedModel
 from .directory import read_json
 
 _LAYERS = ("num_hidden_layers", "n_layers", "n_layer", "num_layers", "num_transformer_layers")
-_HIDDEN = ("hidden_size", "n_embd", "d_model", "model_dim", "dim")
+_HIDDEN = ("hidden_size", "n_embd", "d_model", "model_dim", "dim", "hidden_dim")
 _VOCABULARY = ("vocab_size", "padded_vocab_size", "n_vocab")
 _HEADS = ("num_attention_heads", "n_heads", "n_head", "num_heads")
 _KV_HEADS = ("num_key_value_heads", "num_kv_heads", "n_kv_heads", "multi_query_group_num")

@@ -48,8 +48,8 @@ UNEVEN = Footprint((10**7, 10**7, 8 * 10**7), (0,) * 3, (0,) * 3, 0, 0, 0)
             peers(40, 50),
             replace(even(6), cuts=()),
             SPREAD_AUTO,
-            "2 peers offer 90 MB (peer-1 50 MB, peer-0 40 MB), but no cut fits: stages are layers that must stay "
-            "together, of up to 60 MB",
+            "2 peers offer 90 MB (peer-1 50 MB, peer-0 40 MB), but no cut fits: stages are layers that must "
+            "stay together, of up to 60 MB",
         ),
         (peers(50, 50), UNEVEN, SPREAD_AUTO, "but no cut fits: stages are whole layers, of up to 80 MB"),
         (peers(20, 20, 30), even(6), 2, "but no cut fits over 2 peers"),

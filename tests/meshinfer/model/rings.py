@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -244,27 +244,38 @@ class SmallModel:
 def make_model(path: Path, kind: str = "llama", *, dtype: Any = None, seed: int = 1) -> SmallModel:
     """Write a model of four layers with loud random weights; the same for the same arguments."""
     config = {**_SMALL, **CONFIGS[kind]}
-    model_class, args_class = _get_classes(config)
-    model = model_class(args_class.from_dict(config))
-    parameters: Any = tree_flatten(model.parameters())
-    weights = dict(_loud(parameters, seed, dtype or mx.float32))
     path.mkdir(parents=True, exist_ok=True)
     (path / "config.json").write_text(json.dumps(config))
+    weights = loud_weights(config, dtype=dtype, seed=seed)
     for group in sorted({_file_of(name) for name in weights}):
         mine = {name: weight for name, weight in weights.items() if _file_of(name) == group}
         mx.save_safetensors(str(path / group), mine)
     return SmallModel(ModelFiles(kind, f"dir:{path}", path), _card(kind, config))
 
 
-def _loud(parameters: list[tuple[str, Any]], seed: int, dtype: Any) -> Iterator[tuple[str, Any]]:
-    """Weights so large that an answer depends on every layer and on the whole prompt."""
+def loud_weights(config: dict[str, Any], *, dtype: Any = None, seed: int = 1) -> dict[str, Any]:
+    """Weights of a model so large that an answer depends on every layer and on the whole prompt.
+
+    What is packed in integers is random too; signs stay what they are.
+    """
+    model_class, args_class = _get_classes(config)
+    parameters: Any = tree_flatten(model_class(args_class.from_dict(config)).parameters())
     keys = mx.random.split(mx.random.key(seed), len(parameters))
-    for key, (name, weight) in zip(keys, parameters, strict=True):
-        noise = mx.random.normal(weight.shape, key=key)
-        if weight.ndim == 1:
-            yield name, (weight + 0.2 * noise).astype(dtype)
-        else:
-            yield name, (noise * 2 / weight.shape[-1] ** 0.5).astype(dtype)
+    return {
+        name: _loud(name, weight, key, dtype or mx.float32)
+        for key, (name, weight) in zip(keys, parameters, strict=True)
+    }
+
+
+def _loud(name: str, weight: Any, key: Any, dtype: Any) -> Any:
+    if name.endswith(".signs"):
+        return weight
+    if not mx.issubdtype(weight.dtype, mx.floating):
+        return mx.random.randint(0, 2**31, weight.shape, key=key).astype(weight.dtype)
+    noise = mx.random.normal(weight.shape, key=key)
+    if weight.ndim < 2:
+        return (weight + 0.2 * noise).astype(dtype)
+    return (noise * 2 / weight.shape[-1] ** 0.5).astype(dtype)
 
 
 def read_weights(file: Path) -> dict[str, Any]:

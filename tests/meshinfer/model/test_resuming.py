@@ -70,7 +70,9 @@ def broken(model: SmallModel, places: Places, sampling: Sampling, missed: int = 
 
 def rebuilt(state: Broken, places: Places) -> tuple[Ring, Rebuilding | None]:
     """Rings as stages would rebuild them on the wire, with the session begun if anything was kept."""
-    plan = Plan(4, tuple(Stage(p, Run(1), r.start, r.stop) for p, r in places.items()))
+    plan = Plan(
+        state.model.card.layer_count, tuple(Stage(p, Run(1), r.start, r.stop) for p, r in places.items())
+    )
     holdings = [
         Holding(peer, k.layers.start, k.layers.stop, k.length, k.is_trimmable, k.handed_on)
         for peer, k in state.kept.items()

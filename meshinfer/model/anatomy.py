@@ -11,7 +11,7 @@ from meshinfer.errors import UnsupportedModel
 
 from .cache import advance
 from .families import PLAIN, Family
-from .sides import Parameters, gathers, hidden_of, returned, sides_of
+from .sides import HIDDEN, Parameters, gathers, returned, sides_of
 from .slicing import disguised
 
 # Enough to tell a hidden state (1, tokens, hidden) from a mask by its shape.
@@ -109,7 +109,7 @@ class _Notes:
 
     def layer(self, index: int, parameters: Parameters, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Note a call of layer `index`; return what it is to return."""
-        hidden = hidden_of(args, kwargs)
+        hidden = parameters.read(HIDDEN, args, kwargs)
         given = sides_of(self.family.carried, parameters, args, kwargs)
         self._note_cuts(index, parameters, args, kwargs)
         self.called.append(index)
@@ -127,13 +127,9 @@ class _Notes:
         self, index: int, parameters: Parameters, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> None:
         """Note whether the model can be cut before a layer, and between which others it cannot."""
-        family, hidden = self.family, hidden_of(args, kwargs)
-        known = sides_of((*family.carried, *family.carried_each, *family.remade), parameters, args, kwargs)
-        others = [
-            value
-            for value in [*args, *kwargs.values()][1:]
-            if not any(value is side for side in known.values())
-        ]
+        family, hidden = self.family, parameters.read(HIDDEN, args, kwargs)
+        sides = (*family.carried, *family.carried_each, *family.carried_on, *family.remade)
+        others = parameters.others(sides, args, kwargs)
         looks_like_one = any(isinstance(other, mx.array) and other.shape == hidden.shape for other in others)
         if hidden is self.last_hidden and not looks_like_one:
             self.cuts.add(index)
@@ -228,7 +224,7 @@ def _watched(base: Any, path: str, notes: _Notes) -> type:
 
 
 def _inspected(base: type, index: int, notes: _Notes) -> type:
-    parameters = Parameters(base)
+    parameters = Parameters(base, notes.family)
 
     def call(_: Any, *args: Any, **kwargs: Any) -> Any:
         return notes.layer(index, parameters, args, kwargs)

@@ -15,7 +15,7 @@ from .kvsize import kv_bytes_per_token
 from .safetensors import StoredTensor, read_tensors
 from .settings import Settings, read_settings, read_stop_tokens
 
-_LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d{1,6})\.(.+)")
+_LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks|(kv_reuse_layers))\.(\d{1,6})\.(.+)")
 # mlx-lm drops these when it loads: other senses, extra prediction heads, constants.
 _DROPPED = re.compile(
     r"(^|\.)(vision\w*|visual|image\w*|audio\w*|multi_modal_projector|mm_\w+|embed_vision|mtp\w*)\.|rotary_emb\.inv_freq$"
@@ -79,9 +79,10 @@ def _sort(settings: Settings, tensors: Mapping[str, StoredTensor]) -> _Places:
             continue
         in_layer = _LAYER.search(name)
         if in_layer is not None:
-            number = int(in_layer[1])
+            # Those that read other layers' keys and values are counted anew, behind the others.
+            number = int(in_layer[2]) + (settings.layer_count - settings.reusing if in_layer[1] else 0)
             if number < settings.layer_count:
-                places.layers[number][in_layer[2]] = tensor
+                places.layers[number][in_layer[3]] = tensor
             elif number >= settings.layer_count + settings.extra_layers:
                 raise BrokenModel(
                     f"{settings.path}: {tensor.file.name} holds {name}, "

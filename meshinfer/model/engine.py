@@ -36,7 +36,7 @@ class Engine:
 
     def __init__(self, model: SlicedModel) -> None:
         self._model = model
-        self._builds_ahead = is_possible()
+        self._builds_ahead = model.is_lazy and is_possible()
 
     def compute(self, group: Group, sessions: Sequence[Session], step: Step) -> Outcome:
         """Compute a step of a group's sessions, which are those of its rows.

@@ -19,27 +19,32 @@ class Family:
     """How layers of one architecture hang together.
 
     cuts: the rule for where it can be cut. why: what forbids the other places, in words.
+    hidden: the layer's parameter that takes the hidden state, where it is not the first.
     side_outputs: how many values a layer returns beside the hidden state.
     carried: parameters of a layer, in the order of the first of those values, that cross a cut with the
         hidden state: an array (rows, tokens, …), some of them, or an object that gathers hidden states.
     carried_each: parameters that the model makes of the token ids for every layer, (rows, tokens, …) each;
-        those of all later layers cross a cut.
+        those of all later layers cross a cut. carried_on: one that is the same for all layers.
     remade: parameters among the side values that a layer makes itself where it is given none.
     is_batchable: whether sessions of unequal length come out right in one batch, as far as it can be tried.
+    is_lazy: whether its graph can be built before its input is there.
     """
 
     cuts: CutRule = anywhere
     why: str = ""
+    hidden: str = ""
     side_outputs: int = 0
     carried: tuple[str, ...] = ()
     carried_each: tuple[str, ...] = ()
+    carried_on: tuple[str, ...] = ()
     remade: tuple[str, ...] = ()
     is_batchable: bool = True
+    is_lazy: bool = True
 
     @property
     def has_sides(self) -> bool:
         """Whether anything beside the hidden state crosses a cut."""
-        return bool(self.carried or self.carried_each)
+        return bool(self.carried or self.carried_each or self.carried_on)
 
 
 PLAIN = Family()
@@ -51,6 +56,8 @@ _GEMMA4 = Family(cuts=before_reused, why=_REUSE, side_outputs=2, carried_each=("
 FAMILIES: dict[str, Family] = {
     # It takes positions from the width of a batch.
     "afm7": Family(cuts=before_reused, why=_REUSE, is_batchable=False),
+    # It picks experts by numbers that it looks at.
+    "dbrx": Family(is_lazy=False),
     "deepseek_v41": Family(
         cuts=between_sources,
         why="layers read compressed keys, or a choice of them, of earlier ones",
@@ -64,9 +71,12 @@ FAMILIES: dict[str, Family] = {
     "hunyuan": Family(side_outputs=1, carried=("shared_kv_states",)),
     "iquestloopcoder": Family(cuts=nowhere, why=_LAPS),
     "kimi_k3": Family(side_outputs=1, carried=("blocks",)),
+    # What it attends to is chosen in blocks, which padding moves.
+    "minimax_m3_vl": Family(is_batchable=False),
     "muse_spark": Family(side_outputs=1, remade=("attn_input",)),
     "nanbeige": Family(cuts=where_one_lap, why=_LAPS),
     "rwkv7": Family(side_outputs=1, carried=("v_first",)),
+    "talkie": Family(hidden="x", carried_on=("e_x",)),
 }
 
 

@@ -25,13 +25,18 @@ DEFAULT_CONTEXT_TOKENS = 2048
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What config.json says. head_dim, heads, kv_heads: None where it says nothing (recurrent models)."""
+    """What config.json says.
+
+    reusing: how many of the last layers read keys and values of earlier ones.
+    head_dim, heads, kv_heads: None where it says nothing (recurrent models).
+    """
 
     path: Path
     config: dict[str, Any]
     model_type: str
     layer_count: int
     extra_layers: int
+    reusing: int
     hidden_size: int
     vocab_size: int | None
     context_tokens: int
@@ -39,6 +44,14 @@ class Settings:
     heads: int | None
     kv_heads: int | None
     head_dim: int | None
+
+    def number_in(self, layer: int, *names: str) -> int:
+        """The first of some settings that is a list with a whole number for each layer; 0 if none is."""
+        for name in names:
+            values = self.config.get(name)
+            if isinstance(values, list) and len(values) == self.layer_count:
+                return values[layer] if isinstance(values[layer], int) else 0
+        return 0
 
     def number(self, *names: str) -> int | None:
         """The first of some whole-number settings that is there and positive."""
@@ -67,6 +80,7 @@ def read_settings(path: Path) -> Settings:
         model_type=model_type,
         layer_count=_need(path, config, _LAYERS),
         extra_layers=_number(path, config, ("num_nextn_predict_layers",)) or 0,
+        reusing=_number(path, config, ("num_kv_shared_layers", "num_kv_reuse_layers")) or 0,
         hidden_size=hidden,
         vocab_size=_number(path, config, _VOCABULARY),
         context_tokens=_number(path, config, _CONTEXT) or DEFAULT_CONTEXT_TOKENS,

@@ -12,39 +12,46 @@ from .families import Family
 
 Arguments: TypeAlias = tuple[tuple[Any, ...], dict[str, Any]]
 
+HIDDEN = "hidden"
+"""What a hidden state is called where it crosses a cut."""
+
 ELSEWHERE = object()
 """What stands for a value that a layer of another peer would have made."""
 
 
 class Parameters:
-    """The parameters of one class of layers."""
+    """The parameters of one class of layers; the one that takes the hidden state is called HIDDEN here."""
 
-    def __init__(self, layer_class: Any) -> None:
+    def __init__(self, layer_class: Any, family: Family) -> None:
         # The first one is the layer itself.
-        self._places = {
-            name: place for place, name in enumerate(inspect.signature(layer_class.__call__).parameters, -1)
-        }
+        self._names = list(inspect.signature(layer_class.__call__).parameters)[1:]
+        self._places = {name: place for place, name in enumerate(self._names)}
+        self._places[HIDDEN] = self._places.get(family.hidden, 0)
 
     def read(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """What a call gives for a parameter; None where it gives nothing."""
         place = self._places.get(name, len(args))
-        return args[place] if place < len(args) else kwargs.get(name)
+        return args[place] if place < len(args) else kwargs.get(self._name_of(name))
 
     def replaced(self, values: Mapping[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
-        """A call's arguments with other values for some parameters; `` names the hidden state's."""
+        """A call's arguments with other values for some parameters."""
         positional, named = list(args), dict(kwargs)
         for name, value in values.items():
-            place = self._places[name] if name else 0
+            place = self._places[name]
             if place < len(positional):
                 positional[place] = value
             else:
-                named[name or next(iter(kwargs))] = value
+                named[self._name_of(name)] = value
         return tuple(positional), named
 
+    def others(self, names: Iterable[str], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Any]:
+        """What a call gives beside the hidden state and the parameters of these names."""
+        known = {HIDDEN, self._name_of(HIDDEN), *names}
+        given = {**dict(zip(self._names, args, strict=False)), **kwargs}
+        return [value for name, value in given.items() if name not in known]
 
-def hidden_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    """A layer's hidden state: mlx-lm passes it first, by position or (rarely) by name."""
-    return args[0] if args else next(iter(kwargs.values()))
+    def _name_of(self, name: str) -> str:
+        return self._names[self._places[HIDDEN]] if name == HIDDEN else name
 
 
 def sides_of(

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import mlx.core as mx
+from mlx_lm.models.cache import KVCache
 
 from meshinfer.errors import StageFailed
 from meshinfer.messages import Tensor
@@ -21,12 +22,17 @@ MLX_ERRORS = (ValueError, TypeError, IndexError, KeyError, AttributeError, Runti
 """What mlx and mlx-lm raise in the midst of a computation."""
 
 
+# No model has as many heads of any kind: rows must not be taken for heads where shapes are broadcast.
+_TRIED_ROWS = 11
+
+
 class SlicedModel:
     """Builds the graphs of one shard. What it says of the model is found out without evaluating anything.
 
     vocab_size: asked of the model itself, as not every config.json says it.
     hidden_dtypes: the types of a hidden state that may enter; empty where all layers are local.
     is_batchable: whether several sessions can be computed as one batch.
+    is_lazy: whether a graph can be built before its input is there.
     is_trimmable: whether all its caches, those of other peers' layers too, can be cut anywhere.
     """
 
@@ -42,12 +48,15 @@ class SlicedModel:
         self._cut = slice_model(loaded.model, layers, loaded.family, lead)
         self.is_head = layers.start == 0
         self.is_tail = layers.stop == layer_count
+        self.is_lazy = loaded.family.is_lazy
         self.local_caches: frozenset[int] | None = None
         self.hidden_dtypes: frozenset[str] = frozenset()
         if loaded.anatomy is not None:
             self.local_caches = loaded.anatomy.caches_of(layers)
             self.hidden_dtypes = self._find_hidden_dtypes(loaded, loaded.anatomy, layers)
-        self.vocab_size = int(self._dry_run(self.make_caches(), 1).logits.shape[-1])
+        caches = self.make_caches()
+        self.vocab_size = int(self._dry_run(caches, 1).logits.shape[-1])
+        self.local_caches = self._find_written(caches)
         entries = self.make_caches().entries
         self.is_trimmable = can_always_be_cut(entries)
         can_be_tried = loaded.family.is_batchable and have_batch_form(entries)
@@ -95,6 +104,12 @@ class SlicedModel:
             module.clear()
         self._model = None
 
+    def _find_written(self, caches: Caches) -> frozenset[int] | None:
+        """The caches of local layers, without those of layers that leave theirs empty, as some do."""
+        given = self.given_by(caches)
+        idle = {index for index, entry in given.items() if type(entry) is KVCache and entry.keys is None}
+        return frozenset(given.keys() - idle) if idle else self.local_caches
+
     def _find_hidden_dtypes(self, loaded: LoadedModel, anatomy: Anatomy, layers: range) -> frozenset[str]:
         """The types a hidden state may have here: those of local weights, and what comes of them.
 
@@ -113,17 +128,17 @@ class SlicedModel:
         return frozenset(name for name, dtype in DTYPES.items() if dtype in floating | made)
 
     def _takes_a_batch(self) -> bool:
-        """Whether a step of two sessions of unequal length goes through, in the right shapes."""
-        one, two = self.make_caches(), self.make_caches()
+        """Whether a step of sessions of unequal length goes through, in the right shapes."""
+        caches = [self.make_caches() for _ in range(_TRIED_ROWS)]
         try:
-            alone = self._dry_run(one, 1).outgoing
-            self._dry_run(two, 2)
-            made = self._dry_run(merge([one, two]), 1)
+            for tokens, each in zip([2, *[1] * _TRIED_ROWS], caches, strict=False):
+                alone = self._dry_run(each, tokens).outgoing
+            made = self._dry_run(merge(caches), 1)
         except (*MLX_ERRORS, StageFailed):
             return False
         shapes = {name: array.shape for name, array in made.outgoing.items()}
-        expected = {name: (2, *array.shape[1:]) for name, array in alone.items()}
-        return made.logits.shape == (2, 1, self.vocab_size) and shapes == expected
+        expected = {name: (_TRIED_ROWS, *array.shape[1:]) for name, array in alone.items()}
+        return made.logits.shape == (_TRIED_ROWS, 1, self.vocab_size) and shapes == expected
 
     def _dry_run(self, caches: Caches, tokens: int, dtype: Any = mx.float32) -> Pass:
         """Build the graph of a step of some tokens a row, and evaluate nothing."""

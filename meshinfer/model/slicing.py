@@ -18,7 +18,7 @@ import mlx.core as mx
 from meshinfer.errors import StageFailed
 
 from .families import PLAIN, Family
-from .sides import ELSEWHERE, Arguments, Parameters, hidden_of, owned, packed, returned, sides_of, unpacked
+from .sides import ELSEWHERE, HIDDEN, Arguments, Parameters, owned, packed, returned, sides_of, unpacked
 
 _WHOLE = "_meshinfer_whole"
 
@@ -93,11 +93,11 @@ class _Slicing:
 
     def class_of(self, index: int, base: Any) -> type:
         """The class of layer `index` instead of `base`; `base` itself where nothing is to be changed."""
-        layers, parameters = self._layers, Parameters(base)
+        layers, parameters = self._layers, Parameters(base, self._family)
         if index not in layers:
             return _sliced(base, self._inert(index, parameters))
         is_last = index == self._layer_count - 1
-        is_changed = index == layers[0] or bool(self._family.carried_each)
+        is_changed = index == layers[0] or bool(self._family.carried_each or self._family.carried_on)
         if layers[0] != 0 and is_changed:
             return _sliced(base, self._entered(index, base, parameters, is_last))
         return _sliced(base, self._trimmed(base)) if is_last else base
@@ -109,7 +109,7 @@ class _Slicing:
             if index >= self._layers.stop:
                 self._catch(index, parameters, args, kwargs)
             given = sides_of(self._family.carried, parameters, args, kwargs)
-            return returned(hidden_of(args, kwargs), given, self._family, ELSEWHERE)
+            return returned(parameters.read(HIDDEN, args, kwargs), given, self._family, ELSEWHERE)
 
         return call
 
@@ -139,18 +139,20 @@ class _Slicing:
             name: None if given is None else self._each(name, index)
             for name, given in sides_of(self._family.carried_each, parameters, args, kwargs).items()
         }
+        for name in self._family.carried_on:
+            values[name] = self._came(name)
         if index == self._layers[0]:
             for name, given in sides_of(self._family.carried, parameters, args, kwargs).items():
                 values[name] = None if given is None else unpacked(name, given, self.cut.incoming)
             for name, given in sides_of(self._family.remade, parameters, args, kwargs).items():
                 values[name] = None if given is ELSEWHERE else given
-            values[""] = self._hidden_in(hidden_of(args, kwargs))
+            values[HIDDEN] = self._hidden_in(parameters.read(HIDDEN, args, kwargs))
         return parameters.replaced(values, args, kwargs) if values else (args, kwargs)
 
     def _hidden_in(self, expected: Any) -> Any:
         """The hidden state that came over the wire, in the shape of the model's own."""
         lead = self._lead
-        incoming = self.cut.incoming.get("hidden")
+        incoming = self.cut.incoming.get(HIDDEN)
         order = (*range(2, 2 + lead), 0, 1, *range(2 + lead, expected.ndim))
         if lead and incoming is not None and incoming.ndim == expected.ndim:
             incoming = incoming.transpose(order)
@@ -161,9 +163,13 @@ class _Slicing:
 
     def _each(self, name: str, index: int) -> Any:
         """What came over the wire for one layer."""
+        return self._came(name)[:, :, index - self._layers.start]
+
+    def _came(self, name: str) -> Any:
+        """What came over the wire by this name."""
         if name not in self.cut.incoming:
             raise StageFailed(f"{name} did not come with the hidden state")
-        return self.cut.incoming[name][:, :, index - self._layers.start]
+        return self.cut.incoming[name]
 
     def _catch(
         self, index: int, parameters: Parameters, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -171,9 +177,11 @@ class _Slicing:
         """Keep what crosses the cut behind the local layers."""
         if index == self._layers.stop:
             self._later = {}
-            self.cut.outgoing = {"hidden": self._hidden_out(hidden_of(args, kwargs))}
+            self.cut.outgoing = {HIDDEN: self._hidden_out(parameters.read(HIDDEN, args, kwargs))}
             for name, given in sides_of(self._family.carried, parameters, args, kwargs).items():
                 self.cut.outgoing |= packed(name, given)
+            for name, given in sides_of(self._family.carried_on, parameters, args, kwargs).items():
+                self.cut.outgoing[name] = owned(given if self._layers.start == 0 else self._came(name))
         for name, given in sides_of(self._family.carried_each, parameters, args, kwargs).items():
             if given is not None:
                 one = given if self._layers.start == 0 else self._each(name, index)

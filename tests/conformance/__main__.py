@@ -88,6 +88,8 @@ def print_table(reports: Sequence[Report]) -> None:
         for name, result in report.checks.items():
             if result != PASSED:
                 print(f"{report.name}: {name}: {result}")
+        for remark in report.remarks:
+            print(f"{report.name}: {remark}")
     for kind in (Kind.CANNOT_RUN, Kind.NO_CONFIGURATION, Kind.NO_ARCHITECTURE):
         for report in reports:
             if report.kind is kind:

@@ -22,7 +22,8 @@ class Report:
 
     phase: what is being checked, and where the process died if that is the last that was heard of it.
     layers: how many there are. rings: the cuts of each ring that was tried. forbidden: cuts that the card
-    forbids. checks: each check, and PASSED or what was wrong. reason: why it was not checked at all.
+    forbids. checks: each check, and PASSED or what was wrong. remarks: what people should know all the same.
+    reason: why it was not checked at all.
     """
 
     name: str
@@ -32,4 +33,5 @@ class Report:
     rings: list[list[int]] = field(default_factory=list)
     forbidden: list[int] = field(default_factory=list)
     checks: dict[str, str] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
     reason: str = ""

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from .configs import module_names
+from .configs import VARIANTS, module_names
 from .report import PASSED, Kind, Report
 
 CHECKS = ("card", "prefill", "decode", "lanes", "replay")
@@ -29,7 +29,7 @@ def main() -> int:
     )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at a time")
     options = parser.parse_args()
-    names = options.names or module_names()
+    names = options.names or [*module_names(), *VARIANTS]
     shares = [names[begin : begin + SHARE] for begin in range(0, len(names), SHARE)]
     with ThreadPoolExecutor(options.jobs) as pool:
         reports = [report for share in pool.map(check_share, shares) for report in share]
@@ -94,9 +94,15 @@ def print_table(reports: Sequence[Report]) -> None:
         for report in reports:
             if report.kind is kind:
                 print(f"{report.name}: {kind}: {report.reason}")
-    architectures = [report for report in reports if report.kind is not Kind.NO_ARCHITECTURE]
-    passed = sum(report.kind is Kind.PASSED for report in reports)
-    print(f"{passed} of {len(architectures)} architectures pass; {len(checked)} can run here")
+    variants = [report for report in reports if "/" in report.name]
+    print(f"{_passed(variants)} of {len(variants)} variants pass")
+    found = [r for r in reports if r not in variants and r.kind is not Kind.NO_ARCHITECTURE]
+    able = sum(report in checked for report in found)
+    print(f"{_passed(found)} of {len(found)} architectures pass; {able} can run here")
+
+
+def _passed(reports: Sequence[Report]) -> int:
+    return sum(report.kind is Kind.PASSED for report in reports)
 
 
 def _mark(result: str | None) -> str:

@@ -23,20 +23,25 @@ def main(names: list[str]) -> None:
     """Check some architectures by name; with --whole first, only that mlx-lm's whole models run."""
     is_whole = names[0] == "--whole"
     for name in names[is_whole:]:
-        report = Report(name)
-        _write(report)
-        try:
-            _check(report, is_whole)
-        except Exception as error:  # the table shows it
-            report.checks[report.phase] = f"{type(error).__name__}: {error}"
-        report.phase = "done"
-        _write(report)
+        _write(check_one(name, is_whole=is_whole))
 
 
-def _check(report: Report, is_whole: bool) -> None:
+def check_one(name: str, *, is_whole: bool = False, is_quick: bool = False) -> Report:
+    """Check an architecture or a variant. is_quick: in one ring only, cut wherever it can be."""
+    report = Report(name)
+    _write(report)
+    try:
+        _check(report, is_whole, is_quick)
+    except Exception as error:  # the table shows it
+        report.checks[report.phase] = f"{type(error).__name__}: {error}"
+    report.phase = "done"
+    return report
+
+
+def _check(report: Report, is_whole: bool, is_quick: bool) -> None:
     report.phase = "import"
     try:
-        module: Any = importlib.import_module(f"mlx_lm.models.{report.name}")
+        module: Any = importlib.import_module(f"mlx_lm.models.{report.name.partition('/')[0]}")
     except (ImportError, SystemExit) as error:
         report.kind, report.reason = Kind.CANNOT_RUN, f"its module cannot be imported: {error!r}"
         return
@@ -53,10 +58,10 @@ def _check(report: Report, is_whole: bool) -> None:
     if numbers > MOST_NUMBERS:
         report.kind, report.reason = Kind.NO_CONFIGURATION, f"{numbers} weights with the usual settings"
         return
-    _check_model(report, config, is_whole)
+    _check_model(report, config, is_whole, is_quick)
 
 
-def _check_model(report: Report, config: dict[str, Any], is_whole: bool) -> None:
+def _check_model(report: Report, config: dict[str, Any], is_whole: bool, is_quick: bool) -> None:
     from . import checks
 
     with tempfile.TemporaryDirectory() as directory:
@@ -72,7 +77,7 @@ def _check_model(report: Report, config: dict[str, Any], is_whole: bool) -> None
             report.kind, report.reason = Kind.CANNOT_RUN, f"{kernel} is a Metal kernel only"
             return
         if not is_whole:
-            checks.check(report, subject, _write)
+            checks.check(report, subject, _write, is_quick=is_quick)
     if all(result == PASSED for result in report.checks.values()):
         report.kind = Kind.PASSED
 

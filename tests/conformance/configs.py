@@ -291,13 +291,37 @@ OWN: dict[str, Settings | Own] = {
 }  # fmt: skip
 
 
+VARIANTS: dict[str, Settings] = {
+    "gemma4_text/plain": {"num_kv_shared_layers": 0, "hidden_size_per_layer_input": 0},
+    "gemma4_text/per-layer-inputs": {"num_kv_shared_layers": 0},
+    "hunyuan/unshared": {"use_cla": False},
+    "kimi_linear/one-kind": {
+        "linear_attn_config": {
+            "kda_layers": [1, 2, 3], "full_attn_layers": [4], "num_heads": 2, "head_dim": 32,
+            "short_conv_kernel_size": 4,
+        },
+    },
+    "llama/tied": {"tie_word_embeddings": True},
+    "llama/one-layer": {"num_hidden_layers": 1, "layer_types": [FULL]},
+    "nanbeige/two-laps": {"num_loops": 2},
+    "qwen3_next/one-attention": {"full_attention_interval": 4},
+}  # fmt: skip
+"""Other settings of an architecture, by its name and theirs, where they change how layers hang together."""
+
+
 def module_names() -> list[str]:
     """All modules of mlx_lm.models, by name."""
     return sorted(info.name for info in pkgutil.iter_modules(mlx_lm.models.__path__))
 
 
-def config_of(architecture: str) -> Settings:
-    """A tiny config.json of an architecture; its own module tells which of the usual settings it knows."""
+def config_of(name: str) -> Settings:
+    """A tiny config.json of an architecture or a variant.
+
+    Its own module tells which of the usual settings it knows.
+    """
+    architecture, is_variant, _ = name.partition("/")
+    if is_variant:
+        return config_of(architecture) | VARIANTS[name]
     own = OWN.get(architecture, {})
     if not isinstance(own, Own):
         return {**_usual(architecture, "ModelArgs"), **own, "model_type": architecture}

@@ -11,12 +11,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 
 export PROMPT
 
-.PHONY: help demo test bench clean
+.PHONY: help demo test conformance bench clean
 
 help:
 	@echo "make demo                  two peers on this machine, and a chat with the model they share"
 	@echo "make demo PROMPT=\"Hello\"   ask once; ARGS=\"--peers 4\" for whatever else meshinfer demo takes"
 	@echo "make test                  everything that must pass: linters, types, tests, the wheel"
+	@echo "make conformance           every architecture of mlx-lm in cut rings, as a table; some minutes"
 	@echo "make bench                 what frames, steps, prompts and readers cost here, beside mlx-lm; an hour"
 	@echo "make clean                 forget $(VENV) and all that was built"
 
@@ -31,6 +32,9 @@ test: $(VENV)/.installed-dev
 	$(BIN)/pyright
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 	$(BIN)/python .ci/check_wheel.py
+
+conformance: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.conformance $(ARGS)
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.bench.bench_link

@@ -17,7 +17,8 @@ class Draft:
     """A ring by indices; of drafts for the same peers the least is the best.
 
     hops_ns: all hops and the way back. moved_bytes: weights to load. unevenness: sum of the squares of the
-    stages' ns. order: candidates from head to tail. cuts: where each stage ends.
+    stages' ns. order: candidates from head to tail. cuts: where each stage ends,
+    in parts.
     stages_ns: sum of the stages' costs, which the other fields decide.
     """
 
@@ -35,7 +36,7 @@ class Draft:
 
     @property
     def bounds(self) -> tuple[tuple[int, int, int], ...]:
-        """(candidate, first layer, end layer) of each stage."""
+        """(candidate, first part, end part) of each stage."""
         return tuple(zip(self.order, (0, *self.cuts), self.cuts, strict=False))
 
 
@@ -55,19 +56,19 @@ def make_draft(prices: Prices, hops_ns: int, order: tuple[int, ...], cuts: tuple
     return Draft(hops_ns, moved_bytes, sum(ns * ns for ns in stages), order, cuts, sum(stages))
 
 
-def nothing_placed(layer_count: int) -> list[int]:
-    """The slowest stage before any layer has an owner: see `place`."""
-    return [0] + [NEVER] * layer_count
+def nothing_placed(part_count: int) -> list[int]:
+    """The slowest stage before any part has an owner: see `place`."""
+    return [0] + [NEVER] * part_count
 
 
 def place(before: Sequence[int], columns: Columns, placed: int, best: list[int]) -> None:
-    """Lower best[end], the least slowest stage over layers 0, …, end - 1, by one more peer at the end.
+    """Lower best[end], the least slowest stage over parts 0, …, end - 1, by one more peer at the end.
 
     before: the same without it, for `placed` peers.
     """
     for end in range(placed + 1, len(best)):
         column, least = columns[end], best[end]
-        # A stage's cost grows backwards, so that its first layer need not be looked for beyond `least`.
+        # A stage's cost grows backwards, so that its first part need not be looked for beyond `least`.
         for first in range(end - 1, placed - 1, -1):
             stage_ns = column[first]
             if stage_ns >= least:
@@ -83,9 +84,9 @@ def place(before: Sequence[int], columns: Columns, placed: int, best: list[int])
 
 def least_slowest(prices: Prices, order: Sequence[int]) -> int:
     """The smallest possible slowest stage, in ns, for peers in this order; NEVER where no cut fits."""
-    row = nothing_placed(prices.layer_count)
+    row = nothing_placed(prices.part_count)
     for placed, index in enumerate(order):
-        best = [NEVER] * (prices.layer_count + 1)
+        best = [NEVER] * (prices.part_count + 1)
         place(row, prices.columns[index], placed, best)
         row = best
     return row[-1]
@@ -94,9 +95,9 @@ def least_slowest(prices: Prices, order: Sequence[int]) -> int:
 def cut(prices: Prices, hops_ns: int, order: tuple[int, ...], limit_ns: int) -> Draft:
     """The best cuts for peers in this order, among those whose stages cost `limit_ns` at most.
 
-    There must be one. Dynamic programme over (stage, end layer), O(stages · layers²).
+    There must be one. Dynamic programme over (stage, end), O(stages · parts²).
     """
-    count = prices.layer_count
+    count = prices.part_count
     row: dict[int, tuple[int, int, tuple[int, ...]]] = {0: (0, 0, ())}
     for placed, index in enumerate(order):
         behind = len(order) - placed - 1

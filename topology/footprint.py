@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,8 @@ class Footprint:
     step reads (less than all where experts are chosen). kv_bytes: KV cache that is reserved in each layer.
     head_bytes, tail_bytes: what the first and the last stage hold and read besides; shared_bytes of it only
     once where they are the same peer. transient_bytes: what a prefill needs for a while, on every stage.
-    hop_bytes: what a decode step sends from one stage to the next.
+    hop_bytes: what a decode step sends from one stage to the next. cuts: the layers before which a stage may
+    begin, in ascending order; None where any may be the first.
     """
 
     weight_bytes: tuple[int, ...]
@@ -24,6 +25,7 @@ class Footprint:
     shared_bytes: int
     transient_bytes: int = 0
     hop_bytes: int = 0
+    cuts: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         if not len(self.weight_bytes) == len(self.read_bytes) == len(self.kv_bytes) > 0:
@@ -33,11 +35,24 @@ class Footprint:
         )
         if min(least, self.shared_bytes) < 0 or self.shared_bytes > min(self.head_bytes, self.tail_bytes):
             raise ValueError("no bytes of a footprint are below 0, and only what both ends have is shared")
+        if any(first >= second for first, second in pairwise(self.bounds)):
+            raise ValueError(f"a footprint of {self.layer_count} layers has no cuts {self.cuts}")
 
     @property
     def layer_count(self) -> int:
         """How many layers a ring must cover."""
         return len(self.weight_bytes)
+
+    @cached_property
+    def bounds(self) -> tuple[int, ...]:
+        """Where stages may begin and end: 0, the cuts, and the layer count."""
+        cuts = range(1, self.layer_count) if self.cuts is None else self.cuts
+        return (0, *cuts, self.layer_count)
+
+    @property
+    def parts(self) -> tuple[tuple[int, int], ...]:
+        """The smallest stages (first, end): layers that no cut divides; mostly one each."""
+        return tuple(pairwise(self.bounds))
 
     @property
     def total_bytes(self) -> int:

@@ -44,7 +44,7 @@ class Growth:
 
     def drafts(self, spread: int) -> list[Draft]:
         """Good rings for `spread`; with SPREAD_ALL all of the greatest size. Empty where none was found."""
-        most = min(len(self._peers), self._prices.layer_count)
+        most = min(len(self._peers), self._prices.part_count)
         if spread == SPREAD_AUTO:
             self._grow(most)
             self._improve(range(1, most + 1))
@@ -152,7 +152,7 @@ class Growth:
 
     def _as_held(self, members: tuple[int, ...]) -> tuple[int, ...]:
         """In the order of the layers that they hold; who holds none goes where layers are missing first."""
-        count, held = self._prices.layer_count, [self._prices.held(i) for i in members]
+        count, held = self._prices.footprint.layer_count, [self._prices.held(i) for i in members]
         gap = next((layer for layer in range(count) if not any(has[layer] for has in held)), count)
         firsts = {i: has.index(True) if True in has else gap for i, has in zip(members, held, strict=True)}
         return tuple(sorted(members, key=lambda i: (firsts[i], i)))

@@ -30,7 +30,7 @@ def best_order(subsets: Subsets, mask: int) -> Draft:
     """The best of all orders and cuts of the set `mask`, which must have one that fits."""
     if mask.bit_count() == 1:
         (position,) = subsets.members(mask)
-        return make_draft(subsets.prices, 0, (subsets.peers[position],), (subsets.prices.layer_count,))
+        return make_draft(subsets.prices, 0, (subsets.peers[position],), (subsets.prices.part_count,))
     search = _Search(subsets, mask)
     near = search.least_hops()
     if near.moved_bytes == subsets.moved_floor_bytes(mask):
@@ -115,7 +115,7 @@ class _Search:
         By the peers placed with the stage, and the position of its own.
         """
         moved_rows, spans = self._subsets.moved_rows, self._spans
-        onward: dict[int, dict[int, int]] = {self._mask: {self._prices.layer_count: 0}}
+        onward: dict[int, dict[int, int]] = {self._mask: {self._prices.part_count: 0}}
         levels = []
         for level in reversed(spans.levels()):
             least: dict[int, dict[int, int]] = {}

@@ -12,6 +12,7 @@ What a ring costs: see `Prices` (stages) and `Ways` (hops). What counts as the b
    least (moved bytes, number of peers, step, names and ids in ring order, cuts) is taken. So a peer is left
    out that doesn't make the ring faster, and the present ring stays where another would hardly be better.
 
+No ring cuts the model elsewhere than `Footprint.cuts` allows: SPREAD_ALL takes as many peers as that leaves.
 Among up to EXACT_PEERS peers that reach each other and have room for a layer this is exact; above, it is
 approached by `Growth`, out of a shortlist of SHORTLIST peers or as many as there are layers.
 """
@@ -67,8 +68,12 @@ def plan_ring(question: Question) -> Answer | Infeasible:
     if draft is None:
         parts = [[field.candidates[i] for i in part] for part in field.parts]
         return shortfall(question, len(_with_room(question)), parts)
-    stages = (Stage(field.candidates[i].peer, field.candidates[i].run, a, b) for i, a, b in draft.bounds)
-    ring = Ring(field.prices.layer_count, tuple(stages))
+    bounds = question.footprint.bounds
+    stages = (
+        Stage(field.candidates[i].peer, field.candidates[i].run, bounds[a], bounds[b])
+        for i, a, b in draft.bounds
+    )
+    ring = Ring(question.footprint.layer_count, tuple(stages))
     return Answer(ring, _cost(field, draft), _present_cost(field, question.present))
 
 
@@ -96,8 +101,8 @@ def cost_of(question: Question, ring: Ring) -> Cost:
     """Price a ring of candidates.
 
     Raises:
-        ValueError: it isn't the model's, a peer is no candidate in the same run, a stage doesn't fit its
-            memory, or there is no way for a hop.
+        ValueError: it isn't the model's, it cuts it where that cannot be, a peer is no candidate in the same
+            run, a stage doesn't fit its memory, or there is no way for a hop.
     """
     return _price(_prepare(question, ring), ring)
 
@@ -110,14 +115,17 @@ def _present_cost(field: _Field, present: Ring | None) -> Cost | None:
 
 
 def _price(field: _Field, ring: Ring) -> Cost:
-    if ring.layer_count != field.prices.layer_count:
-        raise ValueError(f"a ring of {ring.layer_count} layers, the model has {field.prices.layer_count}")
+    footprint = field.prices.footprint
+    if ring.layer_count != footprint.layer_count:
+        raise ValueError(f"a ring of {ring.layer_count} layers, the model has {footprint.layer_count}")
     index = {(candidate.peer, candidate.run): i for i, candidate in enumerate(field.candidates)}
     for stage in ring.stages:
         if (stage.peer, stage.run) not in index:
             raise ValueError(f"{stage.peer[:8]} is no candidate in run {stage.run}")
+        if stage.end_layer not in footprint.bounds:
+            raise ValueError(f"the model cannot be cut before layer {stage.end_layer}")
     order = tuple(index[stage.peer, stage.run] for stage in ring.stages)
-    cuts = tuple(stage.end_layer for stage in ring.stages)
+    cuts = tuple(footprint.bounds.index(stage.end_layer) for stage in ring.stages)
     draft = make_draft(field.prices, field.ways.ring_ns(order), order, cuts)
     if draft.hops_ns >= NEVER or draft.stages_ns >= NEVER:
         raise ValueError("a stage doesn't fit its peer, or there is no way for a hop")
@@ -163,9 +171,9 @@ def _by_name(candidate: Candidate) -> tuple[str, PeerId]:
 
 
 def _with_room(question: Question) -> list[Candidate]:
-    """The candidates that have room for a layer, whichever it is."""
+    """The candidates that have room for the smallest stage."""
     footprint = question.footprint
-    least_bytes = min(footprint.stage_bytes(i, i + 1) for i in range(footprint.layer_count))
+    least_bytes = min(footprint.stage_bytes(*part) for part in footprint.parts)
     return [candidate for candidate in question.candidates if candidate.memory_bytes >= least_bytes]
 
 

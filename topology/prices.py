@@ -15,32 +15,34 @@ DEFAULT_DISK_MB_S = 1000
 """How fast weights are read where it was not measured, in 10^6 bytes a second."""
 
 Columns = list[list[int]]
-"""columns[end][first]: ns of a decode step in layers first, …, end - 1; NEVER where they do not fit."""
+"""columns[end][first]: ns of a decode step in parts first, …, end - 1; NEVER where they do not fit."""
 
 
 class Prices:
     """The costs of stages, by index of the candidate.
 
+    Stages are told by the parts (see `Footprint.parts`) that they hold: a cut falls between two of those.
+    part_count: how many there are.
     ns_per_mib: each candidate's speed; the median of the measured ones (the lower of two) where unmeasured.
     columns: see `Columns`; a cost grows with every layer, and so does the memory that it takes.
     """
 
     def __init__(self, footprint: Footprint, candidates: Sequence[Candidate], present: Ring | None) -> None:
         self.footprint = footprint
-        self.layer_count = footprint.layer_count
+        self.part_count = len(footprint.parts)
         self.ns_per_mib = _speeds(candidates)
         self._kinds = [(ns, c.memory_bytes) for ns, c in zip(self.ns_per_mib, candidates, strict=True)]
         self.columns = self._all_columns()
-        self._held = [_held_layers(candidate, self.layer_count, present) for candidate in candidates]
+        self._held = [_held_layers(candidate, footprint.layer_count, present) for candidate in candidates]
         self._missing_before = [_missing_before(footprint, held) for held in self._held]
         self._disk_mb_s = [candidate.disk_mb_s or DEFAULT_DISK_MB_S for candidate in candidates]
 
     def can_hold(self, index: int) -> bool:
-        """Whether a stage of one layer, somewhere in the model, fits this candidate."""
+        """Whether a stage of one part, somewhere in the model, fits this candidate."""
         return any(column[-1] < NEVER for column in self.columns[index][1:])
 
     def stage_ns(self, index: int, first: int, end: int) -> int:
-        """One token through layers first, …, end - 1; NEVER where they do not fit."""
+        """One token through parts first, …, end - 1; NEVER where they do not fit."""
         return self.columns[index][end][first]
 
     def moved_bytes(self, index: int, first: int, end: int) -> int:
@@ -49,7 +51,7 @@ class Prices:
         Who holds the first layer holds what only the head needs, who holds the last what the tail needs.
         """
         before, held, footprint = self._missing_before[index], self._held[index], self.footprint
-        needs_head, needs_tail = first == 0, end == self.layer_count
+        needs_head, needs_tail = first == 0, end == self.part_count
         moved = before[end] - before[first]
         if needs_head and not held[0]:
             moved += footprint.head_bytes - footprint.shared_bytes
@@ -63,6 +65,11 @@ class Prices:
         """How long this candidate reads `moved_bytes` from its disk."""
         return moved_bytes * 1000 // self._disk_mb_s[index]
 
+    def step_bytes(self, first: int, end: int) -> int:
+        """What a decode step reads in parts first, …, end - 1."""
+        bounds = self.footprint.bounds
+        return self.footprint.step_bytes(bounds[first], bounds[end])
+
     def held(self, index: int) -> list[bool]:
         """Which layers this candidate has in memory."""
         return self._held[index]
@@ -72,9 +79,10 @@ class Prices:
         return self._kinds[index]
 
     def _all_columns(self) -> list[Columns]:
-        footprint, ends = self.footprint, range(self.layer_count + 1)
-        needs = [[footprint.stage_bytes(first, end) for first in range(end)] for end in ends]
-        reads = [[footprint.step_bytes(first, end) for first in range(end)] for end in ends]
+        footprint, bounds = self.footprint, self.footprint.bounds
+        stages = [[(first, end) for first in bounds[:place]] for place, end in enumerate(bounds)]
+        needs = [[footprint.stage_bytes(*stage) for stage in row] for row in stages]
+        reads = [[footprint.step_bytes(*stage) for stage in row] for row in stages]
         # Equal peers share one table.
         tables: dict[tuple[int, int], Columns] = {}
         for kind in self._kinds:
@@ -102,6 +110,7 @@ def _held_layers(candidate: Candidate, layer_count: int, present: Ring | None) -
 
 
 def _missing_before(footprint: Footprint, held: Sequence[bool]) -> list[int]:
-    """Bytes of layers 0, …, b - 1 that are not held, for every b."""
+    """Bytes of parts 0, …, b - 1 that are not held, for every b."""
     missing = (0 if has else size for size, has in zip(footprint.weight_bytes, held, strict=True))
-    return [0, *accumulate(missing)]
+    before = [0, *accumulate(missing)]
+    return [before[bound] for bound in footprint.bounds]

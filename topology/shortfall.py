@@ -16,16 +16,25 @@ def shortfall(question: Question, holders: int, parts: Sequence[Sequence[Candida
 
     holders: how many candidates have room for a layer. parts: those of them that reach each other.
     """
-    model, spread, layers = question.model, question.spread, question.footprint.layer_count
+    model, spread, footprint = question.model, question.spread, question.footprint
+    layers, most = footprint.layer_count, len(footprint.parts)
     if not question.candidates:
         return Infeasible(f"no peer has the files of {model}")
     if spread not in (SPREAD_AUTO, SPREAD_ALL):
+        if spread > layers:
+            return Infeasible(
+                f"{model} has {layers} layer{'s' if layers > 1 else ''}, too few for {spread} peers"
+            )
+        if spread > most:
+            return Infeasible(
+                f"{model} can be cut into {most} parts at most, too few for {spread} peers"
+                if most > 1
+                else f"{model} cannot be cut: its layers run on one peer, and {spread} are asked for"
+            )
         if spread > max(1, holders):
             return Infeasible(f"{model} is to be spread over {spread} peers, {holders} can hold layers")
-        if spread > layers:
-            return Infeasible(f"{model} has {layers} layers, too few for {spread} peers")
     have_bytes = sum(candidate.memory_bytes for candidate in question.candidates)
-    if have_bytes < question.footprint.total_bytes or not holders:
+    if have_bytes < footprint.total_bytes:
         return Infeasible(f"{_balance(question)}: {_ADVICE}")
     if len(parts) > 1:
         sides = " and ".join(_names(part) for part in parts[:2])
@@ -33,9 +42,10 @@ def shortfall(question: Question, holders: int, parts: Sequence[Sequence[Candida
             f"{_balance(question)}, but there is no way between {sides}: mend the network, or {_ADVICE}"
         )
     over = f" over {spread} peers" if spread > 0 else ""
-    largest_bytes = max(question.footprint.stage_bytes(i, i + 1) for i in range(layers))
+    largest_bytes = max(footprint.stage_bytes(*part) for part in footprint.parts)
+    what = "whole layers" if most == layers else "layers that must stay together"
     return Infeasible(
-        f"{_balance(question)}, but no cut fits{over}: stages are whole layers, of up to "
+        f"{_balance(question)}, but no cut fits{over}: stages are {what}, of up to "
         f"{size_text(largest_bytes)}: {_ADVICE}"
     )
 

@@ -1,6 +1,6 @@
 """Where stages of one set of peers may begin and end, so that every layer is held and none is too slow.
 
-Bit b of an int stands for "b layers lie before".
+Bit b of an int stands for "b parts lie before" (see `Footprint.parts`).
 """
 
 from bisect import bisect_right
@@ -34,7 +34,7 @@ class Spans:
             for position, ends in self.ends.items()
         }
         self._following: dict[int, tuple[int, ...]] = {}
-        self.starts = self._starts_of_rests(subsets.prices.layer_count)
+        self.starts = self._starts_of_rests(subsets.prices.part_count)
 
     def following(self, placed: int) -> tuple[int, ...]:
         """The positions of peers that may follow those placed."""
@@ -74,8 +74,8 @@ class Spans:
             reach = further
         return levels
 
-    def _starts_of_rests(self, layer_count: int) -> dict[int, int]:
-        starts = {0: 1 << layer_count}
+    def _starts_of_rests(self, part_count: int) -> dict[int, int]:
+        starts = {0: 1 << part_count}
         before = {position: _spans_before(ends) for position, ends in self.ends.items()}
         rest = 0
         while rest != self._mask:

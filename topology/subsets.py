@@ -50,9 +50,9 @@ class Subsets:
     def slowest_ns(self) -> dict[int, int]:
         """The smallest possible slowest stage of each mask, over all orders and cuts; NEVER if none fits.
 
-        Dynamic programme over (set, end layer): O(2^n · n · layers · layers of a stage).
+        Dynamic programme over (set, end): O(2^n · n · parts · parts of a stage).
         """
-        count = self.prices.layer_count
+        count = self.prices.part_count
         rows = {0: nothing_placed(count)}
         for mask in self.masks:
             best = [NEVER] * (count + 1)
@@ -87,8 +87,8 @@ class Subsets:
 
     @cached_property
     def rows(self) -> list[list[list[int]]]:
-        """rows[position][first]: ns of stages that begin at `first`, by their ends from first + 1 on."""
-        count = self.prices.layer_count
+        """rows[position][first]: ns of stages that begin at part `first`, by their ends from first + 1 on."""
+        count = self.prices.part_count
         columns = {index: self.prices.columns[index] for index in self.peers}
         return [
             [[columns[index][end][first] for end in range(first + 1, count + 1)] for first in range(count)]
@@ -98,7 +98,7 @@ class Subsets:
     @cached_property
     def moved_rows(self) -> list[list[list[int]]]:
         """moved_rows[position][first][end]: bytes that the peer would load for a stage; 0 for none."""
-        count, moved = self.prices.layer_count, self.prices.moved_bytes
+        count, moved = self.prices.part_count, self.prices.moved_bytes
         return [
             [
                 [moved(index, first, end) if first < end else 0 for end in range(count + 1)]
@@ -120,7 +120,7 @@ class Subsets:
 
     def moved_floor_bytes(self, mask: int) -> int:
         """No ring of the set loads less than this: what none of it holds."""
-        footprint, count = self.prices.footprint, self.prices.layer_count
+        footprint, count = self.prices.footprint, self.prices.footprint.layer_count
         held, with_ends = 0, 0
         for position in self.members(mask):
             layers = self._held[position]
@@ -164,7 +164,7 @@ class Subsets:
     @cached_property
     def _most_read_bytes(self) -> list[int]:
         """The most that a step can read in one stage of each peer, by its memory."""
-        step_bytes, ends = self.prices.footprint.step_bytes, range(1, self.prices.layer_count + 1)
+        step_bytes, ends = self.prices.step_bytes, range(1, self.prices.part_count + 1)
         return [
             max(
                 step_bytes(first, end)

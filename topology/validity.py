@@ -57,6 +57,8 @@ def _why_not(record: PeerRecord, stage: Stage, plan: Plan, footprint: Footprint 
         return ""
     if plan.ring.layer_count != footprint.layer_count:
         return f"the plan covers {plan.ring.layer_count} layers, {plan.model} has {footprint.layer_count}"
+    if stage.first_layer not in footprint.bounds:
+        return f"the plan cuts {plan.model} before layer {stage.first_layer}, where it cannot be cut"
     need_bytes = footprint.stage_bytes(stage.first_layer, stage.end_layer)
     if need_bytes > record.memory_bytes:
         return f"{record.name} offers {record.memory_bytes} bytes, its layers need {need_bytes}"

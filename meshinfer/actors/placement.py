@@ -409,6 +409,7 @@ def footprint_of(card: ModelCard, limits: PlacementLimits) -> Footprint:
         shared_bytes=card.shared_bytes,
         transient_bytes=piece_tokens * card.hidden_size * _TRANSIENT_ITEM_BYTES * _TRANSIENT_STATES,
         hop_bytes=card.hidden_size * _HOP_ITEM_BYTES,
+        cuts=card.cuts,
     )
 
 

@@ -6,6 +6,7 @@ evaluated. (mlx-lm hides the same work by feeding the lazy token; here the token
 Building it moves the caches on. What they were is noted before, in case that another step comes.
 """
 
+import math
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,10 +21,10 @@ from .tensor import DTYPES
 
 @dataclass(slots=True)
 class Pass:
-    """A step's graph, lazy: logits mean something at the tail, outgoing everywhere else."""
+    """A step's graph, lazy: logits mean something at the tail, outgoing everywhere else, by name."""
 
     logits: Any
-    outgoing: Any
+    outgoing: dict[str, Any]
 
 
 @dataclass(slots=True)
@@ -66,41 +67,41 @@ def handle_of(array: Any) -> Any:
 
 
 class Socket:
-    """The memory that decode steps of some sessions read their input from: token ids, or hidden states.
+    """The memory that decode steps of some sessions read their input from: token ids, and hidden states.
 
     Not to be written while a graph that reads it is evaluated.
     """
 
-    def __init__(self, rows: int, hidden: Tensor | None) -> None:
-        """Make memory for steps like one that brings `hidden` (rows, tokens, size); None at the head."""
+    def __init__(self, rows: int, tensors: tuple[Tensor, ...]) -> None:
+        """Make memory for steps like one that brings `tensors` (rows, tokens, …); none at the head."""
+        self._rows = rows
         self._token_format = f"<{rows}i"
         self._tokens = _memory(struct.calcsize(self._token_format))
-        self._hidden: Any = None
-        self._dtype = ""
-        self._shape = (rows, 1, 0)
-        if hidden is not None:
-            self._dtype, self._shape = hidden.dtype, (rows, 1, hidden.shape[-1])
-            self._hidden = _memory(rows * hidden.shape[-1] * DTYPES[hidden.dtype].size)
+        shapes = [(rows, 1, *tensor.shape[2:]) for tensor in tensors]
+        self._layout = [
+            (tensor.name, tensor.dtype, shape, math.prod(shape) * DTYPES[tensor.dtype].size)
+            for tensor, shape in zip(tensors, shapes, strict=True)
+        ]
+        self._states = [_memory(size_bytes) for *_, size_bytes in self._layout]
 
-    def inputs(self) -> tuple[Any, Any]:
-        """Lazy arrays that read this memory: tokens (rows, 1), and hidden states (rows, 1, size) or None."""
-        tokens = self._tokens.view(mx.int32).reshape((self._shape[0], 1))
-        if self._hidden is None:
-            return tokens, None
-        return tokens, self._hidden.view(DTYPES[self._dtype]).reshape(self._shape)
+    def inputs(self) -> tuple[Any, dict[str, Any]]:
+        """Lazy arrays that read this memory: tokens (rows, 1), and what comes with them by name."""
+        tokens = self._tokens.view(mx.int32).reshape((self._rows, 1))
+        states = {
+            name: memory.view(DTYPES[dtype]).reshape(shape)
+            for memory, (name, dtype, shape, _) in zip(self._states, self._layout, strict=True)
+        }
+        return tokens, states
 
     def fits(self, tensors: tuple[Tensor, ...]) -> bool:
         """Whether a step of one token a row with these tensors can be plugged in."""
-        if self._hidden is None:
-            return not tensors
-        found = [(each.name, each.dtype, each.shape, each.data.nbytes) for each in tensors]
-        return found == [("hidden", self._dtype, self._shape, self._hidden.nbytes)]
+        return [(each.name, each.dtype, each.shape, each.data.nbytes) for each in tensors] == self._layout
 
     def plug(self, tokens: Sequence[int], tensors: tuple[Tensor, ...]) -> None:
         """Write a step's input."""
         struct.pack_into(self._token_format, memoryview(self._tokens), 0, *tokens)
-        if self._hidden is not None:
-            memoryview(self._hidden)[:] = tensors[0].data
+        for memory, tensor in zip(self._states, tensors, strict=True):
+            memoryview(memory)[:] = tensor.data
 
 
 def _memory(size_bytes: int) -> Any:

@@ -48,6 +48,7 @@ class ModelCard:
     context_tokens: the longest sequence the model was trained for.
     precision: for people: `4-bit (float32 scales)`, `bfloat16`, …
     stop_tokens: ids that end an answer, from config and generation_config.
+    cuts: the layers before which a ring may cut the model, in ascending order; mostly all but the first.
     """
 
     name: str
@@ -64,6 +65,7 @@ class ModelCard:
     shared_bytes: int
     kv_bytes_per_token: tuple[int, ...]
     stop_tokens: tuple[int, ...]
+    cuts: tuple[int, ...]
 
     @property
     def layer_count(self) -> int:

@@ -37,7 +37,7 @@ class Caches:
     def advance(self, tokens: int) -> None:
         """Move the stand-ins on by a step of `tokens`, once its graph is built."""
         for entry in self.stand_ins:
-            _advance(entry, self.row_count, tokens)
+            advance(entry, self.row_count, tokens)
 
     @property
     def own(self) -> list[Any]:
@@ -111,7 +111,8 @@ def _kind(entry: Any) -> object:
     return type(entry), getattr(entry, "max_size", None), getattr(entry, "chunk_size", None)
 
 
-def _advance(entry: Any, rows: int, tokens: int) -> None:
+def advance(entry: Any, rows: int, tokens: int) -> None:
+    """Move a cache that no layer writes on by a step of some tokens a row."""
     for leaf in leaves([entry]):
         if type(leaf) in _KEYED:
             # A byte a token: then masks, positions and lanes of it are whatever mlx-lm makes of any other.

@@ -8,6 +8,7 @@ from meshinfer.errors import BrokenModel
 from .base import ModelCard, ModelFiles, Progress
 from .contents import weight_contents
 from .directory import check_directory
+from .families import allowed_cuts
 from .fingerprint import fingerprint
 from .hashstore import HashStore
 from .kvsize import kv_bytes_per_token
@@ -55,6 +56,7 @@ def read_card(
         shared_bytes=(embedding_bytes if is_tied else 0) + unknown_bytes,
         kv_bytes_per_token=kv_bytes_per_token(settings, places.layers, places.embedding),
         stop_tokens=stop_tokens,
+        cuts=allowed_cuts(settings.model_type, settings.config, settings.layer_count),
     )
 
 

@@ -21,12 +21,12 @@ from .sliced import SlicedModel
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a step. outgoing: evaluated, (rows, tokens, size); None at the tail.
+    """What came of a step. outgoing: evaluated, (rows, tokens, …) by name; empty at the tail.
 
     tokens: one a row at the tail, None where none was asked for or could be chosen. faults: why not, by row.
     """
 
-    outgoing: Any
+    outgoing: dict[str, Any]
     tokens: tuple[int | None, ...] = ()
     faults: dict[int, str] = field(default_factory=dict)
 
@@ -36,7 +36,7 @@ class Engine:
 
     def __init__(self, model: SlicedModel) -> None:
         self._model = model
-        self._builds_ahead = is_possible()
+        self._builds_ahead = model.is_lazy and is_possible()
 
     def compute(self, group: Group, sessions: Sequence[Session], step: Step) -> Outcome:
         """Compute a step of a group's sessions, which are those of its rows.
@@ -53,7 +53,7 @@ class Engine:
                 session.history.extend(row.tokens)
         drawn = self._drawn(graph, sessions, rows)
         # Where nothing is drawn, norm and head were built, and are never evaluated.
-        results = [drawn] if self._model.is_tail else [graph.outgoing]
+        results = [drawn] if self._model.is_tail else [*graph.outgoing.values()]
         mx.async_eval(results, group.caches.state)  # type: ignore[no-untyped-call]
         for place, (session, row) in enumerate(zip(sessions, rows, strict=True)):
             if row.is_marked:
@@ -84,7 +84,7 @@ class Engine:
     def _build_ahead(self, group: Group, tensors: tuple[Tensor, ...]) -> Ahead:
         """Build the graph of one more token a row, while the present step's computation goes on."""
         if group.socket is None:
-            group.socket = Socket(len(group.rows), tensors[0] if tensors else None)
+            group.socket = Socket(len(group.rows), tensors)
         before = Snapshot(group.caches.own)
         return Ahead(self._model.build(*group.socket.inputs(), group.caches), before)
 
@@ -120,11 +120,10 @@ def joined(outcomes: Sequence[Outcome]) -> Outcome:
     """What came of the rows of a step that was split."""
     faults = {row: fault for row, each in enumerate(outcomes) for fault in each.faults.values()}
     tokens = tuple(token for each in outcomes for token in each.tokens)
-    if any(each.outgoing is None for each in outcomes):
-        return Outcome(None, tokens, faults)
-    outgoing = mx.concatenate([each.outgoing for each in outcomes])
+    names = outcomes[0].outgoing
+    outgoing = {name: mx.concatenate([each.outgoing[name] for each in outcomes]) for name in names}
     mx.eval(outgoing)
-    return Outcome(outgoing)
+    return Outcome(outgoing, tokens, faults)
 
 
 def _row(tensor: Tensor, row: int, count: int) -> Tensor:
@@ -144,10 +143,10 @@ def _chosen(drawn: Sequence[tuple[Any, Any] | None]) -> Outcome:
         except StageFailed as error:
             tokens.append(None)
             faults[row] = str(error)
-    return Outcome(None, tuple(tokens), faults)
+    return Outcome({}, tuple(tokens), faults)
 
 
-def _hand_on(group: Group, sessions: Sequence[Session], outgoing: Any) -> None:
+def _hand_on(group: Group, sessions: Sequence[Session], outgoing: dict[str, Any]) -> None:
     """Keep what leaves, for those sessions of which it is kept."""
     if len(sessions) == 1:
         if sessions[0].handed_on is not None:

@@ -1,7 +1,7 @@
 """What a shard computed of a session, kept for a later shard: caches by layer, and what went onward."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import mlx.core as mx
 
@@ -9,21 +9,27 @@ from meshinfer.errors import StageFailed
 
 _JOINED = 256
 
+States: TypeAlias = dict[str, Any]
+"""What crosses a cut, by name: `hidden`, and what its model's family has cross with it."""
+
 
 class HandedOn:
-    """Hidden states (1, tokens, size) as they left a shard, from a session's first token on."""
+    """Hidden states (1, tokens, …) as they left a shard, from a session's first token on.
+
+    By name, since other values may cross a cut with them.
+    """
 
     def __init__(self) -> None:
-        self._pieces: list[Any] = []
+        self._pieces: list[States] = []
         self._single = 0
         self.length = 0
         self.size_bytes = 0
 
-    def add(self, hidden: Any) -> None:
-        """Take in what left for some more tokens: an evaluated array."""
-        self._pieces.append(hidden)
-        self.length += int(hidden.shape[1])
-        self.size_bytes += int(hidden.nbytes)
+    def add(self, states: States) -> None:
+        """Take in what left for some more tokens: evaluated arrays."""
+        self._pieces.append(states)
+        self.length += int(states["hidden"].shape[1])
+        self.size_bytes += _bytes(states)
         self._single += 1
         if self._single == _JOINED:
             # A long answer's steps one by one would be many small arrays.
@@ -35,19 +41,19 @@ class HandedOn:
         if length < self.length:
             kept = self.part(0, length)
             self._pieces, self._single = [kept], 0
-            self.length, self.size_bytes = length, int(kept.nbytes)
+            self.length, self.size_bytes = length, _bytes(kept)
 
-    def part(self, begin: int, end: int) -> Any:
+    def part(self, begin: int, end: int) -> States:
         """The states of some tokens, evaluated and in a piece."""
         if len(self._pieces) > 1:
             self._pieces, self._single = [_joined(self._pieces)], 0
-        part = mx.contiguous(self._pieces[0][:, begin:end])
+        part = {name: mx.contiguous(whole[:, begin:end]) for name, whole in self._pieces[0].items()}
         mx.eval(part)
         return part
 
 
 class LaneHandedOn:
-    """Hidden states (rows, 1, size) as they left a lane, until they are shared out to its sessions.
+    """Hidden states (rows, 1, …) as they left a lane, until they are shared out to its sessions.
 
     A row of such an array holds the memory of all: so it is counted, joined and copied for all at once.
     """
@@ -55,15 +61,15 @@ class LaneHandedOn:
     def __init__(self, takers: Iterable[HandedOn | None]) -> None:
         """Begin for a lane; None for a session whose states are not kept."""
         self._takers = list(takers)
-        self._pieces: list[Any] = []
+        self._pieces: list[States] = []
         self.size_bytes = 0
 
-    def add(self, hidden: Any) -> None:
-        """Take in what left for one more token of each: an evaluated array."""
+    def add(self, states: States) -> None:
+        """Take in what left for one more token of each: evaluated arrays."""
         if not any(taker is not None for taker in self._takers):
             return
-        self._pieces.append(hidden)
-        self.size_bytes += int(hidden.nbytes)
+        self._pieces.append(states)
+        self.size_bytes += _bytes(states)
         if len(self._pieces) == _JOINED:
             self.share_out()
 
@@ -77,17 +83,27 @@ class LaneHandedOn:
         takers = [(row, taker) for row, taker in enumerate(self._takers) if taker is not None]
         if not pieces or not takers:
             return
-        whole = mx.concatenate(pieces, axis=1)
-        parts = [mx.contiguous(whole[row : row + 1]) for row, _ in takers]
+        joined = _lazily_joined(pieces)
+        parts = [
+            {name: mx.contiguous(whole[row : row + 1]) for name, whole in joined.items()} for row, _ in takers
+        ]
         mx.eval(parts)
         for part, (_, taker) in zip(parts, takers, strict=True):
             taker.add(part)
 
 
-def _joined(pieces: list[Any]) -> Any:
-    joined = mx.concatenate(pieces, axis=1)
+def _joined(pieces: list[States]) -> States:
+    joined = _lazily_joined(pieces)
     mx.eval(joined)
     return joined
+
+
+def _lazily_joined(pieces: list[States]) -> States:
+    return {name: mx.concatenate([piece[name] for piece in pieces], axis=1) for name in pieces[0]}
+
+
+def _bytes(states: States) -> int:
+    return sum(int(array.nbytes) for array in states.values())
 
 
 class KeptSession:

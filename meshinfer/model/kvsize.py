@@ -15,9 +15,10 @@ _QUERIES = re.compile(r"(^|\.)(q_proj|wq)\.weight$")
 _FEED_FORWARD = re.compile(r"mlp|ffn|ff|feed_forward|\w*moe\w*")
 _LATENT = re.compile(r"(^|\.)kv_a_proj_with_mqa\.weight$")
 _INDEXER = re.compile(r"(^|\.)indexer\.wk\.weight$")
+_INDEX_KEYS = re.compile(r"(^|\.)index_k_proj\.weight$")
 # A module with one of these keeps a state of fixed size instead of keys and values.
 _RECURRENT = re.compile(
-    r"(^|\.)(A_log|dt_bias|[a-z_]*conv(1d)?|x_proj|linear_attn|mamba|ssm|time_decay|rg_lru|g_lora|w_lora|x_w)(\.|$)"
+    r"(^|\.)(A_log|dt_bias|[a-z_]*conv(1d)?|x_proj|linear_attn|mamba|ssm|time_decay|rg_lru|g_norm|g_lora|w_lora|x_w)(\.|$)"
 )
 
 # These keep full keys and values where others of DeepSeek's kind keep the latent vector.
@@ -32,13 +33,18 @@ def kv_bytes_per_token(
     """KV cache of one token in each layer; 0 where a layer keeps a state of fixed size or none.
 
     layers: each layer's tensors by their name within the layer. Sliding windows count as if they were
-    the full context. A layer whose names say nothing counts as full attention unless others say more.
+    the full context. A layer whose names say nothing counts as full attention unless others say more. The
+    last layers keep nothing where they read keys and values of earlier ones.
     """
     widths = [_cached_numbers(settings, layer) for layer in layers]
     if not any(widths):
-        everywhere = 0 if any(_is_recurrent(layer) for layer in layers) else _by_config(settings)
-        widths = [everywhere] * len(layers)
-    return tuple(width * _item_bytes(layer, embedding) for width, layer in zip(widths, layers, strict=True))
+        is_recurrent = any(_is_recurrent(layer) for layer in layers)
+        widths = [0 if is_recurrent else _by_config(settings, layer) for layer in range(len(layers))]
+    own = len(layers) - settings.reusing
+    return tuple(
+        width * _item_bytes(layer, embedding) if index < own else 0
+        for index, (width, layer) in enumerate(zip(widths, layers, strict=True))
+    )
 
 
 def _cached_numbers(settings: Settings, layer: Mapping[str, StoredTensor]) -> int:
@@ -61,7 +67,7 @@ def _module_numbers(settings: Settings, module: Mapping[str, StoredTensor]) -> i
     keys, fused = _rows(module, _KEYS), _rows(module, _FUSED)
     if keys:
         # Where a model has no projection for values, keys serve as values and are kept twice.
-        return keys + (_rows(module, _VALUES) or keys)
+        return keys + (_rows(module, _VALUES) or keys) + _rows(module, _INDEX_KEYS)
     if fused:
         # Some checkpoints hold the transpose, whose rows tell nothing.
         kept = fused - (settings.heads or 0) * (settings.head_dim or 0)
@@ -70,8 +76,11 @@ def _module_numbers(settings: Settings, module: Mapping[str, StoredTensor]) -> i
     return _by_config(settings) if _rows(module, _QUERIES) else 0
 
 
-def _by_config(settings: Settings) -> int:
-    return 2 * (settings.kv_heads or 0) * (settings.head_dim or 0)
+def _by_config(settings: Settings, layer: int | None = None) -> int:
+    heads = settings.kv_heads
+    if heads is None and layer is not None:
+        heads = settings.number_in(layer, "num_kv_heads", "num_key_value_heads")
+    return 2 * (heads or 0) * (settings.head_dim or 0)
 
 
 def _expanded(settings: Settings) -> int:

@@ -9,14 +9,15 @@ import mlx.core as mx
 from mlx.utils import tree_flatten
 from mlx_lm.utils import _get_classes, load_config, load_model
 
-from meshinfer.errors import BrokenModel, UnsupportedModel
+from meshinfer.errors import BrokenModel
 
+from .anatomy import Anatomy, owned_modules, survey
 from .base import ModelCard, ModelFiles, Progress
-from .families import Family, check_cuts
+from .families import Family, allowed_cuts, check_cuts, family_of
 from .foreign_code import needs_code, unknown_type
 from .guard import Guard, poison
 from .safetensors import read_header
-from .slicing import Anatomy, owned_modules, survey
+from .settings import text_settings
 
 # What mlx and mlx-lm raise for files and settings that do not fit together.
 _MISFITS = (
@@ -107,13 +108,14 @@ def load_in_pieces(
     guard.require(layers)
     model, stored = _build(files.path, config, guard)
     architecture = type(model).__module__.rpartition(".")[2]
-    family = check_cuts(architecture, config, layers, card.layer_count)
+    family, settings = family_of(architecture), text_settings(config)
+    check_cuts(architecture, allowed_cuts(architecture, settings, card.layer_count), layers, card.layer_count)
     if len(model.layers) != card.layer_count:
         raise BrokenModel(f"{files.path}: {len(model.layers)} layers are built, {card.layer_count} announced")
     is_whole = len(layers) == card.layer_count
     anatomy = None if is_whole else survey(model, family)
     if anatomy is not None:
-        _check_borders(architecture, anatomy, layers)
+        check_cuts(architecture, anatomy.cuts, layers, card.layer_count)
     wanted = _Wanted(anatomy, layers)
     expected = dict(tree_flatten(model.parameters()))
     taken = {name: weight for name, weight in (kept or {}).items() if name in expected}
@@ -166,15 +168,6 @@ class _Wanted:
 def _check_layers(files: ModelFiles, card: ModelCard, layers: range) -> None:
     if layers.step != 1 or not 0 <= layers.start < layers.stop <= card.layer_count:
         raise ValueError(f"{files.name}: layers {layers} of a model of {card.layer_count} layers")
-
-
-def _check_borders(architecture: str, anatomy: Anatomy, layers: range) -> None:
-    for cut in (layers.start, layers.stop):
-        if cut not in anatomy.cuts and cut not in (0, len(anatomy.layer_paths)):
-            raise UnsupportedModel(
-                f"a {architecture} model cannot be cut before layer {cut}: more than the hidden state "
-                f"crosses there; possible are {sorted(anatomy.cuts)[:100]}"
-            )
 
 
 def _read_config(path: Path) -> dict[str, Any]:

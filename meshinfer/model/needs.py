@@ -9,13 +9,13 @@ from meshinfer.errors import BrokenModel
 from .safetensors import StoredTensor
 from .settings import Settings
 
-_LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d{1,6})\.(.+)")
+_LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks|(kv_reuse_layers))\.(\d{1,6})\.(.+)")
 # mlx-lm drops these when it loads: other senses, extra prediction heads, constants.
 _DROPPED = re.compile(
     r"(^|\.)(vision\w*|visual|image\w*|audio\w*|multi_modal_projector|mm_\w+|embed_vision|mtp\w*)\.|rotary_emb\.inv_freq$"
 )
 _HEAD = re.compile(r"(^|\.)(lm_head|embed_out|output|output_layer|head|ff_out)\.(?!.*\.)")
-_EMBEDDING = re.compile(r"(^|\.)(\w*embed\w*|wte|wpe|tok_embeddings|emb)\.")
+_EMBEDDING = re.compile(r"(^|\.)(\w*embed\w*|per_layer_\w+|wte|wpe|tok_embeddings|emb)\.")
 _NORM = re.compile(r"(^|\.)(\w*norm\w*|ln_f|ln_out|norm_f)\.")
 
 
@@ -61,9 +61,10 @@ def sort_tensors(settings: Settings, tensors: Mapping[str, StoredTensor]) -> Pla
             continue
         in_layer = _LAYER.search(name)
         if in_layer is not None:
-            number = int(in_layer[1])
+            # Those that read other layers' keys and values are counted anew, behind the others.
+            number = int(in_layer[2]) + (settings.layer_count - settings.reusing if in_layer[1] else 0)
             if number < settings.layer_count:
-                places.layers[number][in_layer[2]] = tensor
+                places.layers[number][in_layer[3]] = tensor
             elif number >= settings.layer_count + settings.extra_layers:
                 raise BrokenModel(
                     f"{settings.path}: {tensor.file.name} holds {name}, "

@@ -9,12 +9,13 @@ import mlx.core as mx
 from meshinfer.errors import StageFailed, UnsupportedModel
 from meshinfer.messages import SessionId, Tensor
 
+from .anatomy import Anatomy, survey
 from .base import Kept
 from .cache import Caches, make_caches
-from .families import Family
-from .kept import HandedOn, KeptSession
-from .slicing import Anatomy, recut, survey
-from .tensor import DTYPES, lend, take_hidden
+from .kept import HandedOn, KeptSession, States
+from .loader import LoadedModel
+from .slicing import recut
+from .tensor import DTYPES, lend_all, take_states
 
 
 @dataclass(slots=True)
@@ -45,24 +46,18 @@ class Refill:
         """
         if self.source is None or not 0 <= begin < end <= self.source.length:
             raise StageFailed(f"hidden states of tokens {begin} to {end - 1} were not kept")
-        return (lend("hidden", self.source.part(begin, end)),)
+        return lend_all(self.source.part(begin, end))
 
 
 class Refiller:
     """Works for one shard, on its model. hidden_dtypes: what may enter it; empty where it is whole."""
 
     def __init__(
-        self,
-        model: Any,
-        family: Family,
-        anatomy: Anatomy | None,
-        fingerprint: str,
-        layers: range,
-        hidden_dtypes: frozenset[str],
+        self, loaded: LoadedModel, fingerprint: str, layers: range, hidden_dtypes: frozenset[str]
     ) -> None:
-        self._model = model
-        self._family = family
-        self._anatomy = anatomy
+        self._model = loaded.model
+        self._family = loaded.family
+        self._anatomy = loaded.anatomy
         self._fingerprint = fingerprint
         self._layers = layers
         self._hidden_dtypes = hidden_dtypes or frozenset(DTYPES)
@@ -91,12 +86,16 @@ class Refiller:
 
     def _indexes(self, layers: Iterable[int]) -> frozenset[int]:
         """Which of the model's caches some layers use."""
+        return self._surveyed().caches_of(layers)
+
+    def _surveyed(self) -> Anatomy:
+        """The model's anatomy, which a whole one was loaded without."""
         if self._anatomy is None:
             try:
                 self._anatomy = survey(self._model, self._family)
             except UnsupportedModel as error:
                 raise StageFailed(str(error)) from error
-        return frozenset().union(*(self._anatomy.layer_caches[layer] for layer in layers))
+        return self._anatomy
 
     def fill(
         self,
@@ -106,8 +105,10 @@ class Refiller:
         position: int,
         tokens: tuple[int, ...],
         tensors: tuple[Tensor, ...],
-    ) -> Any:
+    ) -> States:
         """Compute some missing layers for tokens; return what leaves the last of them, evaluated.
+
+        Nothing leaves the model's last layer.
 
         Raises:
             StageFailed: it is not what comes next.
@@ -121,10 +122,11 @@ class Refiller:
                 f"session {session}: tokens {position} to {end - 1} come to caches of "
                 f"{missing.length} of {refill.length} tokens"
             )
-        hidden = None if layers.start == 0 else take_hidden(tensors, self._hidden_dtypes)
+        names = {"hidden", *(tensor.name for tensor in tensors)}
+        incoming = take_states(tensors, names, self._hidden_dtypes) if layers.start != 0 else {}
         caches = missing.caches
-        with recut(self._model, layers, self._family) as cut:
-            cut.incoming = hidden
+        with recut(self._model, layers, self._family, self._surveyed().lead) as cut:
+            cut.incoming = incoming
             self._model(mx.array(tokens, mx.int32)[None], cache=caches.entries)
             caches.advance(len(tokens))
             outgoing = cut.outgoing

@@ -11,7 +11,7 @@ from .directory import read_json
 from .foreign_code import needs_code
 
 _LAYERS = ("num_hidden_layers", "n_layers", "n_layer", "num_layers", "num_transformer_layers")
-_HIDDEN = ("hidden_size", "n_embd", "d_model", "model_dim", "dim")
+_HIDDEN = ("hidden_size", "n_embd", "d_model", "model_dim", "dim", "hidden_dim")
 _VOCABULARY = ("vocab_size", "padded_vocab_size", "n_vocab")
 _HEADS = ("num_attention_heads", "n_heads", "n_head", "num_heads")
 _KV_HEADS = ("num_key_value_heads", "num_kv_heads", "n_kv_heads", "multi_query_group_num")
@@ -26,13 +26,18 @@ DEFAULT_CONTEXT_TOKENS = 2048
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What config.json says. head_dim, heads, kv_heads: None where it says nothing (recurrent models)."""
+    """What config.json says.
+
+    reusing: how many of the last layers read keys and values of earlier ones.
+    head_dim, heads, kv_heads: None where it says nothing (recurrent models).
+    """
 
     path: Path
     config: dict[str, Any]
     model_type: str
     layer_count: int
     extra_layers: int
+    reusing: int
     hidden_size: int
     vocab_size: int | None
     context_tokens: int
@@ -40,6 +45,14 @@ class Settings:
     heads: int | None
     kv_heads: int | None
     head_dim: int | None
+
+    def number_in(self, layer: int, *names: str) -> int:
+        """The first of some settings that is a list with a whole number for each layer; 0 if none is."""
+        for name in names:
+            values = self.config.get(name)
+            if isinstance(values, list) and len(values) == self.layer_count:
+                return values[layer] if isinstance(values[layer], int) else 0
+        return 0
 
     def number(self, *names: str) -> int | None:
         """The first of some whole-number settings that is there and positive."""
@@ -56,8 +69,7 @@ def read_settings(path: Path) -> Settings:
     raw = read_json(path / "config.json")
     if raw.get("model_file") is not None:
         raise needs_code(path, str(raw["model_file"]))
-    text = raw.get("text_config")
-    config = raw | text if isinstance(text, dict) else raw
+    config = text_settings(raw)
     model_type = raw.get("model_type")
     if not isinstance(model_type, str):
         raise BrokenModel(f"{path}: config.json names no model_type")
@@ -69,6 +81,7 @@ def read_settings(path: Path) -> Settings:
         model_type=model_type,
         layer_count=_need(path, config, _LAYERS),
         extra_layers=_number(path, config, ("num_nextn_predict_layers",)) or 0,
+        reusing=_number(path, config, ("num_kv_shared_layers", "num_kv_reuse_layers")) or 0,
         hidden_size=hidden,
         vocab_size=_number(path, config, _VOCABULARY),
         context_tokens=_number(path, config, _CONTEXT) or DEFAULT_CONTEXT_TOKENS,
@@ -77,6 +90,12 @@ def read_settings(path: Path) -> Settings:
         kv_heads=_number(path, config, _KV_HEADS) or heads,
         head_dim=head_dim or (hidden // heads if heads else None),
     )
+
+
+def text_settings(config: dict[str, Any]) -> dict[str, Any]:
+    """What config.json says of the part about text, where a model has images too."""
+    text = config.get("text_config")
+    return config | text if isinstance(text, dict) else config
 
 
 def read_stop_tokens(settings: Settings) -> tuple[int, ...]:

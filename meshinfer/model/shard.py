@@ -18,7 +18,7 @@ from .runtime import give_memory_back
 from .session import Session
 from .sessions import Sessions
 from .sliced import MLX_ERRORS, SlicedModel
-from .tensor import lend
+from .tensor import lend_all
 
 # mlx keeps freed memory for reuse; as often as mlx-lm's own generation it is handed back.
 _CLEAR_EVERY_STEPS = 256
@@ -36,9 +36,7 @@ class Shard:
         self._weight_bytes = loaded.weight_bytes
         self._model = SlicedModel(loaded, layers, card.layer_count)
         self._engine = Engine(self._model)
-        self._refiller = Refiller(
-            loaded.model, loaded.family, loaded.anatomy, card.fingerprint, layers, self._model.hidden_dtypes
-        )
+        self._refiller = Refiller(loaded, card.fingerprint, layers, self._model.hidden_dtypes)
         self._sessions = Sessions(self._model)
         self._step_count = 0
         self._is_retired = False
@@ -123,8 +121,7 @@ class Shard:
             self._sessions.drop(session)
         self._sessions.note_handed_on()
         self._tidy(step)
-        tensors = () if outcome.outgoing is None else (lend("hidden", outcome.outgoing),)
-        return StepResult(tensors, outcome.tokens, faults)
+        return StepResult(lend_all(outcome.outgoing), outcome.tokens, faults)
 
     def _compute(self, sessions: list[Session], step: Step) -> Outcome:
         """Compute a step's rows as one batch, or one after the other where the model cannot take a batch."""
@@ -245,7 +242,7 @@ class Shard:
             if layers.stop == self._layers.stop and held.handed_on is not None:
                 held.handed_on.add(outgoing)
                 self._sessions.note_handed_on()
-            return (lend("hidden", outgoing),)
+            return lend_all(outgoing)
 
     def handed_on(self, session: SessionId, begin: int, end: int) -> tuple[Tensor, ...]:
         """The hidden states of tokens begin, …, end - 1 of a resumed session, as they were kept.

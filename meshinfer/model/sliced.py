@@ -4,20 +4,26 @@ from collections.abc import Mapping
 from typing import Any
 
 import mlx.core as mx
+from mlx_lm.models.cache import KVCache
 
 from meshinfer.errors import StageFailed
 from meshinfer.messages import Tensor
 
 from .ahead import Pass
+from .anatomy import Anatomy
 from .batching import have_batch_form, merge
 from .cache import Caches, make_caches
 from .loader import LoadedModel
 from .prefixes import can_always_be_cut
-from .slicing import Anatomy, Cut, slice_model
-from .tensor import DTYPES, take_hidden
+from .slicing import Cut, recut, slice_model
+from .tensor import DTYPES, take_states
 
 MLX_ERRORS = (ValueError, TypeError, IndexError, KeyError, AttributeError, RuntimeError, MemoryError)
 """What mlx and mlx-lm raise in the midst of a computation."""
+
+
+# No model has as many heads of any kind: rows must not be taken for heads where shapes are broadcast.
+_TRIED_ROWS = 11
 
 
 class SlicedModel:
@@ -26,6 +32,7 @@ class SlicedModel:
     vocab_size: asked of the model itself, as not every config.json says it.
     hidden_dtypes: the types of a hidden state that may enter; empty where all layers are local.
     is_batchable: whether several sessions can be computed as one batch.
+    is_lazy: whether a graph can be built before its input is there.
     is_trimmable: whether all its caches, those of other peers' layers too, can be cut anywhere.
     """
 
@@ -36,21 +43,24 @@ class SlicedModel:
             One of MLX_ERRORS, or StageFailed: the model fails as soon as it is called.
         """
         self._model: Any = loaded.model
-        self._cut = slice_model(loaded.model, layers, loaded.family)
+        self._entering = _entering(loaded, layers)
+        lead = 0 if loaded.anatomy is None else loaded.anatomy.lead
+        self._cut = slice_model(loaded.model, layers, loaded.family, lead)
         self.is_head = layers.start == 0
         self.is_tail = layers.stop == layer_count
+        self.is_lazy = loaded.family.is_lazy
         self.local_caches: frozenset[int] | None = None
         self.hidden_dtypes: frozenset[str] = frozenset()
-        hidden_size = 0
         if loaded.anatomy is not None:
-            hidden_size = loaded.anatomy.hidden_size
-            self.local_caches = frozenset().union(*(loaded.anatomy.layer_caches[layer] for layer in layers))
+            self.local_caches = loaded.anatomy.caches_of(layers)
             self.hidden_dtypes = self._find_hidden_dtypes(loaded, loaded.anatomy, layers)
-        self.vocab_size = int(self._dry_run(self.make_caches(), 1, hidden_size).logits.shape[-1])
+        caches = self.make_caches()
+        self.vocab_size = int(self._dry_run(caches, 1).logits.shape[-1])
+        self.local_caches = self._find_written(caches)
         entries = self.make_caches().entries
         self.is_trimmable = can_always_be_cut(entries)
         can_be_tried = loaded.family.is_batchable and have_batch_form(entries)
-        self.is_batchable = can_be_tried and self._takes_a_batch(hidden_size)
+        self.is_batchable = can_be_tried and self._takes_a_batch()
 
     @property
     def is_closed(self) -> bool:
@@ -66,25 +76,24 @@ class SlicedModel:
         indexes = range(len(caches.entries)) if self.local_caches is None else sorted(self.local_caches)
         return {index: caches.entries[index] for index in indexes if caches.entries[index] is not None}
 
-    def entering(self, tensors: tuple[Tensor, ...]) -> Any:
-        """The hidden state that a step brings, lazily; None at the head.
+    def entering(self, tensors: tuple[Tensor, ...]) -> dict[str, Any]:
+        """What a step brings, lazily, by name; nothing at the head.
 
         Raises:
-            StageFailed: there is none, or of another type.
+            StageFailed: something is missing or too much, or the hidden state is of another type.
         """
-        return None if self.is_head else take_hidden(tensors, self.hidden_dtypes)
+        return {} if self.is_head else take_states(tensors, self._entering, self.hidden_dtypes)
 
-    def build(self, tokens: Any, hidden: Any, caches: Caches) -> Pass:
-        """Build the graph for tokens (rows, n) and the hidden state (rows, n, size) that enters, if any."""
+    def build(self, tokens: Any, incoming: dict[str, Any], caches: Caches) -> Pass:
+        """Build the graph for tokens (rows, n) and what enters with them, (rows, n, …) by name."""
         cut = self._cut
-        cut.outgoing = None
         cut.is_trimmed = tokens.shape[1] > 1
-        cut.incoming = hidden
+        cut.incoming = incoming
         try:
             logits = self._model(tokens, cache=caches.entries)
             return Pass(logits, cut.outgoing)
         finally:
-            cut.incoming = cut.outgoing = None
+            cut.clear()
             caches.advance(tokens.shape[1])
 
     def close(self) -> None:
@@ -94,6 +103,12 @@ class SlicedModel:
         for module in [*self._model.modules()] if self._model is not None else ():
             module.clear()
         self._model = None
+
+    def _find_written(self, caches: Caches) -> frozenset[int] | None:
+        """The caches of local layers, without those of layers that leave theirs empty, as some do."""
+        given = self.given_by(caches)
+        idle = {index for index, entry in given.items() if type(entry) is KVCache and entry.keys is None}
+        return frozenset(given.keys() - idle) if idle else self.local_caches
 
     def _find_hidden_dtypes(self, loaded: LoadedModel, anatomy: Anatomy, layers: range) -> frozenset[str]:
         """The types a hidden state may have here: those of local weights, and what comes of them.
@@ -108,24 +123,42 @@ class SlicedModel:
         }
         made = set()
         for dtype in floating:
-            outgoing = self._dry_run(self.make_caches(), 1, anatomy.hidden_size, dtype).outgoing
-            made.add(outgoing.dtype)
+            outgoing = self._dry_run(self.make_caches(), 1, dtype).outgoing
+            made |= {outgoing["hidden"].dtype} if outgoing else set()
         return frozenset(name for name, dtype in DTYPES.items() if dtype in floating | made)
 
-    def _takes_a_batch(self, hidden_size: int) -> bool:
-        """Whether a step of two sessions of unequal length goes through, in the right shapes."""
-        one, two = self.make_caches(), self.make_caches()
+    def _takes_a_batch(self) -> bool:
+        """Whether a step of sessions of unequal length goes through, in the right shapes."""
+        caches = [self.make_caches() for _ in range(_TRIED_ROWS)]
         try:
-            self._dry_run(one, 1, hidden_size)
-            self._dry_run(two, 2, hidden_size)
-            made = self._dry_run(merge([one, two]), 1, hidden_size)
+            for tokens, each in zip([2, *[1] * _TRIED_ROWS], caches, strict=False):
+                alone = self._dry_run(each, tokens).outgoing
+            made = self._dry_run(merge(caches), 1)
         except (*MLX_ERRORS, StageFailed):
             return False
-        hidden_shape = None if made.outgoing is None else made.outgoing.shape
-        return made.logits.shape == (2, 1, self.vocab_size) and hidden_shape in (None, (2, 1, hidden_size))
+        shapes = {name: array.shape for name, array in made.outgoing.items()}
+        expected = {name: (_TRIED_ROWS, *array.shape[1:]) for name, array in alone.items()}
+        return made.logits.shape == (_TRIED_ROWS, 1, self.vocab_size) and shapes == expected
 
-    def _dry_run(self, caches: Caches, tokens: int, hidden_size: int, dtype: Any = mx.float32) -> Pass:
+    def _dry_run(self, caches: Caches, tokens: int, dtype: Any = mx.float32) -> Pass:
         """Build the graph of a step of some tokens a row, and evaluate nothing."""
         rows = caches.row_count
-        incoming = None if self.is_head else mx.zeros((rows, tokens, hidden_size), dtype)
+        incoming = {name: mx.zeros((rows, tokens, *width), dtype) for name, width in self._entering.items()}
         return self.build(mx.zeros((rows, tokens), mx.int32), incoming, caches)
+
+
+def _entering(loaded: LoadedModel, layers: range) -> dict[str, tuple[int, ...]]:
+    """What enters the first of some layers, by name, with the dimensions of one token's; nothing at the head.
+
+    Where more than the hidden state does, the layers before it show what, in a run of which nothing is
+    evaluated.
+    """
+    if layers.start == 0 or loaded.anatomy is None:
+        return {}
+    if not loaded.family.has_sides:
+        return {"hidden": loaded.anatomy.width}
+    before = range(layers.start)
+    caches = make_caches(loaded.model, loaded.anatomy.caches_of(before))
+    with recut(loaded.model, before, loaded.family, loaded.anatomy.lead) as cut:
+        loaded.model(mx.zeros((1, 1), mx.int32), cache=caches.entries)
+        return {name: tuple(array.shape[2:]) for name, array in cut.outgoing.items()}

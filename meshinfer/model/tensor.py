@@ -1,7 +1,7 @@
 """Between mlx arrays and what travels: lent memory out, and in place or copied in."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import mlx.core as mx
@@ -63,20 +63,25 @@ def adopt(tensor: Tensor) -> Any:
     return flat.view(dtype).reshape(tensor.shape)
 
 
-def take_hidden(tensors: Iterable[Tensor], dtypes: frozenset[str]) -> Any:
-    """The hidden state among a step's tensors, as a lazy array; it must be the only one.
+def lend_all(states: Mapping[str, Any]) -> tuple[Tensor, ...]:
+    """Lend several arrays, by their names."""
+    return tuple(lend(name, array) for name, array in states.items())
+
+
+def take_states(tensors: Iterable[Tensor], names: Iterable[str], dtypes: frozenset[str]) -> dict[str, Any]:
+    """What a step brings, as lazy arrays by name: the hidden state, and what else crosses the cut here.
 
     Raises:
-        StageFailed: there is none, there are others, or its type is not one of `dtypes`.
+        StageFailed: something is missing or too much, or the hidden state's type is not one of `dtypes`.
     """
     bundle = {tensor.name: tensor for tensor in tensors}
-    if set(bundle) != {"hidden"}:
-        raise StageFailed(f"the step brings tensors {sorted(bundle)}, expected are ['hidden']")
+    if set(bundle) != set(names):
+        raise StageFailed(f"the step brings tensors {sorted(bundle)}, expected are {sorted(names)}")
     if bundle["hidden"].dtype not in dtypes:
         raise StageFailed(
             f"the hidden state is {bundle['hidden'].dtype[:40]}, expected {' or '.join(sorted(dtypes))}"
         )
-    return adopt(bundle["hidden"])
+    return {name: adopt(tensor) for name, tensor in bundle.items()}
 
 
 def _slice_of(owner: Any, view: memoryview, item_bytes: int) -> Any:

@@ -49,6 +49,7 @@ def fake_model(
         shared_bytes=shared_bytes,
         kv_bytes_per_token=(kv_bytes_per_token,) * layers,
         stop_tokens=tuple(stop_tokens),
+        cuts=tuple(range(1, layers)),
     )
     return ModelFiles(name, source, Path("/nowhere") / name), card, FakeTokenizer()
 

@@ -124,7 +124,7 @@ def rings_of_size(question: Question, judge: Judge, size: int) -> Iterator[Found
             (order, (*inner, layers))
             for order in permutations(peers)
             if judge.hops(order) is not None
-            for inner in combinations(range(1, layers), size - 1)
+            for inner in combinations(judge.footprint.bounds[1:-1], size - 1)
             if judge.fits(order, (*inner, layers))
         ]
         if fitting:

@@ -61,7 +61,12 @@ def footprints(draw: st.DrawFn, most_layers: int = 6) -> Footprint:
         draw(st.sampled_from([0, min(head, tail)])),
         draw(st.sampled_from([0, 2 * unit])),
         draw(st.sampled_from([0, 5000, 10**6])),
+        draw(st.none() | st.sets(st.integers(1, max(1, layers - 1))).map(lambda cuts: _within(cuts, layers))),
     )
+
+
+def _within(cuts: set[int], layers: int) -> tuple[int, ...]:
+    return tuple(sorted(cut for cut in cuts if cut < layers))
 
 
 @st.composite

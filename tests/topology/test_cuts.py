@@ -28,7 +28,7 @@ def test_where_no_cut_fits_there_is_none() -> None:
 @given(questions(most_peers=4))
 def test_cuts_are_the_best_of_all_cuts(question: Question) -> None:
     prices = Prices(question.footprint, question.candidates, question.present)
-    order, count = tuple(range(len(question.candidates))), prices.layer_count
+    order, count = tuple(range(len(question.candidates))), prices.part_count
     assume(len(order) <= count)
 
     def stages(cuts: tuple[int, ...]) -> list[tuple[int, int, int]]:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from meshinfer.topology.footprint import Footprint
@@ -20,6 +22,12 @@ def test_a_step_reads_the_layers_and_the_tails_matrix() -> None:
     assert [TIED.step_bytes(*stage) for stage in ((0, 1), (1, 3), (0, 3))] == [1, 5 + 9, 6 + 9]
 
 
+def test_layers_that_no_cut_divides_are_parts() -> None:
+    assert TIED.bounds == (0, 1, 2, 3)
+    assert replace(TIED, cuts=(2,)).parts == ((0, 2), (2, 3))
+    assert replace(TIED, cuts=()).parts == ((0, 3),)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -28,6 +36,9 @@ def test_a_step_reads_the_layers_and_the_tails_matrix() -> None:
         ((-1,), (1,), (0,), 0, 0, 0),
         ((1,), (1,), (0,), 3, 2, 3),
         ((1,), (1,), (0,), 3, 3, -1),
+        ((1, 1), (1, 1), (0, 0), 0, 0, 0, 0, 0, (0,)),
+        ((1, 1), (1, 1), (0, 0), 0, 0, 0, 0, 0, (2,)),
+        ((1, 1, 1), (1, 1, 1), (0, 0, 0), 0, 0, 0, 0, 0, (2, 1)),
     ],
 )
 def test_a_footprint_that_cannot_be_is_refused(wrong: tuple[tuple[int, ...], ...]) -> None:

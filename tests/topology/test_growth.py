@@ -55,7 +55,7 @@ def test_what_is_grown_fits_and_is_priced(question: Question) -> None:
     memory_bytes = [candidate.memory_bytes for candidate in question.candidates]
     drafts = Growth(subsets.prices, subsets.ways, subsets.peers, memory_bytes).drafts(question.spread)
     for draft in drafts:
-        assert draft.cuts[-1] == subsets.prices.layer_count
+        assert draft.cuts[-1] == subsets.prices.part_count
         assert draft.hops_ns == subsets.ways.ring_ns(draft.order)
         stages = [subsets.prices.stage_ns(*bound) for bound in draft.bounds]
         assert max(stages) < NEVER

@@ -15,7 +15,7 @@ from tests.topology.test_subsets import plain, subsets_of
 
 def all_drafts(subsets: Subsets, mask: int) -> list[Draft]:
     """Every order and cut of the set without a stage that is slower than it need be."""
-    prices, count, limit_ns = subsets.prices, subsets.prices.layer_count, allowance(subsets.slowest_ns[mask])
+    prices, count, limit_ns = subsets.prices, subsets.prices.part_count, allowance(subsets.slowest_ns[mask])
     members = [subsets.peers[position] for position in subsets.members(mask)]
     drafts = [
         make_draft(prices, subsets.ways.ring_ns(order), order, (*inner, count))

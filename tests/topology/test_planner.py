@@ -135,6 +135,30 @@ def test_peers_past_the_number_of_layers_hold_nothing() -> None:
     assert stages(peers(99, 99, 99), even(2), SPREAD_ALL) == [(0, 0, 1), (1, 1, 2)]
 
 
+def test_no_ring_cuts_a_model_where_it_cannot_be_cut() -> None:
+    model = replace(even(6), cuts=(1, 2))
+    assert stages(peers(99, 99), model, SPREAD_ALL) == [(0, 0, 2), (1, 2, 6)]
+    assert stages(peers(99, 99, 99, 99), model, SPREAD_ALL) == [(0, 0, 1), (1, 1, 2), (2, 2, 6)]
+    assert stages(peers(30, 99), model, SPREAD_ALL) == [(0, 0, 2), (1, 2, 6)]
+    many = stages(peers(*[99] * 12), model, SPREAD_ALL)
+    assert [bounds[1:] for bounds in many] == [(0, 1), (1, 2), (2, 6)]
+
+
+def test_a_model_without_a_cut_runs_on_one_peer() -> None:
+    for model in (replace(even(6), cuts=()), even(1, layer_mb=60)):
+        assert len(stages(peers(99, 99), model, SPREAD_ALL)) == 1
+
+
+def test_a_ring_that_cuts_elsewhere_has_no_cost_and_gives_way() -> None:
+    model, present = replace(even(6), cuts=(2, 4)), ring_of(6, (0, 0, 3), (1, 3, 6))
+    question = Question("m", model, SPREAD_AUTO, peers(40, 40), present)
+    with pytest.raises(ValueError, match="cannot be cut before layer 3"):
+        cost_of(question, present)
+    answer = planned(question)
+    assert answer.present is None
+    assert ranges(answer.ring) == [(0, 0, 2), (1, 2, 6)]
+
+
 def test_peers_without_room_for_a_layer_hold_nothing() -> None:
     assert stages(peers(5, 99, 99), even(2), SPREAD_ALL) == [(1, 0, 1), (2, 1, 2)]
 

@@ -36,6 +36,21 @@ UNEVEN = Footprint((10**7, 10**7, 8 * 10**7), (0,) * 3, (0,) * 3, 0, 0, 0)
         (peers(99), even(6), 2, "m is to be spread over 2 peers, 1 can hold layers"),
         (peers(99, 5), even(6), 2, "m is to be spread over 2 peers, 1 can hold layers"),
         (peers(*[99] * 9), even(6), 8, "m has 6 layers, too few for 8 peers"),
+        (peers(99, 99), even(1), 2, "m has 1 layer, too few for 2 peers"),
+        (
+            peers(*[99] * 3),
+            replace(even(6), cuts=(1,)),
+            3,
+            "m can be cut into 2 parts at most, too few for 3",
+        ),
+        (peers(99, 99), replace(even(6), cuts=()), 2, "m cannot be cut: its layers run on one peer"),
+        (
+            peers(40, 50),
+            replace(even(6), cuts=()),
+            SPREAD_AUTO,
+            "2 peers offer 90 MB (peer-1 50 MB, peer-0 40 MB), but no cut fits: stages are layers that must "
+            "stay together, of up to 60 MB",
+        ),
         (peers(50, 50), UNEVEN, SPREAD_AUTO, "but no cut fits: stages are whole layers, of up to 80 MB"),
         (peers(20, 20, 30), even(6), 2, "but no cut fits over 2 peers"),
         (

@@ -17,7 +17,7 @@ def test_levels_are_what_peers_hold_together_in_rings_that_fit(question: Questio
     mask = subsets.masks[-1]
     if subsets.slowest_ns[mask] == NEVER:
         return
-    members, count = tuple(subsets.members(mask)), subsets.prices.layer_count
+    members, count = tuple(subsets.members(mask)), subsets.prices.part_count
     expected: list[dict[int, list[int]]] = [{} for _ in members]
     for order in permutations(members):
         # Of peers that are alike the first go in first.

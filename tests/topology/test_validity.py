@@ -87,6 +87,15 @@ def test_another_model_or_another_number_of_layers_is_refused() -> None:
     assert "covers 6 layers, tiny has 8" in why_invalid(PLAN, replace(view(), footprint=longer))
 
 
+def test_a_plan_that_cuts_where_the_model_cannot_be_cut_is_refused() -> None:
+    first, *later = (stage.first_layer for stage in PLAN.ring.stages[1:])
+    allowed = replace(FOOTPRINT, cuts=(first, *later))
+    assert why_invalid(PLAN, replace(view(), footprint=allowed)) == ""
+    elsewhere = replace(FOOTPRINT, cuts=tuple(later))
+    words = f"cuts tiny before layer {first}, where it cannot be cut"
+    assert words in why_invalid(PLAN, replace(view(), footprint=elsewhere))
+
+
 def test_without_the_files_a_plan_is_believed() -> None:
     assert why_invalid(PLAN, replace(view(change={"memory_bytes": 1}), footprint=None)) == ""
 

@@ -65,6 +65,7 @@ CARD = ModelCard(
     shared_bytes=500,
     kv_bytes_per_token=(10,) * 4,
     stop_tokens=(0,),
+    cuts=(1, 2, 3),
 )
 MODEL = LocalModel(ModelFiles("tiny", "dir:/tiny", Path("/tiny")), CARD, cast(Any, None))
 DESIRED = DesiredModel(0, 1, A, "tiny", "dir:/tiny", FINGERPRINT, SPREAD_ALL)

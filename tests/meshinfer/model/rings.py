@@ -2,14 +2,16 @@
 
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from meshinfer.messages import Opening, Row, Sampling, SessionId, Tensor
 from meshinfer.model.base import ModelCard, ModelFiles, Step, StepResult
+from meshinfer.model.families import allowed_cuts
 from meshinfer.model.runtime import prepare_mlx
+from meshinfer.model.settings import text_settings
 from meshinfer.topology.ring import PeerId
 
 prepare_mlx()
@@ -44,6 +46,25 @@ _EXPERTS: dict[str, Any] = {
     "mlp_only_layers": [],
     "moe_intermediate_size": 32,
     "norm_topk_prob": True,
+}
+
+_GEMMA: dict[str, Any] = {
+    "num_kv_shared_layers": 0,
+    "sliding_window": 6,
+    "layer_types": ["sliding_attention", "full_attention"] * 2,
+    "final_logit_softcapping": 30.0,
+    "hidden_size_per_layer_input": 8,
+    "vocab_size_per_layer_input": VOCABULARY,
+}
+
+_GEMMA4: dict[str, Any] = {
+    **_SMALL,
+    **_GEMMA,
+    "global_head_dim": 16,
+    "rope_parameters": {
+        "full_attention": {"partial_rotary_factor": 0.5, "rope_theta": 1000000.0},
+        "sliding_attention": {"rope_theta": 10000.0},
+    },
 }
 
 CONFIGS: dict[str, dict[str, Any]] = {
@@ -141,6 +162,68 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "cla_share_factor": 2,
         "attention_bias": False,
     },
+    "rwkv7": {
+        "model_type": "rwkv7",
+        "norm_eps": 1e-5,
+        "num_heads": 4,
+        "a_low_rank_dim": 8,
+        "v_low_rank_dim": 8,
+        "gate_low_rank_dim": 8,
+        "decay_low_rank_dim": 8,
+    },
+    "gemma3n": {
+        "model_type": "gemma3n",
+        "text_config": {
+            **_SMALL,
+            **_GEMMA,
+            "model_type": "gemma3n",
+            "rope_local_base_freq": 1000.0,
+            "activation_sparsity_pattern": [0.5, 0.5, 0.0, 0.0],
+            "altup_num_inputs": 3,
+            "altup_coef_clip": 1.0,
+            "altup_correct_scale": True,
+            "altup_active_idx": 0,
+            "laurel_rank": 8,
+        },
+    },
+    "gemma4": {"model_type": "gemma4", "vocab_size": VOCABULARY, "text_config": _GEMMA4},
+    "gemma4-reusing": {
+        "model_type": "gemma4",
+        "vocab_size": VOCABULARY,
+        "text_config": {**_GEMMA4, "num_kv_shared_layers": 1},
+    },
+    "kimi_k3": {
+        "model_type": "kimi_k3",
+        "text_config": {
+            **_SMALL,
+            "num_key_value_heads": 4,
+            "hidden_act": "situ",
+            "activation_situ_beta": 4.0,
+            "activation_situ_linear_beta": 25.0,
+            "linear_attn_config": {
+                "kda_layers": [1, 3],
+                "full_attn_layers": [2, 4],
+                "num_heads": 2,
+                "head_dim": 32,
+                "short_conv_kernel_size": 4,
+                "gate_lower_bound": -5.0,
+                "use_full_rank_gate": True,
+            },
+            "num_experts": 4,
+            "moe_intermediate_size": 32,
+            "q_lora_rank": 16,
+            "kv_lora_rank": 16,
+            "qk_nope_head_dim": 8,
+            "qk_rope_head_dim": 8,
+            "v_head_dim": 8,
+            "mla_use_nope": True,
+            "mla_use_output_gate": True,
+            "num_experts_per_token": 2,
+            "num_shared_experts": 1,
+            "first_k_dense_replace": 1,
+            "attn_res_block_size": 2,
+        },
+    },
 }
 
 
@@ -161,27 +244,38 @@ class SmallModel:
 def make_model(path: Path, kind: str = "llama", *, dtype: Any = None, seed: int = 1) -> SmallModel:
     """Write a model of four layers with loud random weights; the same for the same arguments."""
     config = {**_SMALL, **CONFIGS[kind]}
-    model_class, args_class = _get_classes(config)
-    model = model_class(args_class.from_dict(config))
-    parameters: Any = tree_flatten(model.parameters())
-    weights = dict(_loud(parameters, seed, dtype or mx.float32))
     path.mkdir(parents=True, exist_ok=True)
     (path / "config.json").write_text(json.dumps(config))
+    weights = loud_weights(config, dtype=dtype, seed=seed)
     for group in sorted({_file_of(name) for name in weights}):
         mine = {name: weight for name, weight in weights.items() if _file_of(name) == group}
         mx.save_safetensors(str(path / group), mine)
     return SmallModel(ModelFiles(kind, f"dir:{path}", path), _card(kind, config))
 
 
-def _loud(parameters: list[tuple[str, Any]], seed: int, dtype: Any) -> Iterator[tuple[str, Any]]:
-    """Weights so large that an answer depends on every layer and on the whole prompt."""
+def loud_weights(config: dict[str, Any], *, dtype: Any = None, seed: int = 1) -> dict[str, Any]:
+    """Weights of a model so large that an answer depends on every layer and on the whole prompt.
+
+    What is packed in integers is random too; signs stay what they are.
+    """
+    model_class, args_class = _get_classes(config)
+    parameters: Any = tree_flatten(model_class(args_class.from_dict(config)).parameters())
     keys = mx.random.split(mx.random.key(seed), len(parameters))
-    for key, (name, weight) in zip(keys, parameters, strict=True):
-        noise = mx.random.normal(weight.shape, key=key)
-        if weight.ndim == 1:
-            yield name, (weight + 0.2 * noise).astype(dtype)
-        else:
-            yield name, (noise * 2 / weight.shape[-1] ** 0.5).astype(dtype)
+    return {
+        name: _loud(name, weight, key, dtype or mx.float32)
+        for key, (name, weight) in zip(keys, parameters, strict=True)
+    }
+
+
+def _loud(name: str, weight: Any, key: Any, dtype: Any) -> Any:
+    if name.endswith(".signs"):
+        return weight
+    if not mx.issubdtype(weight.dtype, mx.floating):
+        return mx.random.randint(0, 2**31, weight.shape, key=key).astype(weight.dtype)
+    noise = mx.random.normal(weight.shape, key=key)
+    if weight.ndim < 2:
+        return (weight + 0.2 * noise).astype(dtype)
+    return (noise * 2 / weight.shape[-1] ** 0.5).astype(dtype)
 
 
 def read_weights(file: Path) -> dict[str, Any]:
@@ -213,6 +307,7 @@ def _card(kind: str, config: dict[str, Any]) -> ModelCard:
         shared_bytes=0,
         kv_bytes_per_token=(1,) * count,
         stop_tokens=(),
+        cuts=allowed_cuts(config["model_type"], text_settings(config), count),
     )
 
 
@@ -246,7 +341,7 @@ class Ring:
     ) -> int | None:
         """Send one step of one session through all shards; return the tail's token."""
         result = self.turn([self.next_row(session, tokens, opening, is_sampled, is_marked)])
-        assert not result.faults
+        assert not result.faults, result.faults
         (token,) = result.tokens or (None,)
         return token
 

@@ -18,13 +18,14 @@ PROMPT = (3, 1, 4, 1, 5, 9, 2, 6)
 LAYERS = 4
 
 
-def settings(*, is_tied: bool = False, extra_layers: int = 0) -> Settings:
+def settings(*, is_tied: bool = False, extra_layers: int = 0, reusing: int = 0) -> Settings:
     return Settings(
         path=Path("model"),
         config={},
         model_type="llama",
         layer_count=2,
         extra_layers=extra_layers,
+        reusing=reusing,
         hidden_size=8,
         vocab_size=8,
         context_tokens=8,
@@ -37,6 +38,12 @@ def settings(*, is_tied: bool = False, extra_layers: int = 0) -> Settings:
 
 def stored(*names: str) -> dict[str, StoredTensor]:
     return {name: StoredTensor(name, "F32", (1,), Path("model.safetensors"), 0, 4) for name in names}
+
+
+def test_layers_that_reuse_keys_are_counted_behind_the_others() -> None:
+    names = ("model.embed_tokens.weight", "model.layers.0.a", "model.kv_reuse_layers.0.b")
+    places = sort_tensors(settings(reusing=1), stored(*names))
+    assert [list(layer) for layer in places.layers] == [["a"], ["b"]]
 
 
 COMMON = ("model.embed_tokens.weight", "model.layers.0.a", "model.layers.1.a", "model.norm.weight")

@@ -4,7 +4,6 @@ from typing import Any
 import pytest
 
 from meshinfer.errors import UnsupportedModel
-from meshinfer.model.families import check_cuts, family_of
 from tests.meshinfer.model.rings import SmallModel, make_model
 
 # Below what prepares mlx.
@@ -12,8 +11,9 @@ import mlx.core as mx  # isort: skip
 import mlx.nn as nn  # isort: skip
 from mlx.utils import tree_flatten  # isort: skip
 from mlx_lm.utils import load_model  # isort: skip
+from meshinfer.model.anatomy import owned_modules, survey  # isort: skip
 from meshinfer.model.cache import make_caches  # isort: skip
-from meshinfer.model.slicing import owned_modules, slice_model, survey  # isort: skip
+from meshinfer.model.slicing import slice_model  # isort: skip
 
 TOKENS = (5, 9, 33, 2, 17)
 
@@ -150,22 +150,3 @@ def test_a_hidden_state_that_changes_between_layers_forbids_a_cut_there() -> Non
 
 def test_a_layer_that_reads_a_second_hidden_state_forbids_a_cut_before_it() -> None:
     assert survey(Odd("first")).cuts == {1}
-
-
-@pytest.mark.parametrize(
-    "architecture", ["gemma3n", "gemma4", "rwkv7", "afm7", "nanbeige", "iquestloopcoder"]
-)
-def test_families_that_share_values_between_layers_stay_whole(architecture: str) -> None:
-    with pytest.raises(UnsupportedModel, match="run it on one peer"):
-        check_cuts(architecture, {}, range(1, 4), 4)
-    assert check_cuts(architecture, {}, range(4), 4) == family_of(architecture)
-
-
-def test_hunyuan_is_cut_at_multiples_of_its_share_factor_only() -> None:
-    config: dict[str, object] = {"cla_share_factor": 2}
-    check_cuts("hunyuan", config, range(2, 4), 5)
-    check_cuts("hunyuan", config, range(4, 5), 5)
-    with pytest.raises(UnsupportedModel, match="multiples of 2 layers, not at layer 3"):
-        check_cuts("hunyuan", config, range(2, 3), 5)
-    with pytest.raises(UnsupportedModel, match="cla_share_factor is 'x'"):
-        check_cuts("hunyuan", {"cla_share_factor": "x"}, range(2), 5)

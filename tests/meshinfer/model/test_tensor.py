@@ -11,7 +11,7 @@ prepare_mlx()
 
 import mlx.core as mx  # noqa: E402
 
-from meshinfer.model.tensor import DTYPES, adopt, lend, take_hidden  # noqa: E402
+from meshinfer.model.tensor import DTYPES, adopt, lend, take_states  # noqa: E402
 
 
 def pooled(data: bytes, offset: int = 0) -> memoryview:
@@ -89,11 +89,14 @@ def test_only_a_hidden_state_of_the_right_type_is_taken() -> None:
     data = memoryview(bytes(8))
     hidden, other = Tensor("hidden", "float32", (1, 1, 2), data), Tensor("v_first", "float32", (2,), data)
     float32 = frozenset({"float32"})
-    assert take_hidden([hidden], float32).shape == (1, 1, 2)
-    with pytest.raises(StageFailed, match=r"\['hidden', 'v_first'\]"):
-        take_hidden([hidden, other], float32)
+    assert take_states([hidden], {"hidden"}, float32)["hidden"].shape == (1, 1, 2)
+    assert set(take_states([other, hidden], {"hidden", "v_first"}, float32)) == {"hidden", "v_first"}
+    with pytest.raises(StageFailed, match=r"\['hidden', 'v_first'\], expected are \['hidden'\]"):
+        take_states([hidden, other], {"hidden"}, float32)
+    with pytest.raises(StageFailed, match=r"\['hidden'\], expected are \['hidden', 'v_first'\]"):
+        take_states([hidden], {"hidden", "v_first"}, float32)
     with pytest.raises(StageFailed, match="is float32, expected bfloat16"):
-        take_hidden([hidden], frozenset({"bfloat16"}))
+        take_states([hidden], {"hidden"}, frozenset({"bfloat16"}))
 
 
 def test_an_empty_tensor_crosses_too() -> None:

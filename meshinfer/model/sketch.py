@@ -1,0 +1,99 @@
+"""A model's card from its config alone: no weights, no network, and memory for neither.
+
+mlx-lm builds the model lazily: its parameters are random arrays that are never evaluated, and their shapes and
+types are those that a conversion's files have.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mlx.utils import tree_flatten
+from mlx_lm.utils import _get_classes
+
+from meshinfer.errors import BrokenModel, UnsupportedModel
+
+from .base import Sketch
+from .card import card_of
+from .experts import Experts, read_experts
+from .precision import Precision
+from .quantising import cast_floats, quantise_anew, quantise_as_published
+from .safetensors import StoredTensor
+from .settings import Settings, settings_of
+
+_MISFITS = (ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError, RuntimeError)
+
+_STORED_NAMES = {
+    "float32": "F32", "float16": "F16", "bfloat16": "BF16", "uint32": "U32", "uint8": "U8",
+    "int32": "I32", "int64": "I64", "bool": "BOOL",
+}  # fmt: skip
+
+
+def sketch(name: str, config: dict[str, Any], precision: Precision | None = None) -> Sketch:
+    """Tell of a model what its card would, and how many parameters a token goes through.
+
+    name: what people call it. config: the content of its config.json. precision: in which the original
+    weights would be converted; None for the one that the config tells of.
+
+    Raises:
+        UnsupportedModel: mlx-lm does not know the architecture or the quantisation, or it brings its own code.
+        BrokenModel: the config lacks something, or contradicts itself.
+    """
+    where = Path(name)
+    settings = settings_of(where, config)
+    model = _build(settings, config)
+    experts = read_experts(settings)
+    paths = _layer_paths(model)
+    whole = {name: weight.size for name, weight in tree_flatten(model.parameters())}
+    shapes = {name: tuple(weight.shape) for name, weight in tree_flatten(model.parameters())}
+    active = tuple(_active(experts, path, whole, shapes) for path in paths)
+    cast_floats(model, config)
+    try:
+        words = (
+            quantise_as_published(model, config)
+            if precision is None
+            else quantise_anew(model, config, precision)
+        )
+    except _MISFITS as error:
+        raise BrokenModel(f"{name}: config.json's quantisation does not fit the model: {error!r}") from error
+    card = replace(card_of(name, "", settings, _tensors(model, where), (), ""), precision=words)
+    return Sketch(card, sum(whole.values()), active, experts.count, experts.chosen)
+
+
+def _build(settings: Settings, config: dict[str, Any]) -> Any:
+    try:
+        model_class, args_class = _get_classes(config)
+    except ValueError as error:
+        raise UnsupportedModel(
+            f"{settings.path}: mlx-lm does not know the model type {settings.model_type!r}"
+        ) from error
+    try:
+        return model_class(args_class.from_dict(config))
+    except _MISFITS as error:
+        raise BrokenModel(f"{settings.path}: mlx-lm cannot build a model of config.json: {error!r}") from error
+
+
+def _layer_paths(model: Any) -> list[str]:
+    paths = {id(module): path for path, module in model.named_modules()}
+    return [paths[id(layer)] for layer in model.layers]
+
+
+def _active(experts: Experts, path: str, whole: dict[str, int], shapes: dict[str, tuple[int, ...]]) -> int:
+    """How many of a layer's parameters one token goes through."""
+    own = ((name.removeprefix(path + "."), name) for name in whole if name.startswith(path + "."))
+    return experts.read((inner, shapes[name], whole[name]) for inner, name in own)
+
+
+def _tensors(model: Any, where: Path) -> dict[str, StoredTensor]:
+    """The parameters as headers of weight files would list them."""
+    return {
+        name: StoredTensor(
+            name,
+            _STORED_NAMES[str(weight.dtype).removeprefix("mlx.core.")],
+            tuple(weight.shape),
+            where,
+            0,
+            weight.nbytes,
+        )
+        for name, weight in tree_flatten(model.parameters())
+    }

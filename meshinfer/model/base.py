@@ -80,13 +80,14 @@ class Sketch:
     """A model of which only the config is known: enough to plan with, and nothing to load.
 
     card: without a fingerprint. parameters: all of them. layer_parameters: how many of each layer's a token
-    goes through. expert_count, experts_chosen: of how many experts a layer's token chooses how many; 1 of 1
-    where there are none.
+    goes through. layer_modules: how many modules of each layer hold weights. expert_count, experts_chosen: of
+    how many experts a token chooses how many; 1 of 1 where there are none.
     """
 
     card: ModelCard
     parameters: int
     layer_parameters: tuple[int, ...]
+    layer_modules: tuple[int, ...]
     expert_count: int = 1
     experts_chosen: int = 1
 

@@ -17,13 +17,15 @@ from .precision import Precision
 class FoundConfig:
     """The content of a model's config.json, and where it comes from.
 
-    precision: in which the model is usually converted; None where the config says it itself.
+    precision: in which the model is usually converted, and conversion: the repository that holds it; None
+    and empty where the config says itself how its weights are stored.
     """
 
     name: str
     origin: str
     config: dict[str, Any]
     precision: Precision | None = None
+    conversion: str = ""
 
 
 def find_config(model: str, *, is_download_allowed: bool, hub_cache: Path | None = None) -> FoundConfig:
@@ -37,9 +39,7 @@ def find_config(model: str, *, is_download_allowed: bool, hub_cache: Path | None
     """
     entry = find_entry(model)
     if entry is not None:
-        return FoundConfig(
-            entry.name, f"catalogue: {entry.repository}", entry.config, entry.precision
-        )
+        return FoundConfig(entry.name, entry.original, entry.config, entry.precision, entry.repository)
     path = Path(model.removeprefix("dir:")).expanduser()
     if path.exists() or model.startswith(("dir:", ".", "/", "~")):
         file = path / "config.json" if path.is_dir() else path
@@ -48,7 +48,7 @@ def find_config(model: str, *, is_download_allowed: bool, hub_cache: Path | None
     if repository is None:
         raise _unknown(model)
     file = fetch_config(repository, is_download_allowed=is_download_allowed, hub_cache=hub_cache)
-    return FoundConfig(repository.name, f"hub: {repository.named}", read_json(file))
+    return FoundConfig(repository.name, repository.named, read_json(file))
 
 
 def _unknown(model: str) -> UnknownModel:

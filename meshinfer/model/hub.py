@@ -76,9 +76,7 @@ def resolve_repository(
     return _files(repository.name, found)
 
 
-def fetch_config(
-    repository: Repository, *, is_download_allowed: bool, hub_cache: Path | None = None
-) -> Path:
+def fetch_config(repository: Repository, *, is_download_allowed: bool, hub_cache: Path | None = None) -> Path:
     """Find a repository's config.json in the Hugging Face cache, or download that one file there. Blocks.
 
     Raises:

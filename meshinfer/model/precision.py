@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Precision:
-    """How a conversion stores weights. bits: 16 for floats as they are; mode, group_size: mlx's, of others."""
+    """How a conversion stores weights. bits: 16 for plain floats; mode, group_size: mlx's, of all others."""
 
     name: str
     bits: int

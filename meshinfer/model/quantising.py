@@ -124,8 +124,9 @@ def _foreign_precision(foreign: dict[str, Any]) -> Precision:
             return Precision(f"{bits}-bit", bits, "affine", group_size)
         case {"quant_method": "compressed-tensors", "format": str(layout)} if layout in _PACKED:
             packed = _PACKED[layout]
-            return Precision(packed.name, packed.bits, packed.mode, 32 if packed.mode == "affine" else
-                             packed.group_size)
+            return Precision(
+                packed.name, packed.bits, packed.mode, 32 if packed.mode == "affine" else packed.group_size
+            )
         case _:
             method = foreign.get("format") or foreign.get("quant_method")
             raise UnsupportedModel(

@@ -1,10 +1,11 @@
 """A model's card from its config alone: no weights, no network, and memory for neither.
 
-mlx-lm builds the model lazily: its parameters are random arrays that are never evaluated, and their shapes and
-types are those that a conversion's files have.
+mlx-lm builds the model lazily: its parameters are random arrays that are never evaluated, and their shapes
+and types are those that a conversion's files have.
 """
 
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from .quantising import cast_floats, quantise_anew, quantise_as_published
 from .safetensors import StoredTensor
 from .settings import Settings, settings_of
 
+_Shapes = dict[str, tuple[int, ...]]
+
 _MISFITS = (ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError, RuntimeError)
 
 _STORED_NAMES = {
@@ -36,17 +39,15 @@ def sketch(name: str, config: dict[str, Any], precision: Precision | None = None
     weights would be converted; None for the one that the config tells of.
 
     Raises:
-        UnsupportedModel: mlx-lm does not know the architecture or the quantisation, or it brings its own code.
+        UnsupportedModel: mlx-lm does not know the architecture or quantisation, or it brings its own code.
         BrokenModel: the config lacks something, or contradicts itself.
     """
     where = Path(name)
     settings = settings_of(where, config)
     model = _build(settings, config)
     experts = read_experts(settings)
-    paths = _layer_paths(model)
-    whole = {name: weight.size for name, weight in tree_flatten(model.parameters())}
     shapes = {name: tuple(weight.shape) for name, weight in tree_flatten(model.parameters())}
-    active = tuple(_active(experts, path, whole, shapes) for path in paths)
+    layers = [_inside(path, shapes) for path in _layer_paths(model)]
     cast_floats(model, config)
     try:
         words = (
@@ -57,7 +58,14 @@ def sketch(name: str, config: dict[str, Any], precision: Precision | None = None
     except _MISFITS as error:
         raise BrokenModel(f"{name}: config.json's quantisation does not fit the model: {error!r}") from error
     card = replace(card_of(name, "", settings, _tensors(model, where), (), ""), precision=words)
-    return Sketch(card, sum(whole.values()), active, experts.count, experts.chosen)
+    return Sketch(
+        card,
+        sum(prod(shape) for shape in shapes.values()),
+        tuple(_active(experts, layer) for layer in layers),
+        tuple(len({name.rpartition(".")[0] for name in layer}) for layer in layers),
+        experts.count,
+        experts.chosen,
+    )
 
 
 def _build(settings: Settings, config: dict[str, Any]) -> Any:
@@ -70,7 +78,9 @@ def _build(settings: Settings, config: dict[str, Any]) -> Any:
     try:
         return model_class(args_class.from_dict(config))
     except _MISFITS as error:
-        raise BrokenModel(f"{settings.path}: mlx-lm cannot build a model of config.json: {error!r}") from error
+        raise BrokenModel(
+            f"{settings.path}: mlx-lm cannot build a model of config.json: {error!r}"
+        ) from error
 
 
 def _layer_paths(model: Any) -> list[str]:
@@ -78,10 +88,15 @@ def _layer_paths(model: Any) -> list[str]:
     return [paths[id(layer)] for layer in model.layers]
 
 
-def _active(experts: Experts, path: str, whole: dict[str, int], shapes: dict[str, tuple[int, ...]]) -> int:
+def _inside(path: str, shapes: _Shapes) -> _Shapes:
+    """A module's parameters, by their names within it."""
+    prefix = path + "."
+    return {name.removeprefix(prefix): shape for name, shape in shapes.items() if name.startswith(prefix)}
+
+
+def _active(experts: Experts, layer: _Shapes) -> int:
     """How many of a layer's parameters one token goes through."""
-    own = ((name.removeprefix(path + "."), name) for name in whole if name.startswith(path + "."))
-    return experts.read((inner, shapes[name], whole[name]) for inner, name in own)
+    return experts.read((name, shape, prod(shape)) for name, shape in layer.items())
 
 
 def _tensors(model: Any, where: Path) -> dict[str, StoredTensor]:

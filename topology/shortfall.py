@@ -29,7 +29,8 @@ def shortfall(question: Question, holders: int, parts: Sequence[Sequence[Candida
             return Infeasible(f"{model} has {layers} layers, too few for {spread} peers")
     have_bytes = sum(candidate.memory_bytes for candidate in question.candidates)
     if have_bytes < question.footprint.total_bytes or not holders:
-        missing = f", {size_text(_missing_bytes(question))} too little" if holders else ""
+        missing_bytes = _missing_bytes(question)
+        missing = f", {size_text(missing_bytes)} too little" if missing_bytes > 0 else ""
         return Infeasible(f"{_balance(question)}{missing}: {_ADVICE}{_shorter_context(question)}{HINT}")
     if len(parts) > 1:
         sides = " and ".join(_names(part) for part in parts[:2])

@@ -86,7 +86,7 @@ def plan(
     offline: Annotated[bool, typer.Option("--offline", help="Download no config.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")] = False,
 ) -> None:
-    """Plan a model on paper: who holds what, what context fits, and how fast it would answer.
+    """Plan a model on paper: who holds what, what fits, and how fast.
 
     The ring is the one that a mesh of these machines would form. Speeds are estimates; what they are made of
     is shown. Where the model does not fit, it says by how much, and what would; the exit status is 1 then.

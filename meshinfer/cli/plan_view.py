@@ -19,7 +19,8 @@ _BILLION = 1e9
 
 def show_plan(terminal: Terminal, plan: PaperPlan, peer_count: int, origin: str) -> None:
     """Print a plan: the model, a table of its stages, context and speed, and the formulas' inputs."""
-    terminal.say(_headline(plan.sketch, origin))
+    for line in _headline(plan.sketch, origin):
+        terminal.say(line)
     spare = peer_count - len(plan.stages)
     without = f"; {spare} of {peer_count} would make it no faster" if spare else ""
     terminal.say(f"ring {' → '.join(_seat(plan, index) for index in range(len(plan.stages)))}{without}")
@@ -39,7 +40,8 @@ def show_remedies(
     terminal: Terminal, sketch: Sketch, wanted: Wanted, remedies: Remedies, reason: str
 ) -> None:
     """Print why a model does not fit, and what would."""
-    terminal.say(_headline(sketch, ""))
+    for line in _headline(sketch, ""):
+        terminal.say(line)
     terminal.say(reason.removesuffix(HINT), Tone.ERROR)
     offers = [text for text in _offers(sketch, wanted, remedies) if text]
     terminal.say("what would fit:" if offers else "nothing near it would fit: take a smaller model")
@@ -57,25 +59,22 @@ def _offers(sketch: Sketch, wanted: Wanted, remedies: Remedies) -> list[str]:
         f"less context: {remedies.context_tokens:,} of {wanted.context_tokens:,} tokens{readers}"
         if remedies.context_tokens
         else "",
-        f"more memory: {remedies.more_peers} more like {like.name} of {size_text(like.memory_bytes)}"
+        f"more memory: {remedies.more_peers} more like {like.name}, of {size_text(like.memory_bytes)}"
         if like and remedies.more_peers
         else "",
     ]
 
 
-def _headline(sketch: Sketch, origin: str) -> str:
+def _headline(sketch: Sketch, origin: str) -> list[str]:
     card = sketch.card
-    active = sum(sketch.layer_parameters) / _BILLION
-    chosen = (
-        f", {active:.1f} billion for a token ({sketch.experts_chosen} of {sketch.expert_count} experts)"
-        if sketch.expert_count > 1
-        else ""
-    )
     source = f" ({origin})" if origin else ""
-    return (
-        f"{card.name}{source}: {card.layer_count} layers, {sketch.parameters / _BILLION:,.1f} billion "
-        f"parameters{chosen}; in {card.precision} {size_text(card.total_bytes)}"
-    )
+    parameters = f"{sketch.parameters / _BILLION:,.1f} billion parameters"
+    if sketch.expert_count > 1:
+        active = f"{sum(sketch.layer_parameters) / _BILLION:,.1f} billion"
+        parameters += f", of which a token goes through {active}"
+        parameters += f" ({sketch.experts_chosen} of {sketch.expert_count} experts)"
+    size = f"in {card.precision} {size_text(card.total_bytes)}"
+    return [f"{card.name}{source}: {size}, {card.layer_count} layers", parameters]
 
 
 def _seat(plan: PaperPlan, index: int) -> str:
@@ -138,34 +137,34 @@ def _prefill_text(plan: PaperPlan) -> str:
 def _inputs(plan: PaperPlan) -> list[str]:
     """What the estimates are made of, for those who know better."""
     peers = {_kind(stage.peer): stage.peer for stage in plan.stages}
-    lines = [_peer_inputs(plan.sketch, peer) for peer in peers.values()]
+    lines = [line for peer in peers.values() for line in _peer_inputs(plan.sketch, peer)]
     if any(peer.machine is None for peer in peers.values()):
-        lines.append("as if nothing else ran on the mesh; measured with the model that it runs now")
-    else:
-        lines.append(
-            f"step = bytes read / ({speed.DECODE_SHARE:.0%} of the bandwidth) + "
-            f"{speed.starting_s(plan.sketch) * 1e3:.1f} ms to start all layers' kernels; prefill = "
-            f"2 × parameters of a token / ({speed.PREFILL_SHARE:.0%} of the TFLOPs)"
-        )
-        lines.append("a machine offers three quarters of its memory; `meshinfer join --memory` can give more")
-    return lines
+        return [*lines, "as if nothing else ran on the mesh; measured with the model that it runs now"]
+    return [
+        *lines,
+        f"step = bytes read / ({speed.DECODE_SHARE:.0%} of the bandwidth) + "
+        f"{speed.starting_s(plan.sketch) * 1e3:.1f} ms to start all layers' kernels",
+        f"prefill = 2 × parameters of a token / ({speed.PREFILL_SHARE:.0%} of the TFLOPs)",
+        "a machine offers three quarters of its memory; `meshinfer join --memory` can give more",
+    ]
 
 
 def _kind(peer: PaperPeer) -> str:
     return peer.machine.name if peer.machine else peer.name
 
 
-def _peer_inputs(sketch: Sketch, peer: PaperPeer) -> str:
+def _peer_inputs(sketch: Sketch, peer: PaperPeer) -> list[str]:
     if peer.machine is None:
         if peer.measured_ns:
-            return f"{peer.name}: measured {2**20 / peer.measured_ns:,.1f} GB/s of what a token reads"
-        return f"{peer.name}: not measured yet, it counts as fast as the others"
-    chip = peer.machine.chip
-    effective = 2**20 / speed.ns_per_mib(sketch, peer.machine)
-    return (
-        f"{peer.machine.name}: {chip.bandwidth_gb_s:g} GB/s, of which {effective:.0f} with this model; "
-        f"{chip.tflops:g} TFLOPs; {chip.source}"
-    )
+            rate_gb_s = (1 << 20) / peer.measured_ns
+            return [f"{peer.name}: measured {rate_gb_s:.3g} GB/s of what a token reads"]
+        return [f"{peer.name}: not measured yet, it counts as fast as the others"]
+    chip, rate_gb_s = peer.machine.chip, (1 << 20) / speed.ns_per_mib(sketch, peer.machine)
+    return [
+        f"{peer.machine.name}: {chip.bandwidth_gb_s:g} GB/s, of which {rate_gb_s:.0f} with this model; "
+        f"{chip.tflops:g} TFLOPs",
+        f"  {chip.source}",
+    ]
 
 
 def _ms(seconds: float) -> str:

@@ -41,7 +41,7 @@ def find_config(model: str, *, is_download_allowed: bool, hub_cache: Path | None
     if entry is not None:
         return FoundConfig(entry.name, entry.original, entry.config, entry.precision, entry.repository)
     path = Path(model.removeprefix("dir:")).expanduser()
-    if path.exists() or model.startswith(("dir:", ".", "/", "~")):
+    if (model and path.exists()) or model.startswith(("dir:", ".", "/", "~")):
         file = path / "config.json" if path.is_dir() else path
         return FoundConfig(file.absolute().parent.name, str(file), read_json(file))
     repository = parse_repository(model)

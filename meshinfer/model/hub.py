@@ -76,7 +76,13 @@ def resolve_repository(
     return _files(repository.name, found)
 
 
-def fetch_config(repository: Repository, *, is_download_allowed: bool, hub_cache: Path | None = None) -> Path:
+def fetch_config(
+    repository: Repository,
+    *,
+    is_download_allowed: bool,
+    hub_cache: Path | None = None,
+    endpoint: str | None = None,
+) -> Path:
     """Find a repository's config.json in the Hugging Face cache, or download that one file there. Blocks.
 
     Raises:
@@ -93,6 +99,7 @@ def fetch_config(repository: Repository, *, is_download_allowed: bool, hub_cache
                 "config.json",
                 revision=repository.revision,
                 cache_dir=hub_cache,
+                endpoint=endpoint,
                 local_files_only=is_local,
             )
         )

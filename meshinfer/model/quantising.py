@@ -1,8 +1,8 @@
 """Quantise a model that was built without weights, so that its parameters have the shapes of a conversion."""
 
-import fnmatch
 import re
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from typing import Any
 
 import mlx.core as mx
@@ -17,30 +17,31 @@ _Predicate = Callable[[str, Any], bool | dict[str, Any]]
 
 _DTYPES = {"float16": mx.float16, "bfloat16": mx.bfloat16, "float32": mx.float32}
 
-# What these leave alone they name, by Hugging Face's names of modules.
-_SCALES_ONLY = ("awq", "gptq", "compressed-tensors", "modelopt", "mxfp4")
 _PACKED = {
-    "pack-quantized": PRECISIONS["4"],
+    "pack-quantized": Precision("4-bit", 4, "affine", 32),
     "mxfp4-pack-quantized": PRECISIONS["mxfp4"],
     "nvfp4-pack-quantized": PRECISIONS["nvfp4"],
 }
 
 
-def cast_floats(model: Any, config: dict[str, Any]) -> None:
-    """Give the parameters the type that config.json names, bfloat16 where it names none."""
+def cast_floats(model: Any, config: dict[str, Any]) -> str:
+    """Give the parameters the type that config.json names, or else bfloat16; return its name."""
     text = config.get("text_config")
     named = config | text if isinstance(text, dict) else config
-    dtype = _DTYPES.get(str(named.get("torch_dtype") or named.get("dtype")), mx.bfloat16)
+    wanted = str(named.get("torch_dtype") or named.get("dtype"))
+    name = wanted if wanted in _DTYPES else "bfloat16"
     is_cast: Callable[[str], bool] = getattr(model, "cast_predicate", lambda _: True)
 
-    def cast(name: str, weight: Any) -> Any:
-        return weight.astype(dtype) if is_cast(name) and mx.issubdtype(weight.dtype, mx.floating) else weight
+    def cast(path: str, weight: Any) -> Any:
+        is_float = mx.issubdtype(weight.dtype, mx.floating)
+        return weight.astype(_DTYPES[name]) if is_float and is_cast(path) else weight
 
     model.update(tree_map_with_path(cast, model.parameters()))
+    return name
 
 
 def quantise_as_published(model: Any, config: dict[str, Any]) -> str:
-    """Quantise what config.json says is quantised; return the precision in words.
+    """Quantise what config.json says is quantised; return the precision in words, empty if nothing is.
 
     Raises:
         UnsupportedModel: mlx-lm does not read such weights.
@@ -51,27 +52,27 @@ def quantise_as_published(model: Any, config: dict[str, Any]) -> str:
         _quantise(model, base, lambda path, module: own.get(path, _wanted(model, path, module)))
         return base.name
     foreign = _foreign(config)
-    if foreign is None:
-        return str(getattr(_a_float(model), "dtype", mx.bfloat16)).removeprefix("mlx.core.")
-    precision = _foreign_precision(foreign)
-    if precision.is_quantised:
-        _quantise(model, precision, _left_alone(foreign))
+    precision = _foreign_precision(foreign) if foreign is not None else PRECISIONS["bf16"]
+    if foreign is None or not precision.is_quantised:
+        return ""
+    _quantise(model, precision, _unless_named(foreign))
     return precision.name
 
 
 def quantise_anew(model: Any, config: dict[str, Any], precision: Precision) -> str:
-    """Quantise as `mlx_lm.convert` does with the original weights; return the precision in words.
+    """Quantise as `mlx_lm.convert` does with the original weights; return the precision as above.
 
     Experts that were published in mxfp4 stay as they are.
     """
     foreign = _foreign(config)
-    kept = ""
+    names = []
     if foreign is not None and foreign.get("quant_method") == "mxfp4":
-        _quantise(model, PRECISIONS["mxfp4"], _left_alone(foreign))
-        kept = "mxfp4 and "
+        _quantise(model, PRECISIONS["mxfp4"], _unless_named(foreign))
+        names.append("mxfp4")
     if precision.is_quantised:
         _quantise(model, precision, lambda path, module: _wanted(model, path, module))
-    return kept + precision.name
+        names.append(precision.name)
+    return " and ".join(names)
 
 
 def _quantise(model: Any, precision: Precision, predicate: _Predicate) -> None:
@@ -92,11 +93,6 @@ def _wanted(model: Any, path: str, module: Any) -> bool | dict[str, Any]:
 def _words(quantization: dict[str, Any]) -> str:
     mode = quantization.get("mode", "affine")
     return f"{quantization['bits']}-bit" if mode == "affine" else str(mode)
-
-
-def _a_float(model: Any) -> Any:
-    weights = (module.weight for module in model.modules() if "weight" in module)
-    return next((weight for weight in weights if mx.issubdtype(weight.dtype, mx.floating)), None)
 
 
 def _foreign(config: dict[str, Any]) -> dict[str, Any] | None:
@@ -123,10 +119,7 @@ def _foreign_precision(foreign: dict[str, Any]) -> Precision:
         case {"quant_method": "awq" | "gptq", "bits": int(bits), "group_size": int(group_size)}:
             return Precision(f"{bits}-bit", bits, "affine", group_size)
         case {"quant_method": "compressed-tensors", "format": str(layout)} if layout in _PACKED:
-            packed = _PACKED[layout]
-            return Precision(
-                packed.name, packed.bits, packed.mode, 32 if packed.mode == "affine" else packed.group_size
-            )
+            return _PACKED[layout]
         case _:
             method = foreign.get("format") or foreign.get("quant_method")
             raise UnsupportedModel(
@@ -135,24 +128,22 @@ def _foreign_precision(foreign: dict[str, Any]) -> Precision:
             )
 
 
-def _left_alone(foreign: dict[str, Any]) -> _Predicate:
+def _unless_named(foreign: dict[str, Any]) -> _Predicate:
     """Quantise all but what the config names, embeddings and the head."""
-    named = foreign.get("modules_to_not_convert") or foreign.get("ignore") or []
-    patterns = [_pattern(str(name)) for name in named]
+    named = [str(name) for name in foreign.get("modules_to_not_convert") or foreign.get("ignore") or ()]
 
     def is_quantised(path: str, module: Any) -> bool:
         if isinstance(module, nn.Embedding) or path.endswith("lm_head"):
             return False
         # mlx-lm stacks what the repository holds expert by expert.
         original = path.replace("switch_mlp", "experts.0")
-        return not any(pattern.search(original) for pattern in patterns)
+        return not any(_is_named(original, name) for name in named)
 
-    is_by_scales = foreign.get("quant_method") in _SCALES_ONLY
-    return is_quantised if is_by_scales else lambda path, module: True
+    return is_quantised
 
 
-def _pattern(name: str) -> re.Pattern[str]:
-    """`model.layers.*.self_attn`, `re:.*gate$`, or the name of a module with all that is in it."""
+def _is_named(path: str, name: str) -> bool:
+    """Whether `re:.*gate$`, `model.layers.*.self_attn`, or the name of a module around it means `path`."""
     if name.startswith("re:"):
-        return re.compile(name.removeprefix("re:"))
-    return re.compile(rf"(?:{fnmatch.translate(name)})|^(?:{fnmatch.translate(name + '.*')})")
+        return re.search(name.removeprefix("re:"), path) is not None
+    return fnmatchcase(path, name) or fnmatchcase(path, f"{name}.*")

@@ -48,7 +48,7 @@ def sketch(name: str, config: dict[str, Any], precision: Precision | None = None
     experts = read_experts(settings)
     shapes = {name: tuple(weight.shape) for name, weight in tree_flatten(model.parameters())}
     layers = [_inside(path, shapes) for path in _layer_paths(model)]
-    cast_floats(model, config)
+    floats = cast_floats(model, config)
     try:
         words = (
             quantise_as_published(model, config)
@@ -57,7 +57,7 @@ def sketch(name: str, config: dict[str, Any], precision: Precision | None = None
         )
     except _MISFITS as error:
         raise BrokenModel(f"{name}: config.json's quantisation does not fit the model: {error!r}") from error
-    card = replace(card_of(name, "", settings, _tensors(model, where), (), ""), precision=words)
+    card = replace(card_of(name, "", settings, _tensors(model, where), (), ""), precision=words or floats)
     return Sketch(
         card,
         sum(prod(shape) for shape in shapes.values()),

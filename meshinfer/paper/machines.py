@@ -111,7 +111,7 @@ _ASIDE = re.compile(
     r"\b(?:apple|mac\s*studio|mac\s*mini|mac\s*book\s*(?:pro|air)?|mac\s*pro|imac|mac|nvidia|geforce|with|"
     r"unified|memory|ram)\b"
 )
-_MEMORY = re.compile(r"\b(\d{1,4})\s*gi?b?\b")
+_MEMORY = re.compile(r"(?<!\d)(\d{1,4})\s*gi?b?\b")
 _CORES = re.compile(r"\b(\d{1,3})[\s-]*(?:gpu[\s-]*)?cores?\b")
 _CLOSE = 4
 """Chips that an error names."""

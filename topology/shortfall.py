@@ -77,7 +77,7 @@ def _shorter_context(question: Question) -> str:
     if not 0 < left_bytes < cache_bytes or not footprint.kv_tokens:
         return ""
     tokens = footprint.kv_tokens * left_bytes // cache_bytes
-    return f"; of the {footprint.kv_tokens} tokens of context that are reserved, {tokens} would fit"
+    return f"; of the {footprint.kv_tokens:,} tokens of context that are reserved, {tokens:,} would fit"
 
 
 def _names(part: Sequence[Candidate]) -> str:

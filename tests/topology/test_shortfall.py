@@ -39,8 +39,8 @@ UNEVEN = Footprint((10**7, 10**7, 8 * 10**7), (0,) * 3, (0,) * 3, 0, 0, 0)
             peers(60),
             CACHED,
             SPREAD_AUTO,
-            "20 MB too little: add a peer, give more with --memory, or take a smaller model; of the 4000 "
-            "tokens of context that are reserved, 2000 would fit",
+            "20 MB too little: add a peer, give more with --memory, or take a smaller model; of the 4,000 "
+            "tokens of context that are reserved, 2,000 would fit",
         ),
         (peers(99), even(6), 2, "m is to be spread over 2 peers, 1 can hold layers"),
         (peers(99, 5), even(6), 2, "m is to be spread over 2 peers, 1 can hold layers"),

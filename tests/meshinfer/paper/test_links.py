@@ -19,7 +19,8 @@ def test_links_have_more_names(text: str, name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "mb_s"),
     [
-        ("25GbE", 2875), ("100 gbe", 11500), ("40Gb/s", 4600), ("40 gbps", 4600), ("100Mbit/s", 12), ("5g", 575),
+        ("25GbE", 2875), ("100 gbe", 11500), ("40Gb/s", 4600), ("40 gbps", 4600), ("100Mbit/s", 12),
+        ("5g", 575),
         ("5GB/s", 5000), ("250 MB/s", 250), ("1.5GB/s", 1500), ("2GBps", 2000),
     ],
 )  # fmt: skip

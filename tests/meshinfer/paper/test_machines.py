@@ -1,7 +1,7 @@
 import pytest
 
 from meshinfer.machine import memory
-from meshinfer.paper.machines import CHIPS, Machine, UnknownMachine, find_machine
+from meshinfer.paper.machines import CHIPS, Chip, Machine, UnknownMachine, find_machine
 
 
 @pytest.mark.parametrize(
@@ -59,14 +59,12 @@ def test_what_is_not_in_the_table_is_named_with_what_comes_close(text: str, word
 
 
 @pytest.mark.parametrize("chip", CHIPS, ids=lambda chip: f"{chip.name} {chip.gpu_cores}")
-def test_every_row_can_be_asked_for_and_tells_its_source(chip: object) -> None:
-    assert chip in CHIPS
-    row = CHIPS[CHIPS.index(chip)]  # type: ignore[arg-type]
-    cores = f" {row.gpu_cores}-core" if row.gpu_cores else ""
-    for gib in row.memory_gib:
-        assert find_machine(f"{row.name}{cores} {gib}GB") == Machine(row, gib)
-    assert row.source.startswith("https://")
-    assert row.bandwidth_gb_s > 0 < row.tflops
+def test_every_row_can_be_asked_for_and_tells_its_source(chip: Chip) -> None:
+    cores = f" {chip.gpu_cores}-core" if chip.gpu_cores else ""
+    for gib in chip.memory_gib:
+        assert find_machine(f"{chip.name}{cores} {gib}GB") == Machine(chip, gib)
+    assert chip.source.startswith("https://")
+    assert chip.bandwidth_gb_s > 0 < chip.tflops
 
 
 def test_a_machine_offers_the_share_that_a_peer_would_take() -> None:

@@ -46,7 +46,7 @@ def sketch(name: str, config: dict[str, Any], precision: Precision | None = None
     settings = settings_of(where, config)
     model = _build(settings, config)
     experts = read_experts(settings)
-    shapes = {name: tuple(weight.shape) for name, weight in tree_flatten(model.parameters())}
+    shapes = {name: tuple(weight.shape) for name, weight in _parameters(model)}
     layers = [_inside(path, shapes) for path in _layer_paths(model)]
     floats = cast_floats(model, config)
     try:
@@ -88,6 +88,11 @@ def _layer_paths(model: Any) -> list[str]:
     return [paths[id(layer)] for layer in model.layers]
 
 
+def _parameters(model: Any) -> list[tuple[str, Any]]:
+    found: Any = tree_flatten(model.parameters())
+    return list(found)
+
+
 def _inside(path: str, shapes: _Shapes) -> _Shapes:
     """A module's parameters, by their names within it."""
     prefix = path + "."
@@ -110,5 +115,5 @@ def _tensors(model: Any, where: Path) -> dict[str, StoredTensor]:
             0,
             weight.nbytes,
         )
-        for name, weight in tree_flatten(model.parameters())
+        for name, weight in _parameters(model)
     }

@@ -9,7 +9,8 @@ MOST_MACHINES = 64
 """A plan for more takes minutes."""
 
 _BETWEEN = re.compile(r"[+,;\n]|\s(?:and|plus)\s", re.IGNORECASE)
-_COUNT_FIRST = re.compile(r"(\d+)\s*(?:[x×*]\s*|\s)(.*)", re.IGNORECASE)
+# A size of memory may stand first as well, and counts nothing.
+_COUNT_FIRST = re.compile(r"(\d+)\s*(?:[x×*]\s*|\s+(?!\s|gi?b?\b))(.*)", re.IGNORECASE)
 _COUNT_LAST = re.compile(r"(.*)\s[x×*]\s*(\d{1,3})", re.IGNORECASE)
 
 

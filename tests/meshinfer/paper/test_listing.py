@@ -22,6 +22,7 @@ def names(*texts: str) -> list[str]:
         "2 * M3 Ultra 512GB", "  2  X  M3 Ultra  512 GB ", "2xM3Ultra512GB",
         "M3 Ultra 512GB x 2", "M3 Ultra 512GB x2", "M3 Ultra 512GB + M3 Ultra 512GB",
         "M3 Ultra 512GB, M3 Ultra 512GB", "M3 Ultra 512GB and M3 Ultra 512GB",
+        "512  GB M3 Ultra + 512GB M3 Ultra",
     ],
 )  # fmt: skip
 def test_counts_are_read_as_people_write_them(text: str) -> None:

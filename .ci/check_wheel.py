@@ -28,14 +28,16 @@ def main() -> None:
         wheel = build(scratch)
         target = scratch / "installed"
         subprocess.run([*PIP, "install", "--no-deps", "--target", str(target), str(wheel)], check=True)
-        there = {file.relative_to(target).as_posix() for file in target.rglob("*.py")}
+        there = {
+            file.relative_to(target).as_posix() for file in target.rglob("meshinfer/**/*") if is_ours(file)
+        }
         wanted = modules()
         if missing := sorted(wanted - there):
             raise SystemExit(f"the wheel lacks {', '.join(missing)}: name their package in pyproject.toml")
         if strays := sorted(there - wanted):
             raise SystemExit(f"the wheel should not hold {', '.join(strays)}")
         subprocess.run([sys.executable, "-c", LOOK, str(target)], check=True, cwd=scratch)
-        print(f"{wheel.name}: all {len(there)} modules, importable as they should be")
+        print(f"{wheel.name}: all {len(there)} modules and data files, importable as they should be")
 
 
 def build(scratch: Path) -> Path:
@@ -53,14 +55,20 @@ def build(scratch: Path) -> Path:
     return wheel
 
 
+def is_ours(file: Path) -> bool:
+    """Modules, and the data that they read."""
+    return file.suffix in (".py", ".json")
+
+
 def modules() -> set[str]:
     """The files that must be in the wheel, by their place in it."""
     return {
         f"{place}/{file.relative_to(ROOT / folder).as_posix()}"
         for folder, place in FOLDERS.items()
-        for file in (ROOT / folder).rglob("*.py")
+        for file in (ROOT / folder).rglob("*")
         # meshinfer/transports and meshinfer/topology are links, for what reads a checkout.
-        if file.relative_to(ROOT).parts[:2] not in (("meshinfer", "transports"), ("meshinfer", "topology"))
+        if is_ours(file)
+        and file.relative_to(ROOT).parts[:2] not in (("meshinfer", "transports"), ("meshinfer", "topology"))
     }
 
 

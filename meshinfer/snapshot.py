@@ -1,6 +1,6 @@
 """What a peer shows of the mesh and of itself, as values and as JSON."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from meshinfer.topology.member import Status
@@ -82,4 +82,6 @@ def _member_json(member: MemberView) -> dict[str, Any]:
         "memory_bytes": member.memory_bytes,
         "layers": list(member.layers) if member.layers else None,
         "fault": member.fault or None,
+        "ns_per_mib": member.ns_per_mib or None,
+        "links": [asdict(link) for link in member.links],
     }

@@ -10,7 +10,8 @@ class Footprint:
     """What a model asks of the peers that hold it, in bytes.
 
     weight_bytes: weights of each layer; its length is the layer count. read_bytes: how much of them a decode
-    step reads (less than all where experts are chosen). kv_bytes: KV cache that is reserved in each layer.
+    step reads (less than all where experts are chosen). kv_bytes: KV cache that is reserved in each layer,
+    for kv_tokens tokens.
     head_bytes, tail_bytes: what the first and the last stage hold and read besides; shared_bytes of it only
     once where they are the same peer. transient_bytes: what a prefill needs for a while, on every stage.
     hop_bytes: what a decode step sends from one stage to the next. cuts: the layers before which a stage may
@@ -26,6 +27,7 @@ class Footprint:
     transient_bytes: int = 0
     hop_bytes: int = 0
     cuts: tuple[int, ...] | None = None
+    kv_tokens: int = 0
 
     def __post_init__(self) -> None:
         if not len(self.weight_bytes) == len(self.read_bytes) == len(self.kv_bytes) > 0:

@@ -8,6 +8,9 @@ from .question import Candidate, Infeasible, Question
 NAMED = 8
 """Peers that a reason names; the others are counted."""
 
+HINT = "; `meshinfer plan` tells what would fit"
+"""The end of every reason that is about memory."""
+
 _ADVICE = "add a peer, give more with --memory, or take a smaller model"
 
 
@@ -35,18 +38,20 @@ def shortfall(question: Question, holders: int, parts: Sequence[Sequence[Candida
             return Infeasible(f"{model} is to be spread over {spread} peers, {holders} can hold layers")
     have_bytes = sum(candidate.memory_bytes for candidate in question.candidates)
     if have_bytes < footprint.total_bytes:
-        return Infeasible(f"{_balance(question)}: {_ADVICE}")
+        missing_bytes = _missing_bytes(question)
+        missing = f", {size_text(missing_bytes)} too little" if missing_bytes > 0 else ""
+        return Infeasible(f"{_balance(question)}{missing}: {_ADVICE}{_shorter_context(question)}{HINT}")
     if len(parts) > 1:
         sides = " and ".join(_names(part) for part in parts[:2])
         return Infeasible(
-            f"{_balance(question)}, but there is no way between {sides}: mend the network, or {_ADVICE}"
+            f"{_balance(question)}, but there is no way between {sides}: mend the network, or {_ADVICE}{HINT}"
         )
     over = f" over {spread} peers" if spread > 0 else ""
     largest_bytes = max(footprint.stage_bytes(*part) for part in footprint.parts)
     what = "whole layers" if most == layers else "layers that must stay together"
     return Infeasible(
         f"{_balance(question)}, but no cut fits{over}: stages are {what}, of up to "
-        f"{size_text(largest_bytes)}: {_ADVICE}"
+        f"{size_text(largest_bytes)}: {_ADVICE}{HINT}"
     )
 
 
@@ -67,6 +72,22 @@ def _balance(question: Question) -> str:
         f"{len(roomiest)} peer{'s offer' if len(roomiest) > 1 else ' offers'} {size_text(have_bytes)} "
         f"({each}{more})"
     )
+
+
+def _missing_bytes(question: Question) -> int:
+    have_bytes = sum(candidate.memory_bytes for candidate in question.candidates)
+    return question.footprint.total_bytes - have_bytes
+
+
+def _shorter_context(question: Question) -> str:
+    """How much context would fit beside the weights, if any does: over all peers, whatever the cuts."""
+    footprint = question.footprint
+    cache_bytes = sum(footprint.kv_bytes)
+    left_bytes = cache_bytes - _missing_bytes(question)
+    if not 0 < left_bytes < cache_bytes or not footprint.kv_tokens:
+        return ""
+    tokens = footprint.kv_tokens * left_bytes // cache_bytes
+    return f"; of the {footprint.kv_tokens:,} tokens of context that are reserved, {tokens:,} would fit"
 
 
 def _names(part: Sequence[Candidate]) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from .desire import DesiredModel, spread_text
 from .member import Member, Status
 from .plan import Plan
-from .record import PeerRecord, Phase
+from .record import LinkMeasure, PeerRecord, Phase
 from .ring import PeerId
 from .serving import is_live
 
@@ -15,7 +15,7 @@ from .serving import is_live
 class MemberView:
     """A member: who, where, how much memory it offers, and which layers it holds (first, end).
 
-    phase: how far it is with the plan that is shown.
+    phase: how far it is with the plan that is shown. ns_per_mib, links: what it measured, as in its record.
     """
 
     peer: PeerId
@@ -28,6 +28,8 @@ class MemberView:
     memory_bytes: int
     layers: tuple[int, int] | None
     fault: str
+    ns_per_mib: int = 0
+    links: tuple[LinkMeasure, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,4 +94,6 @@ def _view(member: Member, plan: Plan | None) -> MemberView:
         memory_bytes=record.memory_bytes,
         layers=(stage.first_layer, stage.end_layer) if stage else None,
         fault=record.fault or ("" if record.is_eligible or not member.is_present else _FLAPS),
+        ns_per_mib=record.ns_per_mib,
+        links=record.links,
     )

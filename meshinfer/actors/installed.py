@@ -55,7 +55,7 @@ class Installed:
     @property
     def step_bytes(self) -> int:
         """Weights that a decode step reads: the head looks up rows of its embeddings only."""
-        layers_bytes = sum(self.card.layer_bytes[layer] for layer in self.stage.layers)
+        layers_bytes = sum(self.card.layer_read_bytes[layer] for layer in self.stage.layers)
         is_tail = self.stage.end_layer == self.card.layer_count
         return layers_bytes + is_tail * self.card.tail_bytes
 

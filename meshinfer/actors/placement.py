@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from meshinfer.model.base import ModelCard
+from meshinfer.model.footprint import model_footprint
 from meshinfer.topology.agreement import Agreement
 from meshinfer.topology.asking import able_peers, question_for
 from meshinfer.topology.desire import DesiredModel
@@ -55,12 +56,6 @@ from .watch import Watch
 from .work import HeadWork
 
 logger = logging.getLogger(__name__)
-
-# While a prompt goes through, this many times the hidden states of its piece live at once: queries, keys,
-# values, and the feed-forward's gate and up, each some three times as wide as the model.
-_TRANSIENT_STATES = 8
-_TRANSIENT_ITEM_BYTES = 4
-_HOP_ITEM_BYTES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,17 +395,7 @@ def footprint_of(card: ModelCard, limits: PlacementLimits) -> Footprint:
     """What a model asks of its peers, with room for some sessions and for a piece of a prompt."""
     reserve_tokens = min(limits.kv_reserve_tokens, card.context_tokens)
     piece_tokens = min(limits.prefill_chunk_tokens, card.context_tokens)
-    return Footprint(
-        weight_bytes=card.layer_bytes,
-        read_bytes=card.layer_bytes,
-        kv_bytes=tuple(token_bytes * reserve_tokens for token_bytes in card.kv_bytes_per_token),
-        head_bytes=card.embedding_bytes,
-        tail_bytes=card.tail_bytes,
-        shared_bytes=card.shared_bytes,
-        transient_bytes=piece_tokens * card.hidden_size * _TRANSIENT_ITEM_BYTES * _TRANSIENT_STATES,
-        hop_bytes=card.hidden_size * _HOP_ITEM_BYTES,
-        cuts=card.cuts,
-    )
+    return model_footprint(card, reserve_tokens, piece_tokens)
 
 
 def _unloaded(plan: Plan, members: tuple[Member, ...]) -> list[str]:

@@ -40,6 +40,7 @@ class ModelCard:
     fingerprint: 32 hex digits over config, tokenizer, stop tokens and the content of every weight file: two
         peers may only share a ring when it is equal.
     layer_bytes: weights of each layer; its length is the layer count.
+    layer_read_bytes: how much of them one token reads; less where it chooses among experts.
     embedding_bytes: what the head stage needs besides its layers (token embeddings, and what stands
         before the first layer). tail_bytes: what the tail needs besides its layers (norm, lm_head;
         with tied embeddings the embedding once more). shared_bytes: how much of the two is the same
@@ -60,6 +61,7 @@ class ModelCard:
     vocab_size: int
     context_tokens: int
     layer_bytes: tuple[int, ...]
+    layer_read_bytes: tuple[int, ...]
     embedding_bytes: int
     tail_bytes: int
     shared_bytes: int
@@ -76,6 +78,23 @@ class ModelCard:
     def total_bytes(self) -> int:
         """All weights, held by one peer."""
         return sum(self.layer_bytes) + self.embedding_bytes + self.tail_bytes - self.shared_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """A model of which only the config is known: enough to plan with, and nothing to load.
+
+    card: without a fingerprint. parameters: all of them. layer_parameters: how many of each layer's a token
+    goes through. layer_modules: how many modules of each layer hold weights. expert_count, experts_chosen: of
+    how many experts a token chooses how many; 1 of 1 where there are none.
+    """
+
+    card: ModelCard
+    parameters: int
+    layer_parameters: tuple[int, ...]
+    layer_modules: tuple[int, ...]
+    expert_count: int = 1
+    experts_chosen: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from meshinfer.errors import BrokenModel
 from .base import ModelCard, ModelFiles, Progress
 from .contents import weight_contents
 from .directory import check_directory
+from .experts import Experts, read_experts
 from .families import allowed_cuts
 from .fingerprint import fingerprint
 from .hashstore import HashStore
@@ -35,22 +36,41 @@ def read_card(
     check_directory(files.path)
     settings = read_settings(files.path)
     tensors = read_tensors(files.path)
-    places = sort_tensors(settings, tensors)
     stop_tokens = read_stop_tokens(settings)
+    small_files, contents = read_small_files(files.path), weight_contents(files.path, store, progress)
+    digest = fingerprint(small_files, contents)
+    return card_of(files.name, files.source, settings, tensors, stop_tokens, digest)
+
+
+def card_of(
+    name: str,
+    source: str,
+    settings: Settings,
+    tensors: Mapping[str, StoredTensor],
+    stop_tokens: tuple[int, ...],
+    digest: str,
+) -> ModelCard:
+    """Make the card of a model with such settings and tensors, wherever those are known from.
+
+    Raises:
+        BrokenModel: layers are missing, or not what the settings say.
+    """
+    places = sort_tensors(settings, tensors)
+    experts = read_experts(settings)
     unknown_bytes = _bytes(places.unknown)
     embedding_bytes, head_bytes = _bytes(places.embedding), _bytes(places.head)
     is_tied = places.is_tied
-    small_files, contents = read_small_files(files.path), weight_contents(files.path, store, progress)
     return ModelCard(
-        name=files.name,
-        source=files.source,
-        fingerprint=fingerprint(small_files, contents),
+        name=name,
+        source=source,
+        fingerprint=digest,
         model_type=settings.model_type,
         precision=_precision(settings, tensors.values()),
         hidden_size=settings.hidden_size,
         vocab_size=settings.vocab_size or _embedding_rows(settings, places),
         context_tokens=settings.context_tokens,
         layer_bytes=tuple(_bytes(layer) for layer in places.layers),
+        layer_read_bytes=tuple(_read_bytes(experts, layer) for layer in places.layers),
         embedding_bytes=embedding_bytes + unknown_bytes,
         tail_bytes=_bytes(places.norm) + (embedding_bytes if is_tied else head_bytes) + unknown_bytes,
         shared_bytes=(embedding_bytes if is_tied else 0) + unknown_bytes,
@@ -61,8 +81,16 @@ def read_card(
 
 
 def _bytes(tensors: Mapping[str, StoredTensor]) -> int:
+    return sum(_loaded_bytes(tensor) for tensor in tensors.values())
+
+
+def _read_bytes(experts: Experts, layer: Mapping[str, StoredTensor]) -> int:
+    return experts.read((name, tensor.shape, _loaded_bytes(tensor)) for name, tensor in layer.items())
+
+
+def _loaded_bytes(tensor: StoredTensor) -> int:
     # mlx-lm expands 8-bit floats to bfloat16 as it loads them.
-    return sum(tensor.size_bytes * (2 if tensor.dtype == "F8_E4M3" else 1) for tensor in tensors.values())
+    return tensor.size_bytes * (2 if tensor.dtype == "F8_E4M3" else 1)
 
 
 def _embedding_rows(settings: Settings, places: Places) -> int:

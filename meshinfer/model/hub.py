@@ -76,6 +76,51 @@ def resolve_repository(
     return _files(repository.name, found)
 
 
+def fetch_config(
+    repository: Repository,
+    *,
+    is_download_allowed: bool,
+    hub_cache: Path | None = None,
+    endpoint: str | None = None,
+) -> Path:
+    """Find a repository's config.json in the Hugging Face cache, or download that one file there. Blocks.
+
+    Raises:
+        UnknownModel: not here, and not on the hub or downloading is off. ModelError: the hub refuses.
+    """
+    quieten_hugging_face()
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    def found(is_local: bool) -> Path:
+        return Path(
+            hf_hub_download(
+                repository.name,
+                "config.json",
+                revision=repository.revision,
+                cache_dir=hub_cache,
+                endpoint=endpoint,
+                local_files_only=is_local,
+            )
+        )
+
+    with hub_errors_named(repository):
+        try:
+            return found(is_local=True)
+        except LocalEntryNotFoundError as error:
+            if not is_download_allowed:
+                raise UnknownModel(
+                    f"the config of {repository.named} is not in this machine's Hugging Face cache and "
+                    f"downloading is off: allow it, or run `hf download {repository.name} config.json` first"
+                ) from error
+        try:
+            return found(is_local=False)
+        except LocalEntryNotFoundError:
+            raise
+        except EntryNotFoundError as error:
+            raise BrokenModel(f"{repository.named} holds no config.json: it is no model") from error
+
+
 def installed_repositories(hub_cache: Path | None = None) -> list[ModelFiles]:
     """The repositories in the Hugging Face cache that are complete and in mlx-lm's format."""
     quieten_hugging_face()

@@ -66,7 +66,15 @@ def read_settings(path: Path) -> Settings:
         BrokenModel: it is missing, no JSON, or lacks what every model has.
         UnsupportedModel: the model needs Python code out of its repository.
     """
-    raw = read_json(path / "config.json")
+    return settings_of(path, read_json(path / "config.json"))
+
+
+def settings_of(path: Path, raw: dict[str, Any]) -> Settings:
+    """Read the content of a config.json; path: what errors name.
+
+    Raises:
+        BrokenModel, UnsupportedModel: as for `read_settings`.
+    """
     if raw.get("model_file") is not None:
         raise needs_code(path, str(raw["model_file"]))
     config = text_settings(raw)

@@ -91,7 +91,7 @@ def card_of(path: Path) -> ModelCard:
     hidden, vocabulary = config["hidden_size"], config["vocab_size"]
     kind = config["model_type"]
     return ModelCard(
-        "bench", "dir:", "0" * 32, kind, "", hidden, vocabulary, 2048, layers, 0, 0, 0, layers, (),
+        "bench", "dir:", "0" * 32, kind, "", hidden, vocabulary, 2048, layers, layers, 0, 0, 0, layers, (),
         tuple(range(1, len(layers))),
     )  # fmt: skip
 

@@ -44,6 +44,7 @@ def fake_model(
         vocab_size=VOCAB_SIZE,
         context_tokens=context_tokens,
         layer_bytes=sizes,
+        layer_read_bytes=sizes,
         embedding_bytes=embedding_bytes,
         tail_bytes=tail_bytes,
         shared_bytes=shared_bytes,

@@ -7,10 +7,11 @@ from meshinfer.topology.footprint import Footprint
 from meshinfer.topology.planner import plan_ring
 from meshinfer.topology.question import Candidate, Infeasible, Question
 from meshinfer.topology.record import LinkMeasure
-from meshinfer.topology.shortfall import size_text
+from meshinfer.topology.shortfall import HINT, size_text
 from tests.topology.questions import even, peer, peer_id, peers
 
 DOWN = (LinkMeasure(peer_id(1), 1, 1, is_up=False),)
+CACHED = Footprint((20 * 10**6,) * 2, (0,) * 2, (20 * 10**6,) * 2, 0, 0, 0, kv_tokens=4000)
 UNEVEN = Footprint((10**7, 10**7, 8 * 10**7), (0,) * 3, (0,) * 3, 0, 0, 0)
 
 
@@ -22,8 +23,9 @@ UNEVEN = Footprint((10**7, 10**7, 8 * 10**7), (0,) * 3, (0,) * 3, 0, 0, 0)
             peers(10, 20),
             even(6),
             SPREAD_AUTO,
-            "m needs 60 MB with its KV cache; 2 peers offer 30 MB (peer-1 20 MB, peer-0 10 MB): "
-            "add a peer, give more with --memory, or take a smaller model",
+            "m needs 60 MB with its KV cache; 2 peers offer 30 MB (peer-1 20 MB, peer-0 10 MB), 30 MB too "
+            "little: add a peer, give more with --memory, or take a smaller model; `meshinfer plan` tells "
+            "what would fit",
         ),
         (
             peers(1),
@@ -32,7 +34,14 @@ UNEVEN = Footprint((10**7, 10**7, 8 * 10**7), (0,) * 3, (0,) * 3, 0, 0, 0)
             "m needs 60 MB with its KV cache; 1 peer offers 1.0 MB (peer-0 1.0 MB)",
         ),
         (peers(*[5] * 20), even(6), SPREAD_ALL, "20 peers offer 100 MB (peer-0 5.0 MB"),
-        (peers(*[1] * 20), even(6), SPREAD_ALL, ", 12 more): add a peer"),
+        (peers(*[1] * 20), even(6), SPREAD_ALL, ", 12 more), 40 MB too little: add a peer"),
+        (
+            peers(60),
+            CACHED,
+            SPREAD_AUTO,
+            "20 MB too little: add a peer, give more with --memory, or take a smaller model; of the 4,000 "
+            "tokens of context that are reserved, 2,000 would fit",
+        ),
         (peers(99), even(6), 2, "m is to be spread over 2 peers, 1 can hold layers"),
         (peers(99, 5), even(6), 2, "m is to be spread over 2 peers, 1 can hold layers"),
         (peers(*[99] * 9), even(6), 8, "m has 6 layers, too few for 8 peers"),
@@ -67,6 +76,20 @@ def test_what_cannot_be_planned_says_what_is_missing(
     answer = plan_ring(Question("m", footprint, spread, candidates))
     assert isinstance(answer, Infeasible)
     assert words in answer.reason
+
+
+@pytest.mark.parametrize(("memory_mb", "is_told"), [(39, False), (40, False), (41, True), (79, True)])
+def test_less_context_is_offered_only_where_some_would_fit(memory_mb: int, is_told: bool) -> None:
+    answer = plan_ring(Question("m", CACHED, SPREAD_AUTO, peers(memory_mb)))
+    assert isinstance(answer, Infeasible)
+    assert ("tokens of context" in answer.reason) is is_told
+
+
+def test_every_reason_about_memory_ends_with_where_to_look() -> None:
+    for candidates in (peers(30), peers(50, 50)):
+        answer = plan_ring(Question("m", UNEVEN, SPREAD_AUTO, candidates))
+        assert isinstance(answer, Infeasible)
+        assert answer.reason.endswith(HINT)
 
 
 @pytest.mark.parametrize(

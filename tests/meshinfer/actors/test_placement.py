@@ -60,6 +60,7 @@ CARD = ModelCard(
     vocab_size=300,
     context_tokens=100,
     layer_bytes=(1000,) * 4,
+    layer_read_bytes=(400,) * 4,
     embedding_bytes=500,
     tail_bytes=500,
     shared_bytes=500,
@@ -388,6 +389,7 @@ async def test_why_no_ring_serves_is_said(bench: Bench) -> None:
 def test_a_footprint_counts_weights_reserve_and_what_a_piece_of_a_prompt_takes() -> None:
     footprint = footprint_of(CARD, LIMITS)
     assert footprint.load_bytes(0, 4) == 4500
+    assert footprint.step_bytes(0, 2) == 2 * 400
     assert footprint.kv_bytes == (200,) * 4
     assert footprint.transient_bytes == 10 * 8 * 4 * 8
     assert footprint.hop_bytes == 16

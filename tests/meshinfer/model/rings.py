@@ -302,6 +302,7 @@ def _card(kind: str, config: dict[str, Any]) -> ModelCard:
         vocab_size=VOCABULARY,
         context_tokens=512,
         layer_bytes=(1,) * count,
+        layer_read_bytes=(1,) * count,
         embedding_bytes=1,
         tail_bytes=1,
         shared_bytes=0,

@@ -72,6 +72,14 @@ class Reply(Generic[R]):
         if not self._future.done():
             self._future.set_exception(error)
 
+    async def answered(self) -> R:
+        """Wait for the answer, however long that takes: bound it, or let whoever asked be cancelled.
+
+        Raises:
+            Exception: the error that it was refused with.
+        """
+        return await self._future
+
     async def wait(self, timeout_s: float) -> R:
         """Wait for the answer.
 

@@ -129,7 +129,7 @@ class Peacemaker:
         living = [life for life in lives if life is not None]
         if is_live:
             return self._why_not_live(living, target)
-        is_known = any(life.brings_model or life.probe.desired for life in living)
+        is_known = any(life.brings_model or life.probe.desires for life in living)
         return self._why_possible(living[0]) if is_known else ""
 
     def _why_not_live(self, lives: list[Life], target: Target | None) -> str:
@@ -142,7 +142,7 @@ class Peacemaker:
 
     def _why_possible(self, life: Life) -> str:
         """Why there should be a ring; empty if none can be."""
-        members, desired = life.probe.members, life.probe.desired
+        members, desired = life.probe.members, next(iter(life.probe.desires), None)
         if desired is None:
             return "nobody knows what to run"
         if able_peers(members, desired) < self._limits.min_peers:
@@ -183,7 +183,7 @@ def _plannable(part: _Part) -> object:
 
 def _plain(record: PeerRecord) -> PeerRecord:
     """A record without what plans bring about."""
-    return replace(record, version=Version(0), follows=(), resident=(), fault="", flap_level=0)
+    return replace(record, version=Version(0), follows=(), resident=(), fault="", flap_level=0, uses=())
 
 
 def covered_s(spans: list[tuple[float, float]], from_s: float, to_s: float) -> float:

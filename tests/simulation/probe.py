@@ -17,7 +17,7 @@ from meshinfer.actors.mail import (
 )
 from meshinfer.messages import Activation, Row, SessionId
 from meshinfer.model.base import Step
-from meshinfer.topology.desire import DesiredModel
+from meshinfer.topology.desire import DesiredModel, wanted_models
 from meshinfer.topology.member import Member
 from meshinfer.topology.plan import Plan
 from meshinfer.topology.record import PeerRecord, Version
@@ -58,7 +58,8 @@ class TappedMailbox(Mailbox[Any]):
 class Probe:
     """One life of `peer`. runs: all that it had in this life. is_over: its process was killed.
 
-    members, desired: the mesh as its placement sees it. active: what it computes under.
+    members, desires: the mesh as its placement sees it, and the models that it is to run. active: what it
+    computes under.
     """
 
     def __init__(self, peer: PeerId, name: str, ledger: Ledger, tell: Callable[[str], None]) -> None:
@@ -72,7 +73,7 @@ class Probe:
         self.runs: list[int] = []
         self.is_over = False
         self.members: tuple[Member, ...] = ()
-        self.desired: DesiredModel | None = None
+        self.desires: tuple[DesiredModel, ...] = ()
         self.active: Target | None = None
 
     def mailbox(self, name: str, capacity: int) -> Mailbox[Any]:
@@ -124,8 +125,8 @@ class Probe:
 
     def _placement_took(self, message: object) -> None:
         match message:
-            case ViewChanged(members, desired):
-                self.members, self.desired = members, desired
+            case ViewChanged(members, desires):
+                self.members, self.desires = members, wanted_models(desires)
             case Loaded(target):
                 self._ledger.is_ready(self.peer, target)
             case _:

@@ -59,6 +59,7 @@ class Readers:
     def __init__(
         self,
         origin: str,
+        fingerprint: str,
         layers: int,
         random: Random,
         requests: Tells[Begin | Abandon],
@@ -66,6 +67,7 @@ class Readers:
         ledger: Ledger,
     ) -> None:
         self._origin = origin
+        self._fingerprint = fingerprint
         self._layers = layers
         self._random = random
         self._requests = requests
@@ -97,7 +99,7 @@ class Readers:
         error: MeshError | None = None
         self._tally.begin(session)
         try:
-            await self._requests.tell(Begin(session, prompt, opening, sink))
+            await self._requests.tell(Begin(self._fingerprint, session, prompt, opening, sink))
             while len(got) != patience and not (got and got[-1].finish):
                 item = await sink.get()
                 if isinstance(item, MeshError):

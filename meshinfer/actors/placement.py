@@ -348,13 +348,15 @@ class Placement(Actor[PlacementMessage]):
         rings, here = list(self._rings.values()), self._here
         clock_s = self._clock_ms() // 1000
         models = [each.model.card.fingerprint for each in here.models if each.model is not None]
+        # Until what runs is finished, the files of a model count that is not wanted any more.
+        models += [ring.fingerprint for ring in rings if ring.followed and not ring.is_wanted]
         unusable = {ring.fingerprint for ring in rings if ring.here.model is None}
         uses = [use for ring in rings if (use := ring.use(work, now_s, clock_s)) is not None]
         faults = [each.fault for each in here.models if each.fault]
         faults += [ring.here.fault for ring in rings if ring.is_wanted and ring.here.fault]
         changes: dict[str, Any] = {
             "planner": PLANNER_VERSION,
-            "models": tuple(model for model in models if model not in unusable),
+            "models": tuple(model for model in dict.fromkeys(models) if model not in unusable),
             "resident": self._resident,
             "follows": tuple(follow for ring in rings for follow in ring.follows),
             # Of the model that was asked for first: what is quantised otherwise has another pace.

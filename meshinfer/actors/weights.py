@@ -112,7 +112,6 @@ class Weights(Actor[WeightsMessage]):
                     return
                 self._desires = desires
                 self._forget_unwanted()
-                self._warn_of_other_spread()
             case Obtain():
                 self._obtain(message)
             case _Fetched():
@@ -216,17 +215,16 @@ class Weights(Actor[WeightsMessage]):
             return ModelHere(name, None if unusable else result, str(unusable or ""))
         return ModelHere(name, None, str(result or ""), "" if result else name)
 
-    def _is_wanted(self, fingerprint: str) -> bool:
-        return any(desired.fingerprint == fingerprint for desired in wanted_models(self._desires))
-
     async def _ask_mesh(self) -> None:
         """Ask for what this peer was started with, once; what is taken back after that stays so."""
         if self._wished is None or self._is_wish_known:
             return
         card, wish = self._wished.card, self._wish
         held = next((desired for desired in self._desires if desired.name == card.name), None)
-        if self._is_wanted(card.fingerprint) or (held is not None and held.is_wanted):
+        running = next((d for d in wanted_models(self._desires) if d.fingerprint == card.fingerprint), held)
+        if running is not None and running.is_wanted:
             self._is_wish_known = True
+            self._warn_of_other_spread(running)
             return
         if held is not None and held.created_ms >= wish.created_ms:
             # Somebody took it back since this peer was started.
@@ -292,18 +290,15 @@ class Weights(Actor[WeightsMessage]):
             case result:
                 return result
 
-    def _warn_of_other_spread(self) -> None:
-        wish, wished = self._wish, self._wished
-        for desired in wanted_models(self._desires):
-            is_mine = wished is not None and wished.card.fingerprint == desired.fingerprint
-            if is_mine and wish.spread not in (desired.spread, SPREAD_AUTO):
-                logger.warning(
-                    "the mesh spreads %s over --stages %s, as was asked first; "
-                    "--stages %s of this peer is not used",
-                    desired.name,
-                    spread_text(desired.spread),
-                    spread_text(wish.spread),
-                )
+    def _warn_of_other_spread(self, desired: DesiredModel) -> None:
+        spread = self._wish.spread
+        if spread not in (desired.spread, SPREAD_AUTO):
+            logger.warning(
+                "the mesh spreads %s over --stages %s, as was asked first; --stages %s of this peer is not used",
+                desired.name,
+                spread_text(desired.spread),
+                spread_text(spread),
+            )
 
 
 def _named(model: LocalModel, name: str) -> LocalModel:

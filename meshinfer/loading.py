@@ -117,12 +117,13 @@ def on_disk(mesh: MeshSnapshot) -> dict[str, list[DiskModel]]:
     return found
 
 
-def known_models(mesh: MeshSnapshot) -> str:
+def why_unknown(name: str, mesh: MeshSnapshot) -> str:
     """What there is, for somebody who asked for something else."""
-    running = ", ".join(model.name for model in mesh.models) or "no model"
-    others = sorted(on_disk(mesh).keys() - {model.name for model in mesh.models})
-    beside = f"; on disk: {', '.join(others)} (load one with `meshinfer load`)" if others else ""
-    return f"the mesh runs {running}{beside}"
+    running = [model.name for model in mesh.models]
+    others = sorted(on_disk(mesh).keys() - set(running))
+    hint = f": ask for model {' or '.join(running)}" if running else ""
+    beside = f"; on disk: {', '.join(others)} (`meshinfer load` loads them)" if others else ""
+    return f"the mesh runs {', '.join(running) or 'no model'}, not {name}{hint}{beside}"
 
 
 def _doing(view: ModelView, seen: Snapshot) -> str:

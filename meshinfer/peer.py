@@ -33,7 +33,7 @@ from .config import PeerConfig, parse_host_port, parse_stages
 from .errors import ConfigError, ModelError, NoRing, Overloaded, WrongModel
 from .farewell import leave_mesh
 from .generation import Deadline, Piece, Prompt, encode, opening_for, pieces
-from .loading import Loading, ModelDoor, known_models, on_disk
+from .loading import Loading, ModelDoor, on_disk, why_unknown
 from .machine.identity import claim_identity
 from .machine.interfaces import reachable_addresses
 from .machine.memory import memory_budget_bytes
@@ -281,7 +281,7 @@ class Peer:
         shown = self._board.value
         view = shown.mesh.find(name) if name is not None else next(iter(shown.mesh.models), None)
         if view is None and name is not None and shown.mesh.models:
-            raise WrongModel(f"there is no model {name}: {known_models(shown.mesh)}", "model")
+            raise WrongModel(why_unknown(name, shown.mesh), "model")
         if view is not None:
             for model in shown.models:
                 if model.card.fingerprint == view.fingerprint:

@@ -163,6 +163,7 @@ class Head(Actor[HeadMessage]):
             ring = self._rings[order.target] = _Ring(made, order.fingerprint)
         ring.is_open = True
         await self._release_retained(order.target, ring.circulation.resize(order.kv_tokens))
+        self._tell_work()
         await self._admit()
 
     async def _drain(self, target: Target) -> None:

@@ -294,7 +294,8 @@ class Weights(Actor[WeightsMessage]):
         spread = self._wish.spread
         if spread not in (desired.spread, SPREAD_AUTO):
             logger.warning(
-                "the mesh spreads %s over --stages %s, as was asked first; --stages %s of this peer is not used",
+                "the mesh spreads %s over --stages %s, as was asked first; "
+                "--stages %s of this peer is not used",
                 desired.name,
                 spread_text(desired.spread),
                 spread_text(spread),

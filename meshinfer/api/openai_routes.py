@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from meshinfer.errors import NoRing, WrongModel
 from meshinfer.generation import Deadline, Piece
-from meshinfer.loading import known_models, on_disk
+from meshinfer.loading import on_disk, why_unknown
 
 from .answer import AnswerResponse, StreamTiming
 from .body import read_json_bytes
@@ -91,8 +91,7 @@ def openai_routes(peer: "Peer", timing: StreamTiming, closing: Closing, kept: Ke
             return JSONResponse(model_json(name, started, _size(peer, name)))
         if name in on_disk(mesh):
             return JSONResponse(model_json(name, started, None, is_loaded=False))
-        text = f"there is no model {name}: {known_models(mesh)}"
-        raise ApiError(404, text, param="model", code="model_not_found")
+        raise ApiError(404, why_unknown(name, mesh), param="model", code="model_not_found")
 
     return router
 

@@ -94,7 +94,7 @@ async def test_a_model_is_loaded_and_unloaded_and_its_memory_comes_back(
         after = (await shown(one, ["a"], 2)).mesh
         assert after.held == {before.fingerprint}
         assert after.plan == before.plan
-        with pytest.raises(WrongModel, match=r"the mesh runs a$|load one with"):
+        with pytest.raises(WrongModel, match="the mesh runs a, not b"):
             one.served_model("b")
         with pytest.raises(WrongModel, match="does not run b: it runs a"):
             await one.unload("b")
@@ -152,7 +152,7 @@ async def test_nothing_is_loaded_for_a_request_where_that_is_not_allowed(
         await peer.until_live()
         await loaded(peer, paths["b"])
         await peer.unload("b")
-        with pytest.raises(WrongModel, match="there is no model b: the mesh runs a; on disk: b"):
+        with pytest.raises(WrongModel, match="the mesh runs a, not b: ask for model a; on disk: b"):
             await answer(peer, "b")
 
 
@@ -172,7 +172,7 @@ async def test_a_peer_that_lacks_a_models_files_says_so_and_serves_the_others(
     config: PeerConfig, paths: dict[str, Path], tmp_path: Path
 ) -> None:
     lost = make_tiny_model(tmp_path / "lost", seed=7)
-    async with peers_of(config, paths["a"], lost) as (one, other):
+    async with peers_of(config, paths["a"], lost) as (one, _):
         await shown(one, ["a", "lost"], 2)
         lost.rename(tmp_path / "moved")
         guest = replace(config, name="guest", model=None, peers=(one.address.removeprefix("tcp://"),))

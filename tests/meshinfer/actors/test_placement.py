@@ -12,6 +12,7 @@ from meshinfer.actors.mail import (
     Began,
     Clear,
     Close,
+    Desire,
     Drain,
     Drained,
     Engage,
@@ -101,7 +102,7 @@ class Bench:
         self.asked: list[Question] = []
         self.may_think = asyncio.Event()
         self.may_think.set()
-        self.membership: Mailbox[Publish | Flapped | Released] = bag("membership")
+        self.membership: Mailbox[Publish | Flapped | Released | Desire] = bag("membership")
         self.weights: Mailbox[Unusable] = bag("weights")
         self.stage: Mailbox[StageOrder] = bag("stage")
         self.head: Mailbox[HeadOrder] = bag("head")

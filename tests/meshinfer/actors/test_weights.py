@@ -50,10 +50,13 @@ class Bench:
             wish=Wish(A, wished, spread, created_ms=1000),
             fetch=fetch,
             list_models=self.list_models,
-            pause=lambda _: asyncio.Event().wait(),
+            pause=self.pause,
             membership=self.membership,
             placement=self.placement,
         )
+
+    async def pause(self, _: float) -> None:
+        await asyncio.Event().wait()
 
     async def list_models(self) -> tuple[DiskModel, ...]:
         return self.on_disk

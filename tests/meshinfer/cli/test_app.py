@@ -10,12 +10,14 @@ from meshinfer.cli.app import app
 OPTIONS = {
     "join": [
         "--model", "--name", "--listen", "--peer", "--no-mdns", "--api-host", "--api-port", "--memory",
-        "--stages", "--cache-dir", "--mesh", "--min-peers", "--offline", "--verbose",
+        "--stages", "--cache-dir", "--mesh", "--min-peers", "--offline", "--no-load-on-use", "--verbose",
     ],
     "demo": ["--peers", "--prompt", "--model", "--temperature", "--max-tokens", "--seed", "--cache-dir"],
     "chat": ["--url", "--system", "--temperature", "--max-tokens", "--seed"],
     "topology": ["--url", "--json", "--watch"],
     "models": ["--url", "--cache-dir"],
+    "load": ["--url", "--stages"],
+    "unload": ["--url"],
     "bench": [
         "--peers", "--prompt", "--tokens", "--readers", "--rounds", "--url", "--model", "--cache-dir",
         "--offline", "--json", "--svg",

@@ -82,7 +82,7 @@ def _model_json(model: ModelView) -> dict[str, Any]:
             {"peer": each.peer, "name": each.name, "layers": list(each.layers), "phase": each.phase.value}
             for each in model.ring
         ],
-        "used_s": model.used_s,
+        "used_ms": model.used_ms,
         "token_us": model.token_us or None,
         "is_kept": model.is_kept,
     }

@@ -14,13 +14,13 @@ def may_go(desires: Iterable[DesiredModel], members: Sequence[Member]) -> tuple[
     """
     kept = {member.record.started_with for member in members if member.is_present}
     loose = (model for model in wanted_models(desires) if model.fingerprint not in kept)
-    return tuple(sorted(loose, key=lambda model: (used_s(model, members), model.age)))
+    return tuple(sorted(loose, key=lambda model: (used_ms(model, members), model.age)))
 
 
-def used_s(model: DesiredModel, members: Iterable[Member]) -> int:
-    """When a model was last of use, in seconds since 1970: when it was asked, or else asked for."""
-    told = (use.used_s for m in members for use in m.record.uses if use.fingerprint == model.fingerprint)
-    return max(model.created_ms // 1000, *told, 0)
+def used_ms(model: DesiredModel, members: Iterable[Member]) -> int:
+    """When a model was last of use, in milliseconds since 1970: when it was asked, or else asked for."""
+    told = (use.used_ms for m in members for use in m.record.uses if use.fingerprint == model.fingerprint)
+    return max(model.created_ms, *told, 0)
 
 
 def is_busy(model: DesiredModel, members: Iterable[Member]) -> bool:

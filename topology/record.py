@@ -82,12 +82,12 @@ class DiskModel:
 class ModelUse:
     """What a ring's head tells of its model.
 
-    used_s: when it was last asked, in seconds since 1970 on its clock, coarsely. is_busy: it answers now.
+    used_ms: when it was last asked, in milliseconds since 1970 on its clock, coarsely. is_busy: it answers now.
     token_us: one reader's token, once round the ring; coarse, 0 where it was not measured.
     """
 
     fingerprint: str
-    used_s: int
+    used_ms: int
     is_busy: bool = False
     token_us: int = 0
 

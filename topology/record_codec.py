@@ -86,7 +86,7 @@ def encode_record(record: PeerRecord) -> bytes:
     out.number(len(record.uses), 1)
     for use in record.uses:
         out.id(use.fingerprint)
-        out.number(use.used_s, 5)
+        out.number(use.used_ms, 6)
         out.number(use.is_busy, 1)
         out.number(min(use.token_us, _MOST_U32), 4)
     return out.bytes()
@@ -151,7 +151,7 @@ def _read(read: Reader) -> PeerRecord:
             for _ in range(read.count(MAX_ON_DISK))
         ),
         uses=tuple(
-            ModelUse(read.id(), read.number(5), bool(read.number(1)), read.number(4))
+            ModelUse(read.id(), read.number(6), bool(read.number(1)), read.number(4))
             for _ in range(read.count(MAX_USES))
         ),
     )

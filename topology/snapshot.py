@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .desire import DesiredModel, spread_text
-from .eviction import token_us, used_s
+from .eviction import token_us, used_ms
 from .member import Member, Status
 from .plan import Plan
 from .record import DiskModel, PeerRecord, Phase
@@ -52,8 +52,7 @@ class StageView:
 class ModelView:
     """A model that the mesh was asked for, and the ring that serves it or is prepared.
 
-    is_live: it serves. reason: why not, empty when it does. used_s: when it was last of use, in seconds since
-    1970. token_us: one reader's token takes so long, 0 where that was not measured. is_kept: a running peer
+    is_live: it serves. reason: why not, empty when it does. used_ms: when it was last of use, in ms since 1970. token_us: one reader's token takes so long, 0 where that was not measured. is_kept: a running peer
     was started with it, so it makes way for no other.
     """
 
@@ -64,7 +63,7 @@ class ModelView:
     reason: str
     plan: Plan | None
     ring: tuple[StageView, ...]
-    used_s: int
+    used_ms: int
     token_us: int
     is_kept: bool
 
@@ -136,7 +135,7 @@ def model_view(desired: DesiredModel, plan: Plan | None, members: Sequence[Membe
             )
             for stage in (plan.ring.stages if plan else ())
         ),
-        used_s=used_s(desired, members),
+        used_ms=used_ms(desired, members),
         token_us=token_us(desired.fingerprint, members) if live else 0,
         is_kept=any(m.is_present and m.record.started_with == desired.fingerprint for m in members),
     )

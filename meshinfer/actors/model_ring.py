@@ -173,9 +173,9 @@ class ModelRing:
 
     # --- what others are told
 
-    def use(self, work: HeadWork, now_s: float, clock_s: int) -> ModelUse | None:
+    def use(self, work: HeadWork, now_s: float, clock_ms: int) -> ModelUse | None:
         """What the own record tells of how the model is used; None if this peer was never its head."""
-        return self._usage.noted(work.of(self.fingerprint), now_s, clock_s)
+        return self._usage.noted(work.of(self.fingerprint), now_s, clock_ms)
 
     def plans(self, bodies: Iterable[Plan]) -> list[Plan]:
         """The bodies of this model's plans, as far as they are known."""

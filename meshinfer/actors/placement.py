@@ -346,12 +346,12 @@ class Placement(Actor[PlacementMessage]):
     def _change(self, work: HeadWork, now_s: float) -> Callable[[PeerRecord], PeerRecord]:
         """What this peer says of itself now."""
         rings, here = list(self._rings.values()), self._here
-        clock_s = self._clock_ms() // 1000
+        clock_ms = self._clock_ms()
         models = [each.model.card.fingerprint for each in here.models if each.model is not None]
         # Until what runs is finished, the files of a model count that is not wanted any more.
         models += [ring.fingerprint for ring in rings if ring.followed and not ring.is_wanted]
         unusable = {ring.fingerprint for ring in rings if ring.here.model is None}
-        uses = [use for ring in rings if (use := ring.use(work, now_s, clock_s)) is not None]
+        uses = [use for ring in rings if (use := ring.use(work, now_s, clock_ms)) is not None]
         faults = [each.fault for each in here.models if each.fault]
         faults += [ring.here.fault for ring in rings if ring.is_wanted and ring.here.fault]
         changes: dict[str, Any] = {

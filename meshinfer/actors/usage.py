@@ -11,7 +11,7 @@ from .work import RingWork
 _RESTED_S = 2.0
 """Who has not answered for so long does not answer any more: chats come in turns."""
 
-_AGAIN_S = 10
+_AGAIN_MS = 10_000
 """How often a model that answers on and on says so."""
 
 
@@ -25,10 +25,10 @@ class Usage:
         self._pace = Steady()
         self._told: ModelUse | None = None
 
-    def noted(self, rings: Sequence[RingWork], now_s: float, clock_s: int) -> ModelUse | None:
+    def noted(self, rings: Sequence[RingWork], now_s: float, clock_ms: int) -> ModelUse | None:
         """Take in what the rings that begin here do; return what to tell, None before there ever was one.
 
-        clock_s: the time of day, in seconds since 1970.
+        clock_ms: the time of day, in milliseconds since 1970.
         """
         begun = sum(ring.begun for ring in rings)
         if begun != self._begun or any(ring.is_busy for ring in rings):
@@ -39,9 +39,9 @@ class Usage:
         told = self._told
         if told is None:
             if is_busy:
-                self._told = ModelUse(self._fingerprint, clock_s, is_busy, self._pace.value)
+                self._told = ModelUse(self._fingerprint, clock_ms, is_busy, self._pace.value)
             return self._told
-        is_news = is_busy and (not told.is_busy or clock_s - told.used_s >= _AGAIN_S)
-        used_s = clock_s if is_news else told.used_s
-        self._told = replace(told, used_s=used_s, is_busy=is_busy, token_us=self._pace.value)
+        is_news = is_busy and (not told.is_busy or clock_ms - told.used_ms >= _AGAIN_MS)
+        used_ms = clock_ms if is_news else told.used_ms
+        self._told = replace(told, used_ms=used_ms, is_busy=is_busy, token_us=self._pace.value)
         return self._told

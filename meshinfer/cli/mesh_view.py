@@ -26,7 +26,7 @@ class DiskRow:
 class ModelRow:
     """A model that the mesh was asked for. epoch and layer_count are 0 without a plan; reason: why not live.
 
-    used_s: when it was last of use, in seconds since 1970. token_us: one reader's token takes so long, 0
+    used_ms: when it was last of use, in ms since 1970. token_us: one reader's token takes so long, 0
     where that was not measured.
     """
 
@@ -37,7 +37,7 @@ class ModelRow:
     digest: str
     layer_count: int
     ring: tuple[Seat, ...]
-    used_s: int = 0
+    used_ms: int = 0
     token_us: int = 0
 
 
@@ -130,7 +130,7 @@ def _model(body: dict[str, Any]) -> ModelRow:
         digest=str(plan["digest"]),
         layer_count=int(plan["layer_count"]),
         ring=tuple(Seat(str(seat["name"]), _layers(seat["layers"])) for seat in body["ring"]),
-        used_s=int(body["used_s"]),
+        used_ms=int(body["used_ms"]),
         token_us=int(body["token_us"] or 0),
     )
 

@@ -32,7 +32,7 @@ def model_table(view: MeshView, now_s: float) -> Table:
             visible(_places(view, name)),
             _loaded(model),
             f"{1e6 / model.token_us:.1f}" if model and model.token_us else "–",
-            _ago(now_s - model.used_s) if model else "–",
+            _ago(now_s - model.used_ms / 1000) if model else "–",
         )
     return table
 

@@ -29,7 +29,7 @@ def models(
         typer.Option(help="Where built-in models are kept.", show_default="~/.cache/meshinfer"),
     ] = None,
 ) -> None:
-    """List the models of the mesh: on whose disk they lie, who has loaded them, and how fast they are.
+    """List the models of the mesh, and who has loaded them.
 
     Where no peer answers, those on this machine: of the cache directory and of the Hugging Face cache.
     """

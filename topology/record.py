@@ -82,8 +82,8 @@ class DiskModel:
 class ModelUse:
     """What a ring's head tells of its model.
 
-    used_ms: when it was last asked, in milliseconds since 1970 on its clock, coarsely. is_busy: it answers now.
-    token_us: one reader's token, once round the ring; coarse, 0 where it was not measured.
+    used_ms: when it was last asked, in milliseconds since 1970 on its clock, coarsely. is_busy: it answers
+    now. token_us: one reader's token, once round the ring; coarse, 0 where it was not measured.
     """
 
     fingerprint: str

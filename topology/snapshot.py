@@ -52,8 +52,9 @@ class StageView:
 class ModelView:
     """A model that the mesh was asked for, and the ring that serves it or is prepared.
 
-    is_live: it serves. reason: why not, empty when it does. used_ms: when it was last of use, in ms since 1970. token_us: one reader's token takes so long, 0 where that was not measured. is_kept: a running peer
-    was started with it, so it makes way for no other.
+    is_live: it serves. reason: why not, empty when it does. used_ms: when it was last of use, in milliseconds
+    since 1970. token_us: one reader's token takes so long, 0 where that was not measured. is_kept: a running
+    peer was started with it, so it makes way for no other.
     """
 
     name: str

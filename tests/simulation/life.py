@@ -61,7 +61,7 @@ class Surroundings:
     ledger: Ledger
     setting: Setting
     chance: Chance
-    model: LocalModel
+    models: tuple[LocalModel, ...]
     thoughts: Thoughts
     tally: Tally = field(default_factory=Tally)
     is_asking: bool = True
@@ -131,8 +131,7 @@ class Life:
         origin = f"{machine.name}-{machine.disk.run}"
         readers = Readers(
             origin,
-            around.model.card.fingerprint,
-            around.setting.layers,
+            around.models,
             self._random,
             parts.requests,
             around.tally,
@@ -219,7 +218,7 @@ class Life:
 
     async def _fetch(self, wanted: str, is_download_allowed: bool) -> LocalModel:
         await asyncio.sleep(0.5 * self._random.random())
-        return self._around.model
+        return next(each for each in self._around.models if wanted in (each.card.name, each.card.source))
 
     async def _list_models(self) -> tuple[DiskModel, ...]:
         return ()

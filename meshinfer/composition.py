@@ -8,7 +8,6 @@ from random import Random
 from typing import Any
 
 from meshinfer.topology import quantise
-from meshinfer.topology.agreement import Agreement
 from meshinfer.topology.membership import Membership
 from meshinfer.topology.planner import PLANNERS
 from meshinfer.topology.record import PeerRecord, Version
@@ -30,7 +29,7 @@ from .actors.requests import Requests, RequestsMessage
 from .actors.stage import LoadShard, Stage, StageMessage
 from .actors.supervisor import ActorFactory, Supervisor
 from .actors.watch import Bell, Watch
-from .actors.weights import Fetch, Weights, WeightsMessage, Wish
+from .actors.weights import Fetch, ListModels, Weights, WeightsMessage, Wish
 from .actors.work import HeadWork, StageWork
 from .config import PeerConfig
 from .errors import ModelError
@@ -48,9 +47,9 @@ class Ground:
     hello: how this peer greets others; its run was persisted. begin_run: persists a run greater than the
     given one, and returns the greeting of the new life. addresses, find_addresses: where it can be reached,
     then and now. seeds: peers that it seeks for ever. fetch, load: get a model's files, and layers of them
-    into memory. think: runs the planner off the loop. now_s, pause, random, created_ms: time and chance;
-    created_ms is this machine's clock at the start. stage_work, head_work: what they have to do, told about
-    once a second.
+    into memory. list_models: what lies on its disk. think: runs the planner off the loop. now_s, pause,
+    random, created_ms: time and chance; created_ms is this machine's clock at the start. stage_work,
+    head_work: what they have to do, told about once a second.
     """
 
     config: PeerConfig
@@ -63,6 +62,7 @@ class Ground:
     memory_bytes: int
     compute: Compute
     fetch: Fetch
+    list_models: ListModels
     load: LoadShard
     progress: Progress
     transport: Transport
@@ -85,6 +85,8 @@ class Composition:
     supervisor: Supervisor
     links: Mailbox[LinksMessage]
     membership: Mailbox[MembershipMessage]
+    weights: Mailbox[WeightsMessage]
+    placement: Mailbox[PlacementMessage]
     requests: Mailbox[RequestsMessage]
 
 
@@ -117,6 +119,11 @@ def compose(ground: Ground, make_mailbox: MakeMailbox = Mailbox) -> Composition:
         born = await ground.begin_run(than)
         post.begin_anew(born)
         return born
+
+    began_s = ground.now_s()
+
+    def clock_ms() -> int:
+        return ground.created_ms + round(1000 * (ground.now_s() - began_s))
 
     # The cores outlive a restart of their actor only where they hold nothing that could be torn.
     membership = Membership(
@@ -162,6 +169,8 @@ def compose(ground: Ground, make_mailbox: MakeMailbox = Mailbox) -> Composition:
             boxes.weights,
             wish=Wish(hello.peer, config.model, config.spread, ground.created_ms),
             fetch=ground.fetch,
+            list_models=ground.list_models,
+            pause=ground.pause,
             membership=boxes.membership,
             placement=boxes.placement,
         )
@@ -174,10 +183,11 @@ def compose(ground: Ground, make_mailbox: MakeMailbox = Mailbox) -> Composition:
             limits=PlacementLimits(
                 config.min_peers, config.requests.kv_reserve_tokens, config.requests.prefill_chunk_tokens
             ),
-            agreement=Agreement(hello.peer, config.agreement),
+            timing=config.agreement,
             planner=PLANNERS[config.planner],
             think=ground.think,
             now_s=ground.now_s,
+            clock_ms=clock_ms,
             membership=boxes.membership,
             weights=boxes.weights,
             stage=boxes.stage,
@@ -220,7 +230,14 @@ def compose(ground: Ground, make_mailbox: MakeMailbox = Mailbox) -> Composition:
     }
     if config.is_mdns_on:
         factories["discovery"] = discovery
-    return Composition(Supervisor(factories, config.actors), boxes.links, boxes.membership, boxes.requests)
+    return Composition(
+        Supervisor(factories, config.actors),
+        boxes.links,
+        boxes.membership,
+        boxes.weights,
+        boxes.placement,
+        boxes.requests,
+    )
 
 
 def _routes(boxes: _Mailboxes) -> dict[Any, tuple[Mailbox[Any], ...]]:

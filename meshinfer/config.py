@@ -143,7 +143,9 @@ class PeerConfig:
     memory_bytes: what weights and KV cache may take; None measures. stages: `auto`, `all`, or a number:
     over how many peers the model is spread. min_peers: no first ring is formed before this many are
     present; later ones may have fewer.
-    is_download_allowed: whether missing models may be fetched from the network.
+    is_download_allowed: whether missing models may be fetched from the network. is_load_on_use_allowed:
+    whether a request may have the mesh load a model that lies on a disk of it; nothing is ever downloaded for
+    a request.
     planner: a name in `PLANNERS`. membership: the presets `lan`, `large` and `test` of
     `meshinfer.topology.knobs`, or knobs of your own; all peers of a mesh take the same.
     """
@@ -160,6 +162,7 @@ class PeerConfig:
     min_peers: int = 1
     cache_dir: Path = field(default_factory=default_cache_dir)
     is_download_allowed: bool = True
+    is_load_on_use_allowed: bool = True
     planner: str = "ring"
     link: LinkLimits = field(default_factory=LinkLimits)
     membership: MembershipKnobs = field(default_factory=lan)

@@ -14,6 +14,7 @@ MeshError
 │   ├── PromptTooLong    prompt and answer exceed the model's context
 │   └── WrongModel       the mesh does not run the model that was asked for
 ├── NoRing               no live ring serves the model now
+│   └── NoRoom           the peers have no memory for the model beside the others
 ├── Overloaded           too many requests wait already; `retry_after_s` says when to come back
 ├── DeadlineExceeded     the answer took longer than its request, or this peer, allows
 ├── RingBroken           the ring broke during an answer and no other took over in time
@@ -84,6 +85,10 @@ class WrongModel(RequestError):
 
 class NoRing(MeshError):
     """No live ring serves the model now; the text says what is missing."""
+
+
+class NoRoom(NoRing):
+    """The peers have no memory for a model beside the others; the text says how much is missing."""
 
 
 class Overloaded(MeshError):

@@ -95,6 +95,15 @@ def _check_ids(tokens: tuple[int, ...], vocab_size: int) -> None:
         raise RequestError(f"token id {wrong} is outside the model's vocabulary of {vocab_size}", "prompt")
 
 
+def _check_biases(sampling: Sampling, vocab_size: int) -> None:
+    """Refuse biases on tokens that do not exist: the sampler would skip them without a word."""
+    wrong = next((token for token, _ in sampling.logit_bias if token >= vocab_size), None)
+    if wrong is not None:
+        raise RequestError(
+            f"logit_bias names token {wrong}, outside the model's vocabulary of {vocab_size}", "logit_bias"
+        )
+
+
 def opening_for(
     model: LocalModel,
     prompt: tuple[int, ...],
@@ -109,9 +118,11 @@ def opening_for(
     ignores_stops: the model's own stop tokens end nothing; the answer is as long as it may be.
 
     Raises:
-        RequestError: max_tokens is below 1. PromptTooLong: no token of context is left for an answer.
+        RequestError: max_tokens is below 1, or a bias is on a token that does not exist.
+        PromptTooLong: no token of context is left for an answer.
     """
     card = model.card
+    _check_biases(sampling, card.vocab_size)
     if max_tokens is not None and max_tokens < 1:
         raise RequestError(f"max_tokens is {max_tokens}: an answer takes at least 1", "max_tokens")
     room = card.context_tokens - len(prompt)

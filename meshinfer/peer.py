@@ -7,13 +7,14 @@ import time
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from dataclasses import asdict
+from functools import partial
+from pathlib import Path
 from random import Random
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from meshinfer.topology.question import Answer, Infeasible, Planner, Question
-from meshinfer.topology.record import Phase
+from meshinfer.topology.record import DiskModel, Phase
 from meshinfer.topology.snapshot import picture
 from meshinfer.transports.address import format_address
 from meshinfer.transports.base import Address, Transport
@@ -28,10 +29,11 @@ from .actors.watch import Bell, Watch
 from .actors.weights import Fetch
 from .actors.work import Work
 from .composition import Ground, Relay, compose
-from .config import PeerConfig, parse_host_port
-from .errors import ConfigError, NoRing, Overloaded, WrongModel
+from .config import PeerConfig, parse_host_port, parse_stages
+from .errors import ConfigError, ModelError, NoRing, Overloaded, WrongModel
 from .farewell import leave_mesh
 from .generation import Deadline, Piece, Prompt, encode, opening_for, pieces
+from .loading import Loading, ModelDoor, on_disk, why_unknown
 from .machine.identity import claim_identity
 from .machine.interfaces import reachable_addresses
 from .machine.memory import memory_budget_bytes
@@ -45,6 +47,7 @@ from .snapshot import Activity, Snapshot
 
 if TYPE_CHECKING:
     from .api.server import ApiServer
+    from .model.source import InstalledModel
 
 logger = logging.getLogger(__name__)
 
@@ -61,8 +64,8 @@ class Peer:
     def __init__(self, config: PeerConfig) -> None:
         self._config = config
         self._bell = Bell()
-        nothing = picture(config.mesh, None, None, (), "this peer has just started")
-        self._board = Watch(Picture(nothing, None, Phase.IDLE, ""), self._bell)
+        nothing = picture(config.mesh, (), (), "this peer has just started")
+        self._board = Watch(Picture(nothing, (), Phase.IDLE, ""), self._bell)
         self._activity: Watch[Activity | None] = Watch(None, self._bell)
         self._counter = itertools.count(1)
         self._places = Places(config.requests.max_open)
@@ -124,8 +127,20 @@ class Peer:
     @property
     def work(self) -> Work:
         """How much there is to do here; sessions of stage and head as they were within the last second."""
+        head, stage = self._head_work.value, self._stage_work.value
         return Work(
-            answers=self._places.taken, **asdict(self._head_work.value), **asdict(self._stage_work.value)
+            answers=self._places.taken,
+            running=head.running,
+            waiting=head.waiting,
+            lanes=head.lanes,
+            retained=head.retained,
+            retained_tokens=head.retained_tokens,
+            turn_us=head.turn_us,
+            compute_us=head.compute_us,
+            rings=head.rings,
+            sessions=stage.sessions,
+            kept=stage.kept,
+            kept_bytes=stage.kept_bytes,
         )
 
     async def watch(self) -> AsyncGenerator[Snapshot, None]:
@@ -135,10 +150,14 @@ class Peer:
             yield self.snapshot()
             await changed.wait()
 
-    async def until_live(self) -> Snapshot:
-        """Wait until a live ring serves the model; there is no timeout here, use `asyncio.timeout`."""
+    async def until_live(self, model: str | None = None) -> Snapshot:
+        """Wait until a live ring serves a model; there is no timeout here, use `asyncio.timeout`.
+
+        model: by its name; None takes the one that was asked for first.
+        """
         async for snapshot in self.watch():
-            if snapshot.mesh.is_live:
+            view = snapshot.mesh.find(model) if model is not None else None
+            if view.is_live if view is not None else model is None and snapshot.mesh.is_live:
                 return snapshot
         raise AssertionError("watching never ends by itself")
 
@@ -167,6 +186,37 @@ class Peer:
 
     # --- what it does
 
+    async def load(self, model: str, stages: str | int | None = None) -> str:
+        """Have the mesh run a model beside the others; return its name there, before it is live.
+
+        model: as in `PeerConfig`, or the name of one that lies on a disk of the mesh. stages: as in
+        `PeerConfig`; None is `auto`, or what it was asked for with before. Where memory is short, models that
+        were used the longest ago are unloaded for it, but not what running peers were started with. Whether
+        missing files are downloaded is a matter of each peer's `is_download_allowed`.
+
+        Raises:
+            ConfigError: `stages` is none. ModelError: its files cannot be had. NoRoom: there is no memory for
+            it, and the text says how much is missing.
+        """
+        spread = parse_stages(stages) if stages is not None else None
+        return await self._door.load(model, spread, is_download_allowed=True)
+
+    async def unload(self, name: str) -> None:
+        """Have the mesh run a model no longer, whoever asked for it; return once no peer holds its layers.
+
+        Raises:
+            WrongModel: the mesh does not run it.
+        """
+        await self._door.unload(name)
+
+    def loading(self, name: str) -> AsyncGenerator[Loading, None]:
+        """How a model that was asked for comes to answer: each change, the last one when it does.
+
+        Raises:
+            WrongModel: somebody has taken it back.
+        """
+        return self._door.progress(name)
+
     async def generate(
         self,
         prompt: Prompt,
@@ -182,18 +232,22 @@ class Peer:
 
         max_tokens: None takes the configured default; never more than the model's context has room for.
         sampling: greedy by default. stop: the answer ends before the first of these texts.
-        model: must be what the mesh runs, if given. deadline_s: within which the answer must be whole,
+        model: by its name; None takes the one that the mesh was asked for first. One that lies on a disk of
+        the mesh is loaded first, where that is allowed. deadline_s: within which the answer must be whole,
         counted from its first `anext`; None, and more than is configured, take what is configured.
         ignores_stops: the answer goes on behind the model's own stop tokens, up to max_tokens.
 
         Raises:
-            RequestError: the prompt or a parameter cannot be used. NoRing: no ring serves a model now.
+            RequestError: the prompt or a parameter cannot be used. WrongModel: there is no such model here.
+            NoRing: no ring serves it now. NoRoom: there is no memory to load it.
             Overloaded: too many requests wait. DeadlineExceeded: it took too long, and is cancelled.
             RingBroken, StageFailed: the answer could not be finished.
         """
         limits, loop = self._config.requests, asyncio.get_running_loop()
-        local, began_s = self.served_model(model), loop.time()
-        deadline = Deadline.within(deadline_s, limits.deadline_s)
+        deadline, began_s = Deadline.within(deadline_s, limits.deadline_s), loop.time()
+        if model is not None and self._is_to_be_loaded(model):
+            await deadline.bound(partial(self._load_for_use, model))
+        local = self.served_model(model)
         tokens = await deadline.bound(lambda: loop.run_in_executor(self._texts, encode, local, prompt))
         opening = opening_for(
             local,
@@ -207,7 +261,7 @@ class Peer:
         session = SessionId(f"{self._identity.peer}-{self._identity.run}-{next(self._counter)}")
         sink = sink_for(opening.max_tokens)
         try:
-            await self._parts.requests.tell(Begin(session, tokens, opening, sink))
+            await self._parts.requests.tell(Begin(local.card.fingerprint, session, tokens, opening, sink))
             async for piece in pieces(local, len(tokens), stop, sink, deadline):
                 yield piece
         except Overloaded as error:
@@ -219,19 +273,39 @@ class Peer:
             await self._parts.requests.tell(Abandon(session))
 
     def served_model(self, name: str | None = None) -> LocalModel:
-        """This peer's files of the model that the mesh runs.
+        """This peer's files of a model that the mesh runs; without a name, of the one asked for first.
 
         Raises:
-            WrongModel: `name` is another one. NoRing: this peer has no files of it (yet).
+            WrongModel: the mesh runs no model of this name. NoRing: this peer has no files of it (yet).
         """
         shown = self._board.value
-        if name is not None and shown.mesh.model and name != shown.mesh.model:
-            raise WrongModel(
-                f"the mesh runs {shown.mesh.model}, not {name}: ask for model {shown.mesh.model}", "model"
-            )
-        if shown.model is None or shown.model.card.fingerprint != shown.mesh.fingerprint:
-            raise NoRing(shown.fault or shown.mesh.reason or "this peer does not have the model's files yet")
-        return shown.model
+        view = shown.mesh.find(name) if name is not None else next(iter(shown.mesh.models), None)
+        if view is None and name is not None and shown.mesh.models:
+            raise WrongModel(why_unknown(name, shown.mesh), "model")
+        if view is not None:
+            for model in shown.models:
+                if model.card.fingerprint == view.fingerprint:
+                    return model
+        reason = shown.fault or (view.reason if view else shown.mesh.reason)
+        raise NoRing(reason or "this peer does not have the model's files yet")
+
+    def _is_to_be_loaded(self, name: str) -> bool:
+        """Whether the mesh does not run a model, but could: it lies on a disk, and may be loaded for use."""
+        mesh = self._board.value.mesh
+        return self._config.is_load_on_use_allowed and mesh.find(name) is None and name in on_disk(mesh)
+
+    async def _load_for_use(self, name: str) -> None:
+        """Load a model for a request, and wait until it answers. Nothing is downloaded for that.
+
+        Raises:
+            ModelError, NoRoom: it cannot be loaded. WrongModel: somebody unloads it meanwhile.
+        """
+        try:
+            running = await self._door.load(name, None, is_download_allowed=False)
+        except ModelError as error:
+            raise NoRing(f"{name} cannot be loaded here: {error}") from error
+        async for _ in self._door.progress(running):
+            pass
 
     # --- how it starts and stops
 
@@ -242,6 +316,9 @@ class Peer:
         stack.callback(self._identity.release)
         compute = ComputeThread(f"meshinfer-compute {self.name}")
         stack.push_async_callback(compute.close, config.actors.stop_timeout_s)
+        # Files of one model are got while another one answers.
+        self._files = ComputeThread(f"meshinfer-files {self.name}")
+        stack.push_async_callback(self._files.close, config.actors.stop_timeout_s)
         pool = ArrayPool(compute.post)
         stack.callback(pool.close)
         transport = await self._listen(pool)
@@ -251,6 +328,7 @@ class Peer:
         ground = await self._ground(compute, transport)
         self._stage_work, self._head_work = ground.stage_work, ground.head_work
         self._parts = compose(ground)
+        self._door = ModelDoor(self._parts, self.snapshot, self.watch)
         if self._api is not None:
             # Before the actors run, so that it is served until they have ended: clients see why it waits.
             await self._api.start(stack)
@@ -272,7 +350,8 @@ class Peer:
             api_url=self._api.url_for_others if self._api else "",
             memory_bytes=config.memory_bytes or measured_bytes,
             compute=compute,
-            fetch=self._fetch_on(compute),
+            fetch=self._fetch_for(compute),
+            list_models=partial(_list_models, config.cache_dir),
             load=load_shard,
             progress=self._progress,
             transport=transport,
@@ -294,17 +373,18 @@ class Peer:
         self._identity = await asyncio.to_thread(self._identity.next_run, than)
         return self._hello()
 
-    def _fetch_on(self, compute: ComputeThread) -> Fetch:
+    def _fetch_for(self, compute: ComputeThread) -> Fetch:
         config = self._config
 
-        async def fetch(wanted: str) -> LocalModel:
+        async def fetch(wanted: str, is_download_allowed: bool) -> LocalModel:
+            may_download = is_download_allowed and config.is_download_allowed
             try:
-                parts = await compute.run(
-                    fetch_model, wanted, config.cache_dir, config.is_download_allowed, self._progress
+                parts = await self._files.run(
+                    fetch_model, wanted, config.cache_dir, may_download, self._progress
                 )
             finally:
                 self._activity.set(None)
-            # Until the peers have agreed on a ring, the thread has nothing to do.
+            # Until the peers have agreed on its first ring, the thread has nothing to do.
             compute.post(warm_up)
             return LocalModel(*parts)
 
@@ -340,6 +420,23 @@ class Peer:
 
 async def _think(planner: Planner, question: Question) -> Answer | Infeasible:
     return await asyncio.to_thread(planner, question)
+
+
+async def _list_models(cache_dir: Path) -> tuple[DiskModel, ...]:
+    """What this machine could load without a network; nothing, where its caches cannot be read."""
+    try:
+        found = await asyncio.to_thread(_installed, cache_dir)
+    except (ModelError, OSError) as error:
+        logger.warning("the models on this machine's disk cannot be listed: %s", error)
+        return ()
+    return tuple(DiskModel(model.files.name, model.files.source, model.size_bytes) for model in found)
+
+
+def _installed(cache_dir: Path) -> "list[InstalledModel]":
+    # Here, not at the top: it takes long to import.
+    from .model.source import installed
+
+    return installed(cache_dir)
 
 
 def _import_api_server() -> "type[ApiServer]":

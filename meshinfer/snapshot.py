@@ -3,10 +3,10 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from meshinfer.topology.member import Status
+from meshinfer.topology.plan import Plan
 from meshinfer.topology.record import Phase
 from meshinfer.topology.ring import PeerId
-from meshinfer.topology.snapshot import MemberView, MeshSnapshot
+from meshinfer.topology.snapshot import MemberView, MeshSnapshot, ModelView
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +39,10 @@ class Snapshot:
 def mesh_json(mesh: MeshSnapshot) -> dict[str, Any]:
     """The mesh for `GET /mesh` and `topology --json`: the same from every peer once they agree.
 
+    `model` to `ring` and the members' phase and layers are of the first model; `models` tells of all.
     Members that left or died are not in it: those who joined later never knew them.
     """
-    plan = mesh.plan
     names = {member.peer: member.name for member in mesh.members}
-    ring = [
-        {
-            "peer": stage.peer,
-            "name": names.get(stage.peer, ""),
-            "layers": [stage.first_layer, stage.end_layer],
-        }
-        for stage in (plan.ring.stages if plan else ())
-    ]
     return {
         "mesh": mesh.mesh,
         "model": mesh.model or None,
@@ -58,15 +50,41 @@ def mesh_json(mesh: MeshSnapshot) -> dict[str, Any]:
         "stages": mesh.stages,
         "state": "live" if mesh.is_live else "waiting",
         "reason": mesh.reason or None,
-        "plan": {
-            "digest": plan.digest,
-            "epoch": plan.epoch,
-            "layer_count": plan.ring.layer_count,
-        }
-        if plan
-        else None,
-        "ring": ring,
-        "members": [_member_json(m) for m in mesh.members if m.status in (Status.ALIVE, Status.SUSPECT)],
+        "plan": _plan_json(mesh.plan),
+        "ring": [
+            {
+                "peer": stage.peer,
+                "name": names.get(stage.peer, ""),
+                "layers": [stage.first_layer, stage.end_layer],
+            }
+            for stage in (mesh.plan.ring.stages if mesh.plan else ())
+        ],
+        "models": [_model_json(model) for model in mesh.models],
+        "members": [_member_json(m) for m in mesh.members if m.is_present],
+    }
+
+
+def _plan_json(plan: Plan | None) -> dict[str, Any] | None:
+    if plan is None:
+        return None
+    return {"digest": plan.digest, "epoch": plan.epoch, "layer_count": plan.ring.layer_count}
+
+
+def _model_json(model: ModelView) -> dict[str, Any]:
+    return {
+        "model": model.name,
+        "fingerprint": model.fingerprint,
+        "stages": model.stages,
+        "state": "live" if model.is_live else "waiting",
+        "reason": model.reason or None,
+        "plan": _plan_json(model.plan),
+        "ring": [
+            {"peer": each.peer, "name": each.name, "layers": list(each.layers), "phase": each.phase.value}
+            for each in model.ring
+        ],
+        "used_ms": model.used_ms,
+        "token_us": model.token_us or None,
+        "is_kept": model.is_kept,
     }
 
 
@@ -82,6 +100,7 @@ def _member_json(member: MemberView) -> dict[str, Any]:
         "memory_bytes": member.memory_bytes,
         "layers": list(member.layers) if member.layers else None,
         "fault": member.fault or None,
+        "on_disk": [asdict(model) for model in member.on_disk],
         "ns_per_mib": member.ns_per_mib or None,
         "links": [asdict(link) for link in member.links],
     }

@@ -287,6 +287,9 @@ class Agreement:
             return []
         if former is not None and not self._has_room_for_both(view):
             return self._phase_out(former, now_s)
+        if former is None and not self._has_room(view):
+            # Another model's layers must make way first.
+            return []
         self.newest = replace(newest, is_begun=True, until_s=now_s + self._load_patience_s(view))
         return [Prepare(newest.plan)]
 
@@ -297,7 +300,14 @@ class Agreement:
         own = view.present.get(self._peer)
         if mine[0] is None or mine[1] is None or own is None:
             return True
-        return both_bytes(view.footprint, mine[0], mine[1]) <= own.memory_bytes
+        own_bytes = own.memory_bytes if view.room_bytes is None else view.room_bytes
+        return both_bytes(view.footprint, mine[0], mine[1]) <= own_bytes
+
+    def _has_room(self, view: View) -> bool:
+        mine = self.newest.plan.ring.stage_of(self._peer) if self.newest else None
+        if mine is None or view.footprint is None or view.room_bytes is None:
+            return True
+        return view.footprint.stage_bytes(mine.first_layer, mine.end_layer) <= view.room_bytes
 
     def _load_patience_s(self, view: View) -> float:
         """How long loading may take: three times what the disk needs, and some slack (R4)."""

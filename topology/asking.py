@@ -1,13 +1,15 @@
 """What the planner is asked: who could hold layers of a model, as their records tell."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from .desire import DesiredModel
 from .footprint import Footprint
 from .member import Member
 from .plan import PLANNER_VERSION
 from .question import Candidate, Question
-from .ring import Ring
+from .record import MAX_MODELS
+from .ring import PeerId, Ring
 
 
 def question_for(
@@ -32,6 +34,26 @@ def needs_flapping(
     able = [m.record for m in members if is_able(m, desired)]
     is_too_little = sum(record.memory_bytes for record in able) < footprint.total_bytes
     return is_too_little or desired.spread > len(able)
+
+
+def expecting(members: Sequence[Member], desired: DesiredModel, me: PeerId) -> tuple[Member, ...]:
+    """The members as they will be once they have read the files of a model: those that can get them."""
+    return tuple(
+        _holding(member, desired.fingerprint) if _can_get(member, desired, me) else member
+        for member in members
+    )
+
+
+def _holding(member: Member, fingerprint: str) -> Member:
+    record = member.record
+    models = tuple(dict.fromkeys((fingerprint, *record.models)))[:MAX_MODELS]
+    return replace(member, record=replace(record, models=models))
+
+
+def _can_get(member: Member, desired: DesiredModel, me: PeerId) -> bool:
+    """Whether a member has the files, or may fetch them; of `dir:` sources that shows only there."""
+    has_it = any(desired.source == on_disk.source for on_disk in member.record.on_disk)
+    return has_it or member.record.peer == me or desired.is_download_allowed
 
 
 def is_able(member: Member, desired: DesiredModel) -> bool:

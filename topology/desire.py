@@ -1,7 +1,7 @@
 """What the mesh should run: values that all peers come to share, without a log or a leader."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .ring import PeerId
 
@@ -14,17 +14,18 @@ MAX_TEXT = 512
 """Characters that any one text of a desired model may have."""
 
 MAX_DESIRES = 32
-"""Models that a mesh remembers to have been asked for."""
+"""Models that a mesh may be asked for at once; it remembers as many that were taken back."""
 
 
 @dataclass(frozen=True, slots=True)
 class DesiredModel:
-    """The model that the mesh runs, by whom it was asked for, and over how many peers it is spread.
+    """A model that the mesh runs, by whom it was asked for, and over how many peers it is spread.
 
-    revision: raised when somebody changes it on purpose. created_ms: when it was asked for, on the
-    asker's clock. source: how any peer gets the same files; `dir:` sources are each peer's own.
+    revision: raised when somebody changes it on purpose. created_ms: when it was asked for, or taken back,
+    on the asker's clock. source: how any peer gets the same files; `dir:` sources are each peer's own.
     fingerprint: the content that counts. spread: SPREAD_AUTO, SPREAD_ALL, or a number of peers.
     is_wanted: false once somebody took it back; the value stays, so that nobody brings it up again.
+    is_download_allowed: whether peers may fetch it from the network, or take what they have on disk alone.
 
     Raises:
         ValueError: a text is too long.
@@ -38,6 +39,7 @@ class DesiredModel:
     fingerprint: str
     spread: int
     is_wanted: bool = True
+    is_download_allowed: bool = True
 
     def __post_init__(self) -> None:
         if max(len(text) for text in (self.by, self.name, self.source, self.fingerprint)) > MAX_TEXT:
@@ -61,21 +63,62 @@ class DesiredModel:
     @property
     def _rank(self) -> tuple[object, ...]:
         asked = (self.created_ms, self.by, self.fingerprint, self.spread, self.source)
-        return (-self.revision, *asked, self.is_wanted)
+        return (-self.revision, *asked, self.is_wanted, self.is_download_allowed)
 
 
 def merge_desires(held: tuple[DesiredModel, ...], told: Iterable[DesiredModel]) -> tuple[DesiredModel, ...]:
-    """Keep the better value for each name, in canonical order; of too many models the oldest stay."""
+    """Keep the better value for each name, in canonical order.
+
+    Of too many models those stay that were asked for first, and of those that were taken back the latest.
+    """
     best = {model.name: model for model in held}
     for model in told:
         if model.beats(best.get(model.name)):
             best[model.name] = model
-    return tuple(sorted(best.values(), key=lambda model: model.age)[:MAX_DESIRES])
+    everything = sorted(best.values(), key=lambda model: model.age)
+    wanted = [model for model in everything if model.is_wanted][:MAX_DESIRES]
+    given_back = [model for model in everything if not model.is_wanted][-MAX_DESIRES:]
+    return tuple(sorted((*wanted, *given_back), key=lambda model: model.age))
 
 
-def first_wanted(desires: Iterable[DesiredModel]) -> DesiredModel | None:
-    """The model that was asked for first and not taken back."""
-    return min((model for model in desires if model.is_wanted), key=lambda model: model.age, default=None)
+def wanted_models(desires: Iterable[DesiredModel]) -> tuple[DesiredModel, ...]:
+    """The models that were asked for and not taken back, in the order in which they were asked for.
+
+    Of two names for the same content the first counts: it is in memory once.
+    """
+    wanted: dict[str, DesiredModel] = {}
+    for model in sorted(desires, key=lambda model: model.age):
+        if model.is_wanted:
+            wanted.setdefault(model.fingerprint, model)
+    return tuple(wanted.values())
+
+
+def asked_again(
+    held: DesiredModel | None, model: DesiredModel, *, is_changed: bool = False
+) -> DesiredModel | None:
+    """How `model` is asked for where the mesh knows `held` by its name; None: it runs already.
+
+    is_changed: somebody wants it just so, with this content and this spread. A model that runs keeps its
+    place in the order.
+    """
+    if held is None:
+        return model
+    if not held.is_wanted:
+        return replace(model, revision=held.revision + 1)
+    changed = replace(model, revision=held.revision + 1, created_ms=held.created_ms, by=held.by)
+    is_same = replace(changed, revision=held.revision, is_download_allowed=held.is_download_allowed) == held
+    return None if is_same or not is_changed else changed
+
+
+def taken_back(held: DesiredModel, by: PeerId, now_ms: int) -> DesiredModel:
+    """How `held` is taken back; later than it was asked for, whatever the clocks say."""
+    return replace(
+        held,
+        revision=held.revision + 1,
+        created_ms=max(now_ms, held.created_ms + 1),
+        by=by,
+        is_wanted=False,
+    )
 
 
 def spread_text(spread: int) -> str:

@@ -17,9 +17,11 @@ MAX_TEXT = 512
 """Characters that any one text of a record may have."""
 
 MAX_ADDRESSES = 16
-MAX_FOLLOWS = 8
+MAX_FOLLOWS = 64
 MAX_MODELS = 64
 MAX_LINKS = 32
+MAX_ON_DISK = 32
+MAX_USES = 32
 
 
 class Phase(Enum):
@@ -48,13 +50,14 @@ class Follow:
     """A plan that a peer follows, and how far it is with it.
 
     fingerprint: of the plan's model. kv_tokens: room for tokens of KV cache beside the layers, 0 until
-    they are loaded.
+    they are loaded. need_bytes: the memory that the peer's stage takes, with the KV cache that is reserved.
     """
 
     fingerprint: str
     target: Target
     phase: Phase
     kv_tokens: int = 0
+    need_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,29 @@ class Resident:
     fingerprint: str
     first_layer: int
     end_layer: int
+
+
+@dataclass(frozen=True, slots=True)
+class DiskModel:
+    """A model that lies on a peer's disk, ready to be loaded. source: as of a desired model."""
+
+    name: str
+    source: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUse:
+    """What a ring's head tells of its model.
+
+    used_ms: when it was last asked, in milliseconds since 1970 on its clock, coarsely. is_busy: it answers
+    now. token_us: one reader's token, once round the ring; coarse, 0 where it was not measured.
+    """
+
+    fingerprint: str
+    used_ms: int
+    is_busy: bool = False
+    token_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +113,11 @@ class PeerRecord:
     go to the same host and port. api: base URL of its HTTP API, empty without one.
     memory_bytes: what it may use for weights and KV cache. ns_per_mib: what a decode step costs here per
     MiB of weights that it reads; disk_mb_s: how fast it reads weights; both 0 while unmeasured.
-    models: fingerprints of the models on its disk. resident: layers in its memory.
+    models: fingerprints of the models whose files it has read. resident: layers in its memory.
     links: its measured ways to others. follows: the plans it follows, at most two a model: one that is
     taken up, and one that still computes or drains.
+    on_disk: what it could load without a network. uses: of models whose ring's head it is, or was.
+    started_with: fingerprint of the model that its user wants it to run, empty where none was named.
     flap_level: how often it was lost and came back lately; is_eligible: false while that is too often.
     fault: why it cannot take part, for people. is_leaving: it goes as soon as others took over.
     """
@@ -113,9 +141,14 @@ class PeerRecord:
     is_eligible: bool = True
     fault: str = ""
     is_leaving: bool = False
+    on_disk: tuple[DiskModel, ...] = ()
+    uses: tuple[ModelUse, ...] = ()
+    started_with: str = ""
 
     def __post_init__(self) -> None:
-        texts = (self.peer, self.name, self.release, self.api, self.fault, *self.addresses, *self.models)
+        places = (text for model in self.on_disk for text in (model.name, model.source))
+        named = (self.peer, self.name, self.release, self.api, self.fault)
+        texts = (*named, *self.addresses, *self.models, *places)
         if any(len(text) > MAX_TEXT for text in texts):
             raise ValueError(f"a text of a record has at most {MAX_TEXT} characters")
         if (
@@ -123,10 +156,12 @@ class PeerRecord:
             or len(self.models) > MAX_MODELS
             or len(self.links) > MAX_LINKS
             or max(len(self.follows), len(self.resident)) > MAX_FOLLOWS
+            or len(self.on_disk) > MAX_ON_DISK
+            or len(self.uses) > MAX_USES
         ):
             raise ValueError(
-                f"a record holds at most {MAX_ADDRESSES} addresses, {MAX_MODELS} models, {MAX_LINKS} links "
-                f"and {MAX_FOLLOWS} plans"
+                f"a record holds at most {MAX_ADDRESSES} addresses, {MAX_MODELS} models, {MAX_LINKS} links, "
+                f"{MAX_FOLLOWS} plans, {MAX_ON_DISK} models on disk and {MAX_USES} uses"
             )
         numbers = (self.run, self.version, self.memory_bytes, self.planner, self.ns_per_mib, self.disk_mb_s)
         if not self.peer or not self.name or min(*numbers, self.flap_level) < 0 or self.run > HIGHEST_RUN:

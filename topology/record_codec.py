@@ -8,9 +8,13 @@ from .record import (
     MAX_FOLLOWS,
     MAX_LINKS,
     MAX_MODELS,
+    MAX_ON_DISK,
     MAX_TEXT,
+    MAX_USES,
+    DiskModel,
     Follow,
     LinkMeasure,
+    ModelUse,
     PeerRecord,
     Phase,
     Resident,
@@ -22,7 +26,7 @@ from .target import Digest, Epoch, Target
 MAX_GOSSIP_BYTES = 1000
 """A longer record is announced by its version, and pulled over a link."""
 
-_LAYOUT = 1
+_LAYOUT = 2
 _PHASES = tuple(Phase)
 _MOST_U32 = (1 << 32) - 1
 
@@ -46,7 +50,9 @@ def encode_record(record: PeerRecord) -> bytes:
     out.number(min(record.ns_per_mib, _MOST_U32), 4)
     out.number(min(record.disk_mb_s, _MOST_U32), 4)
     out.number(min(record.flap_level, 0xFF), 1)
-    out.number(record.is_eligible | record.is_leaving << 1, 1)
+    out.number(record.is_eligible | record.is_leaving << 1 | bool(record.started_with) << 2, 1)
+    if record.started_with:
+        out.id(record.started_with)
     out.number(len(record.addresses), 1)
     for address in record.addresses:
         out.text(address)
@@ -71,6 +77,18 @@ def encode_record(record: PeerRecord) -> bytes:
         out.id(follow.target.digest)
         out.number(_PHASES.index(follow.phase), 1)
         out.number(follow.kv_tokens, 8)
+        out.number(follow.need_bytes, 8)
+    out.number(len(record.on_disk), 1)
+    for on_disk in record.on_disk:
+        out.text(on_disk.name)
+        out.text(on_disk.source)
+        out.number(on_disk.size_bytes, 8)
+    out.number(len(record.uses), 1)
+    for use in record.uses:
+        out.id(use.fingerprint)
+        out.number(use.used_ms, 6)
+        out.number(use.is_busy, 1)
+        out.number(min(use.token_us, _MOST_U32), 4)
     return out.bytes()
 
 
@@ -101,6 +119,7 @@ def _read(read: Reader) -> PeerRecord:
     name, release, api, fault = (read.text(4 * MAX_TEXT) for _ in range(4))
     memory_bytes, planner = read.number(8), read.number(2)
     ns_per_mib, disk_mb_s, flap_level, flags = read.number(4), read.number(4), read.number(1), read.number(1)
+    started_with = read.id() if flags & 4 else ""
     return PeerRecord(
         peer=peer,
         run=run,
@@ -116,6 +135,7 @@ def _read(read: Reader) -> PeerRecord:
         flap_level=flap_level,
         is_eligible=bool(flags & 1),
         is_leaving=bool(flags & 2),
+        started_with=started_with,
         addresses=tuple(read.text(4 * MAX_TEXT) for _ in range(read.count(MAX_ADDRESSES))),
         models=tuple(read.id() for _ in range(read.count(MAX_MODELS))),
         resident=tuple(
@@ -126,10 +146,18 @@ def _read(read: Reader) -> PeerRecord:
             for _ in range(read.count(MAX_LINKS))
         ),
         follows=tuple(_follow(read) for _ in range(read.count(MAX_FOLLOWS))),
+        on_disk=tuple(
+            DiskModel(read.text(4 * MAX_TEXT), read.text(4 * MAX_TEXT), read.number(8))
+            for _ in range(read.count(MAX_ON_DISK))
+        ),
+        uses=tuple(
+            ModelUse(read.id(), read.number(6), bool(read.number(1)), read.number(4))
+            for _ in range(read.count(MAX_USES))
+        ),
     )
 
 
 def _follow(read: Reader) -> Follow:
     fingerprint, epoch, digest = read.id(), Epoch(read.number(8)), Digest(read.id())
     phase = read.count(len(_PHASES) - 1)
-    return Follow(fingerprint, Target(epoch, digest), _PHASES[phase], read.number(8))
+    return Follow(fingerprint, Target(epoch, digest), _PHASES[phase], read.number(8), read.number(8))

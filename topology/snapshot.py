@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .desire import DesiredModel, spread_text
+from .eviction import token_us, used_ms
 from .member import Member, Status
 from .plan import Plan
-from .record import LinkMeasure, PeerRecord, Phase
+from .record import DiskModel, LinkMeasure, PeerRecord, Phase
 from .ring import PeerId
 from .serving import is_live
 
@@ -15,7 +16,8 @@ from .serving import is_live
 class MemberView:
     """A member: who, where, how much memory it offers, and which layers it holds (first, end).
 
-    phase: how far it is with the plan that is shown. ns_per_mib, links: what it measured, as in its record.
+    layers, phase: of the first model's plan, and how far it is with that. on_disk: models that it could load
+    without a network. ns_per_mib, links: what it measured, as in its record.
     """
 
     peer: PeerId
@@ -30,14 +32,53 @@ class MemberView:
     fault: str
     ns_per_mib: int = 0
     links: tuple[LinkMeasure, ...] = ()
+    on_disk: tuple[DiskModel, ...] = ()
+
+    @property
+    def is_present(self) -> bool:
+        """Whether it is there."""
+        return self.status in (Status.ALIVE, Status.SUSPECT)
+
+
+@dataclass(frozen=True, slots=True)
+class StageView:
+    """A stage of a model's ring: who holds which layers (first, end), and how far it is with that."""
+
+    peer: PeerId
+    name: str
+    layers: tuple[int, int]
+    phase: Phase
+
+
+@dataclass(frozen=True, slots=True)
+class ModelView:
+    """A model that the mesh was asked for, and the ring that serves it or is prepared.
+
+    is_live: it serves. reason: why not, empty when it does. used_ms: when it was last of use, in milliseconds
+    since 1970. token_us: one reader's token takes so long, 0 where that was not measured. is_kept: a running
+    peer was started with it, so it makes way for no other.
+    """
+
+    name: str
+    fingerprint: str
+    stages: str
+    is_live: bool
+    reason: str
+    plan: Plan | None
+    ring: tuple[StageView, ...]
+    used_ms: int
+    token_us: int
+    is_kept: bool
 
 
 @dataclass(frozen=True, slots=True)
 class MeshSnapshot:
     """The mesh: what it runs, under which plan, who is in it.
 
-    plan: the one that serves, or else the one that is prepared. is_live: it serves. reason: why not, empty
-    when it does.
+    model, fingerprint, stages, is_live, reason, plan: of the model that was asked for first; empty, and the
+    reason why, while there is none. plan: the one that serves, or else the one that is prepared. is_live: it
+    serves. reason: why not, empty when it does. models: all that were asked for, that one first. held:
+    fingerprints of the models that anybody who is here follows a plan of, whether they are asked for or not.
     """
 
     mesh: str
@@ -48,29 +89,58 @@ class MeshSnapshot:
     reason: str
     plan: Plan | None
     members: tuple[MemberView, ...]
+    models: tuple[ModelView, ...] = ()
+    held: frozenset[str] = frozenset()
+
+    def find(self, name: str) -> ModelView | None:
+        """A model by the name that it was asked for by; None if it was not."""
+        return next((model for model in self.models if model.name == name), None)
 
 
 _FLAPS = "it was lost and came back too often lately, plans do without it until it was calm for a while"
 
 
-def picture(
-    mesh: str,
-    desired: DesiredModel | None,
-    plan: Plan | None,
-    members: Sequence[Member],
-    reason: str,
-) -> MeshSnapshot:
-    """Draw what the members' records say of `plan`. `reason` counts only while it is not live."""
-    live = plan is not None and is_live(plan, members)
+def picture(mesh: str, models: Sequence[ModelView], members: Sequence[Member], reason: str) -> MeshSnapshot:
+    """Draw the mesh. models: in the order in which they were asked for. reason: why there is none."""
+    first = models[0] if models else None
+    plan = first.plan if first else None
     return MeshSnapshot(
         mesh=mesh,
-        model=desired.name if desired else "",
-        fingerprint=desired.fingerprint if desired else "",
-        stages=spread_text(desired.spread) if desired else "auto",
+        model=first.name if first else "",
+        fingerprint=first.fingerprint if first else "",
+        stages=first.stages if first else "auto",
+        is_live=first is not None and first.is_live,
+        reason=first.reason if first else reason,
+        plan=plan,
+        members=tuple(_view(member, plan) for member in members),
+        models=tuple(models),
+        held=frozenset(f.fingerprint for m in members if m.is_present for f in m.record.follows),
+    )
+
+
+def model_view(desired: DesiredModel, plan: Plan | None, members: Sequence[Member], reason: str) -> ModelView:
+    """Draw what the members' records say of a model's `plan`. `reason` counts only while it is not live."""
+    live = plan is not None and is_live(plan, members)
+    records = {member.record.peer: member.record for member in members}
+    return ModelView(
+        name=desired.name,
+        fingerprint=desired.fingerprint,
+        stages=spread_text(desired.spread),
         is_live=live,
         reason="" if live else reason,
         plan=plan,
-        members=tuple(_view(member, plan) for member in members),
+        ring=tuple(
+            StageView(
+                stage.peer,
+                records[stage.peer].name if stage.peer in records else "",
+                (stage.first_layer, stage.end_layer),
+                phase_of(records[stage.peer], plan) if stage.peer in records else Phase.IDLE,
+            )
+            for stage in (plan.ring.stages if plan else ())
+        ),
+        used_ms=used_ms(desired, members),
+        token_us=token_us(desired.fingerprint, members) if live else 0,
+        is_kept=any(m.is_present and m.record.started_with == desired.fingerprint for m in members),
     )
 
 
@@ -96,4 +166,5 @@ def _view(member: Member, plan: Plan | None) -> MemberView:
         fault=record.fault or ("" if record.is_eligible or not member.is_present else _FLAPS),
         ns_per_mib=record.ns_per_mib,
         links=record.links,
+        on_disk=record.on_disk,
     )

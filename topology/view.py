@@ -18,6 +18,8 @@ from .ring import PeerId
 class View:
     """All that a step of the agreement decides on.
 
+    members: their records tell the memory that is left for this model: see `sharing`. room_bytes: what this
+    peer itself may load at the moment, beside what lies in its memory of other models; None: all of that.
     plans: the bodies that are known here. answer: what the planner said to `question`, which may be a
     little older than `members`. min_peers: how many must be present, with the model's files, before a
     first plan; later ones may have fewer. is_quiet: whether this peer knows that nobody is being served.
@@ -31,6 +33,7 @@ class View:
     answer: Answer | Infeasible | None = None
     min_peers: int = 1
     is_quiet: bool = True
+    room_bytes: int | None = None
 
     @cached_property
     def present(self) -> dict[PeerId, PeerRecord]:

@@ -77,8 +77,16 @@ class Reply(Generic[R]):
         """Whether it was answered, or whoever waited for it does so no longer."""
         return self._future.done()
 
-    async def wait(self, timeout_s: float | None) -> R:
-        """Wait for the answer; None: for as long as it takes.
+    async def answered(self) -> R:
+        """Wait for the answer, however long that takes: bound it, or let whoever asked be cancelled.
+
+        Raises:
+            Exception: the error that it was refused with.
+        """
+        return await self._future
+
+    async def wait(self, timeout_s: float) -> R:
+        """Wait for the answer.
 
         Raises:
             TimeoutError: none came within `timeout_s`.

@@ -34,7 +34,7 @@ from .actor import Actor, Mailbox
 from .mail import Clear, Close, Drain, Envelope, HeadOrder, LinkLost, Open
 from .post import Post
 from .watch import Watch
-from .work import HeadWork
+from .work import HeadWork, RingWork
 
 logger = logging.getLogger(__name__)
 
@@ -44,10 +44,15 @@ HeadMessage = HeadOrder | Envelope | LinkLost
 
 @dataclass(slots=True)
 class _Ring:
-    """What goes round under one plan. is_open: whether it admits; otherwise what runs goes on to its end."""
+    """What goes round under one plan. is_open: whether it admits; otherwise what runs goes on to its end.
+
+    fingerprint: of its model. begun: sessions that it ever took.
+    """
 
     circulation: Circulation
+    fingerprint: str
     is_open: bool = True
+    begun: int = 0
     waiting: deque[Submit] = field(default_factory=deque)
 
     @property
@@ -64,7 +69,7 @@ class _Ring:
 class Head(Actor[HeadMessage]):
     """Sends what `Circulation` lets depart, and lets sessions in and out.
 
-    While one plan takes over from another there are two rings: new sessions go to the later one.
+    While one plan takes over from another a model has two rings: new sessions go to the later one.
     """
 
     tick_s = 1.0
@@ -134,6 +139,18 @@ class Head(Actor[HeadMessage]):
                 retained_tokens=sum(ring.circulation.retained_tokens for ring in rings),
                 turn_us=newest.turn_us if newest else 0,
                 compute_us=newest.compute_us if newest else 0,
+                rings=tuple(
+                    RingWork(
+                        target,
+                        ring.fingerprint,
+                        ring.is_open,
+                        len(ring.running),
+                        len(ring.waiting),
+                        ring.begun,
+                        ring.circulation.turn_us,
+                    )
+                    for target, ring in sorted(self._rings.items())
+                ),
             )
         )
 
@@ -143,9 +160,10 @@ class Head(Actor[HeadMessage]):
         ring = self._rings.get(order.target)
         if ring is None:
             made = Circulation(order.ring, order.kv_tokens, self._limits, is_trimmable=order.is_trimmable)
-            ring = self._rings[order.target] = _Ring(made)
+            ring = self._rings[order.target] = _Ring(made, order.fingerprint)
         ring.is_open = True
         await self._release_retained(order.target, ring.circulation.resize(order.kv_tokens))
+        self._tell_work()
         await self._admit()
 
     async def _drain(self, target: Target) -> None:
@@ -159,13 +177,18 @@ class Head(Actor[HeadMessage]):
             await self._send_back(submit)
         # Their memory is for the ring that takes over.
         await self._release_retained(target, ring.circulation.forget_all())
+        self._tell_work()
 
-    @property
-    def _open_target(self) -> Target | None:
-        return max((target for target, ring in self._rings.items() if ring.is_open), default=None)
+    def _successor(self, target: Target) -> Target | None:
+        """The ring of the same model that admits; of a ring that is not known, where there is one model."""
+        gone = self._rings.get(target)
+        models = {gone.fingerprint} if gone else {ring.fingerprint for ring in self._rings.values()}
+        if len(models) > 1:
+            return None
+        return max((t for t, r in self._rings.items() if r.is_open and r.fingerprint in models), default=None)
 
     async def _send_back(self, submit: Submit) -> None:
-        wrong = WrongEpoch(submit.session, submit.target, self._open_target)
+        wrong = WrongEpoch(submit.session, submit.target, self._successor(submit.target))
         await self._post.send(submit.origin, wrong)
 
     # --- admission
@@ -189,6 +212,7 @@ class Head(Actor[HeadMessage]):
             await self._refuse(submit, reason, is_full=True)
         else:
             ring.waiting.append(submit)
+            ring.begun += 1
             await self._admit()
 
     async def _refuse(self, submit: Submit, reason: str, *, is_full: bool) -> None:
@@ -197,7 +221,7 @@ class Head(Actor[HeadMessage]):
     async def _admit(self) -> None:
         """Let waiting sessions in, in their order, while there is room; send what may go."""
         for target, ring in list(self._rings.items()):
-            while ring.waiting and self._has_place() and ring.circulation.has_room_for(ring.waiting[0]):
+            while ring.waiting and self._has_place(ring) and ring.circulation.has_room_for(ring.waiting[0]):
                 submit = ring.waiting.popleft()
                 _, gone = ring.circulation.begin(submit)
                 await self._release_retained(target, gone)
@@ -206,8 +230,10 @@ class Head(Actor[HeadMessage]):
                     await self._post.send(self._me, Recall(submit.session, target, submit.origin))
             await self._feed(target, ring)
 
-    def _has_place(self) -> bool:
-        return sum(len(ring.running) for ring in self._rings.values()) < self._limits.max_running
+    def _has_place(self, ring: _Ring) -> bool:
+        """Whether a model may have one more: none waits for another one's readers."""
+        rings = (each for each in self._rings.values() if each.fingerprint == ring.fingerprint)
+        return sum(len(each.running) for each in rings) < self._limits.max_running
 
     # --- coming back
 

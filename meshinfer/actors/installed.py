@@ -66,10 +66,24 @@ class Installed:
         tokens = sum(opening.prompt_tokens + opening.max_tokens for opening in openings)
         return (tokens + sum(self.retained.values())) * self.token_bytes
 
-    def room(self, all_installed: Iterable["Installed"], memory_bytes: int) -> int:
-        """Tokens of KV cache that fit beside all weights, and beside what other plans' sessions take."""
-        free_bytes = max(0, memory_bytes - taken_bytes(all_installed) + self.used_bytes)
-        return free_bytes // self.token_bytes if self.token_bytes else 1 << 40
+    def room(self, all_installed: Iterable["Installed"], memory_bytes: int, reserve_tokens: int) -> int:
+        """Tokens of KV cache that fit beside all weights, and beside what other plans' sessions take.
+
+        Models share what is free by what their plans reserve for them: reserve_tokens, or the context where
+        that is shorter. So none takes what another one was promised, and each gets as much as was planned.
+        """
+        if not self.token_bytes:
+            return 1 << 40
+        everything = list(all_installed)
+        own = [held for held in everything if held.card.fingerprint == self.card.fingerprint]
+        free_bytes = max(0, memory_bytes - weight_bytes(everything))
+        reserves = {held.card.fingerprint: held._reserved_bytes(reserve_tokens) for held in everything}
+        share_bytes = free_bytes * reserves[self.card.fingerprint] // max(1, sum(reserves.values()))
+        others_bytes = sum(held.used_bytes for held in own if held is not self)
+        return max(0, share_bytes - others_bytes) // self.token_bytes
+
+    def _reserved_bytes(self, reserve_tokens: int) -> int:
+        return self.token_bytes * min(reserve_tokens, self.card.context_tokens)
 
     def _common_bytes(self, other: "Installed") -> int:
         """Weights that both hold, and that lie in memory once."""
@@ -82,10 +96,16 @@ class Installed:
 def taken_bytes(installed: Iterable[Installed]) -> int:
     """What weights and sessions of some plans take together."""
     everything = list(installed)
+    return weight_bytes(everything) + sum(held.used_bytes for held in everything)
+
+
+def weight_bytes(installed: Iterable[Installed]) -> int:
+    """What the weights of some plans take together."""
+    everything = list(installed)
     shared_bytes = sum(
         one._common_bytes(other) for i, one in enumerate(everything) for other in everything[:i]
     )
-    return sum(held.shard.weight_bytes + held.used_bytes for held in everything) - shared_bytes
+    return sum(held.shard.weight_bytes for held in everything) - shared_bytes
 
 
 def count_sessions(installed: Iterable[Installed]) -> int:

@@ -11,7 +11,7 @@ from meshinfer.model.base import ModelCard, ModelFiles, Tokenizer
 from meshinfer.topology.desire import DesiredModel
 from meshinfer.topology.member import Member
 from meshinfer.topology.plan import Plan
-from meshinfer.topology.record import PeerRecord, Resident
+from meshinfer.topology.record import DiskModel, PeerRecord, Resident
 from meshinfer.topology.ring import PeerId, Ring
 from meshinfer.topology.target import Target
 from meshinfer.transports.base import Address, Buffer
@@ -158,20 +158,25 @@ class SayGoodbye:
 
 @dataclass(frozen=True, slots=True)
 class Desire:
-    """Tell the mesh what it should run, if it does not know yet."""
+    """Tell the mesh that it should run a model, or should no longer; the better of that and what it knows
+    counts.
+    """
 
     model: DesiredModel
 
 
-# --- from membership to placement
+# --- from membership to placement and weights
 
 
 @dataclass(frozen=True, slots=True)
 class ViewChanged:
-    """The mesh as seen from here, for placement. plans: all bodies that are known here, whoever told them."""
+    """The mesh as seen from here. desires: what it was asked for, those that were taken back included.
+
+    plans: all bodies that are known here, whoever told them.
+    """
 
     members: tuple[Member, ...]
-    desired: DesiredModel | None
+    desires: tuple[DesiredModel, ...]
     plans: tuple[Plan, ...] = ()
 
 
@@ -189,21 +194,77 @@ class LocalModel:
 
 @dataclass(frozen=True, slots=True)
 class ModelHere:
-    """Which files this peer has.
+    """Which files this peer has of a model that the mesh was asked for, or that it was itself.
 
-    fault: why it cannot hold layers of what the mesh runs, for people. fetching: what is on its way.
+    name: as in the mesh. fault: why it cannot hold layers of it, for people. fetching: what is on its way.
     """
 
+    name: str
     model: LocalModel | None
-    fault: str
+    fault: str = ""
     fetching: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Unusable:
-    """The files cannot be loaded after all."""
+class ModelsHere:
+    """All that this peer has of the mesh's models. started_with: fingerprint of the one that its user named.
 
+    on_disk: what it could load without a network.
+    """
+
+    models: tuple[ModelHere, ...] = ()
+    started_with: str = ""
+    on_disk: tuple[DiskModel, ...] = ()
+
+    def of(self, name: str) -> ModelHere:
+        """What it has of one model."""
+        return next((here for here in self.models if here.name == name), ModelHere(name, None))
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """The files of a model cannot be loaded after all."""
+
+    fingerprint: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Obtain:
+    """Get the files of a model, whether the mesh runs it or not: by its name or source.
+
+    done: refused with a MeshError, an OSError or a MemoryError where they cannot be had.
+    """
+
+    wanted: str
+    is_download_allowed: bool
+    done: Reply[LocalModel]
+
+
+# --- from outside to placement
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Have the mesh run a model; others make way for it where they must and may.
+
+    spread: None keeps what it was asked for with. patience_s: how long to wait for one that answers now.
+    done: the name by which the mesh runs it; refused with NoRoom.
+    """
+
+    model: LocalModel
+    spread: int | None
+    is_download_allowed: bool
+    patience_s: float
+    done: Reply[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Unload:
+    """Have the mesh run a model no longer. done: refused with WrongModel if it does not run it."""
+
+    name: str
+    done: Reply[None]
 
 
 # --- from placement to the stage
@@ -241,9 +302,13 @@ class Drain:
 
 @dataclass(frozen=True, slots=True)
 class Retire:
-    """The plan is over, or no longer valid: compute nothing more under it."""
+    """The plan is over, or no longer valid: compute nothing more under it.
+
+    is_unwanted: the model is not to run any more, so nothing of it is kept for a next plan.
+    """
 
     target: Target
+    is_unwanted: bool = False
 
 
 # --- from the stage to placement
@@ -283,8 +348,9 @@ class Drained:
 
 @dataclass(frozen=True, slots=True)
 class Paced:
-    """What a decode step costs here, per MiB of weights: the median of the last ones."""
+    """What a decode step of a plan costs here, per MiB of weights: the median of the last ones."""
 
+    target: Target
     ns_per_mib: int
 
 
@@ -310,13 +376,14 @@ class Confirmed:
 class Open:
     """This peer is the head of a live ring; kv_tokens is the room of its tightest stage.
 
-    Said again when that room changed. is_trimmable: as in Loaded.
+    Said again when that room changed. is_trimmable: as in Loaded. fingerprint: of the ring's model.
     """
 
     target: Target
     kv_tokens: int
     ring: Ring
     is_trimmable: bool = True
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,17 +398,20 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """The plan that sessions go to: live, or None with the reason why there is none.
+    """The plan that a model's sessions go to: live, or None with the reason why there is none.
 
     is_forming: a plan is agreed on, and its stages load. is_paused: because of `reason` nothing new is
     submitted to the plan, while what runs goes on. kept: other plans whose stages finish what runs.
+    is_over: the mesh does not run this model any more, so nothing is to be waited for.
     """
 
+    fingerprint: str
     plan: Plan | None
     reason: str
     is_forming: bool = False
     is_paused: bool = False
     kept: tuple[Target, ...] = ()
+    is_over: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,8 +428,9 @@ Sink = asyncio.Queue[Sampled | MeshError]
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """Start a session for a reader."""
+    """Start a session for a reader, with the model of this content."""
 
+    fingerprint: str
     session: SessionId
     prompt: tuple[int, ...]
     opening: Opening

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from meshinfer.messages import Hello
-from meshinfer.topology.desire import first_wanted
 from meshinfer.topology.member import Member, Status
 from meshinfer.topology.membership import Membership
 from meshinfer.topology.outbox import Effect, NewLife, SendOnLink, SendPacket
@@ -264,7 +263,7 @@ class MembershipActor(Actor[MembershipMessage]):
             return
         self._shown_revision = self._core.revision
         members = self._core.members()
-        view = ViewChanged(members, first_wanted(self._core.desired), self._core.plans)
+        view = ViewChanged(members, self._core.desired, self._core.plans)
         if view == self._shown:
             return
         self._log(members)

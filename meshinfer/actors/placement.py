@@ -1,35 +1,37 @@
-"""Decides with the other peers who holds which layers, and sees to it that this peer holds its own."""
+"""Decides with the other peers who holds which layers of which model; this peer then holds its own."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
-from typing import assert_never
+from functools import partial
+from itertools import takewhile
+from typing import Any, assert_never
 
 from meshinfer.model.base import ModelCard
 from meshinfer.model.footprint import model_footprint
-from meshinfer.topology.agreement import Agreement
-from meshinfer.topology.asking import able_peers, question_for
-from meshinfer.topology.desire import DesiredModel
+from meshinfer.topology.agreement import Agreement, AgreementTiming
+from meshinfer.topology.asking import expecting, question_for
+from meshinfer.topology.desire import DesiredModel, wanted_models
 from meshinfer.topology.following import Activate, Drop, Effect, GiveUp, PhaseOut, Prepare, Withdraw
 from meshinfer.topology.footprint import Footprint
-from meshinfer.topology.member import Member, Status
+from meshinfer.topology.member import Member
 from meshinfer.topology.plan import PLANNER_VERSION, Plan
-from meshinfer.topology.quantise import Steady
 from meshinfer.topology.question import Answer, Infeasible, Planner, Question
-from meshinfer.topology.record import PeerRecord, Phase, Resident
+from meshinfer.topology.record import MAX_USES, PeerRecord, Phase, Resident
 from meshinfer.topology.ring import PeerId
-from meshinfer.topology.serving import kept_plans, serving_plan
-from meshinfer.topology.snapshot import MeshSnapshot, phase_of, picture
+from meshinfer.topology.sharing import left_by, taken_bytes
+from meshinfer.topology.snapshot import MeshSnapshot, ModelView, phase_of, picture
 from meshinfer.topology.target import Target
-from meshinfer.topology.validity import why_unwanted
 from meshinfer.topology.view import View
 
 from .actor import Actor, Mailbox, Tells
+from .door import Door, Seen
 from .mail import (
     Began,
     Clear,
     Close,
     Confirmed,
+    Desire,
     Drain,
     Drained,
     Engage,
@@ -37,10 +39,12 @@ from .mail import (
     HeadOrder,
     Holds,
     Install,
+    Load,
     Loaded,
     LoadFailed,
     LocalModel,
     ModelHere,
+    ModelsHere,
     Open,
     Paced,
     Publish,
@@ -49,9 +53,11 @@ from .mail import (
     Serving,
     StageEvent,
     StageOrder,
+    Unload,
     Unusable,
     ViewChanged,
 )
+from .model_ring import ModelRing, Thought
 from .watch import Watch
 from .work import HeadWork
 
@@ -60,10 +66,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What this peer shows: the mesh as all see it, and what only concerns this peer."""
+    """What this peer shows: the mesh as all see it, and what only concerns this peer.
+
+    models: whose files it has. phase: how far it is with the plan of the mesh's first model.
+    """
 
     mesh: MeshSnapshot
-    model: LocalModel | None
+    models: tuple[LocalModel, ...]
     phase: Phase
     fault: str
 
@@ -87,17 +96,20 @@ Think = Callable[[Planner, Question], Awaitable[Answer | Infeasible]]
 
 @dataclass(frozen=True, slots=True)
 class _Thought:
-    """What the planner says."""
+    """What the planner says of one model."""
 
-    question: Question
-    answer: Answer | Infeasible
+    fingerprint: str
+    thought: Thought
 
 
-PlacementMessage = ViewChanged | ModelHere | StageEvent | _Thought
+PlacementMessage = ViewChanged | ModelsHere | StageEvent | Load | Unload | _Thought
 
 
 class Placement(Actor[PlacementMessage]):
-    """Steps the agreement on every piece of news, and a few times a second for what only time changes."""
+    """Steps each model's agreement on every piece of news, and a few times a second for what time changes.
+
+    Models share the members' memory in the order in which they were asked for: see `topology.sharing`.
+    """
 
     tick_s = 0.2
 
@@ -108,11 +120,12 @@ class Placement(Actor[PlacementMessage]):
         peer: PeerId,
         mesh: str,
         limits: PlacementLimits,
-        agreement: Agreement,
+        timing: AgreementTiming,
         planner: Planner,
         think: Think,
         now_s: Callable[[], float],
-        membership: Tells[Publish | Flapped | Released],
+        clock_ms: Callable[[], int],
+        membership: Tells[Publish | Flapped | Released | Desire],
         weights: Tells[Unusable],
         stage: Tells[StageOrder],
         head: Tells[HeadOrder],
@@ -124,10 +137,11 @@ class Placement(Actor[PlacementMessage]):
         self._peer = peer
         self._mesh = mesh
         self._limits = limits
-        self._agreement = agreement
+        self._timing = timing
         self._planner = planner
         self._think = think
         self._now_s = now_s
+        self._clock_ms = clock_ms
         self._membership = membership
         self._weights = weights
         self._stage = stage
@@ -136,18 +150,15 @@ class Placement(Actor[PlacementMessage]):
         self._work = work
         self._board = board
         self._members: tuple[Member, ...] = ()
-        self._desired: DesiredModel | None = None
+        self._desires: tuple[DesiredModel, ...] = ()
         self._bodies: tuple[Plan, ...] = ()
-        self._here = ModelHere(None, "")
+        self._here = ModelsHere()
         self._resident: tuple[Resident, ...] = ()
-        self._pace = Steady()
-        self._thought: _Thought | None = None
-        self._is_thinking = False
+        self._rings: dict[str, ModelRing] = {}
+        """One for each content that the mesh was asked for, those that were asked for first first."""
         self._is_released = False
-        self._served = Serving(None, "")
         self._headed: dict[Target, Open | Drain] = {}
-        # A mesh runs one model: what holds for one plan holds for all.
-        self._is_trimmable = True
+        self._door = Door(peer, self._fits, self._seen, clock_ms, membership)
 
     async def begin(self) -> None:
         """Let go of what an earlier placement of this peer had ordered."""
@@ -158,108 +169,138 @@ class Placement(Actor[PlacementMessage]):
         """Take in one piece of news, then look at the mesh once more."""
         match message:
             case ViewChanged():
-                self._members, self._desired = message.members, message.desired
+                self._members, self._desires = message.members, message.desires
                 self._bodies = message.plans
-            case ModelHere():
+                self._sort_rings()
+            case ModelsHere():
                 self._here = message
-            case _Thought():
-                self._thought, self._is_thinking = message, False
+                self._sort_rings()
+            case Load():
+                self.tasks.create_task(self._door.load(message), name=f"load {message.model.files.name}")
+            case Unload():
+                await self._door.unload(message)
+            case _Thought(fingerprint, thought):
+                if (ring := self._rings.get(fingerprint)) is not None:
+                    ring.thought(thought)
             case Began():
                 self._resident = ()
-                self._agreement.restarted()
+                for ring in self._rings.values():
+                    ring.agreement.restarted()
             case Holds(resident):
                 self._resident = resident
-            case Loaded(target, kv_tokens, is_trimmable):
-                self._is_trimmable = is_trimmable
-                self._agreement.loaded(target, kv_tokens)
-            case LoadFailed(target, reason):
-                await self._load_failed(target, reason)
-            case Confirmed(target):
-                await self._carry_out(self._agreement.confirmed(target, self._now_s()))
-            case Drained(target):
-                self._agreement.drained(target)
-            case Paced(ns_per_mib):
-                self._pace.measured(ns_per_mib, self._now_s())
+            case Loaded(target) | LoadFailed(target) | Confirmed(target) | Drained(target) | Paced(target):
+                ring = next((each for each in self._rings.values() if each.follows_plan(target)), None)
+                if ring is not None:
+                    await self._stage_told(ring, message)
             case _:
                 assert_never(message)
         await self._settle()
+
+    async def _stage_told(
+        self, ring: ModelRing, message: Loaded | LoadFailed | Confirmed | Drained | Paced
+    ) -> None:
+        match message:
+            case Loaded(target, kv_tokens, is_trimmable):
+                ring.is_trimmable = is_trimmable
+                ring.agreement.loaded(target, kv_tokens)
+            case LoadFailed(target, reason):
+                await self._load_failed(ring, target, reason)
+            case Confirmed(target):
+                await self._carry_out(ring, ring.agreement.confirmed(target, self._now_s()))
+            case Drained(target):
+                ring.agreement.drained(target)
+            case Paced(_, ns_per_mib):
+                ring.pace.measured(ns_per_mib, self._now_s())
+            case _:
+                assert_never(message)
 
     async def tick(self) -> None:
         """Look at the mesh for what only time has changed."""
         await self._settle()
 
+    def _sort_rings(self) -> None:
+        """One ring for each content that is wanted, or was and still is followed."""
+        wanted = {desired.fingerprint: desired for desired in wanted_models(self._desires)}
+        remembered = {desired.fingerprint for desired in self._desires}
+        for fingerprint, desired in wanted.items():
+            ring = self._rings.get(fingerprint)
+            if ring is None:
+                ring = self._rings[fingerprint] = ModelRing(
+                    self._peer,
+                    Agreement(self._peer, self._timing),
+                    measure=partial(footprint_of, limits=self._limits),
+                    min_peers=self._limits.min_peers,
+                    drain_s=self._timing.drain_s,
+                    desired=desired,
+                )
+            ring.desired, ring.here = desired, self._here.of(desired.name)
+        kept = {
+            fingerprint: ring
+            for fingerprint, ring in self._rings.items()
+            if fingerprint in remembered or ring.followed
+        }
+        for fingerprint, ring in kept.items():
+            ring.is_wanted = fingerprint in wanted
+        self._rings = dict(sorted(kept.items(), key=lambda item: item[1].desired.age))
+
     async def _settle(self) -> None:
-        footprint = self._footprint()
-        view = self._view(footprint)
-        await self._carry_out(self._agreement.step(view, self._now_s()))
-        await self._publish()
-        self._ask_planner(view, footprint)
-        await self._tell_released(view)
+        now_s, mine = self._now_s(), self._mine
+        told = mine.record if mine else None
+        work = self._work.value
+        steps: list[tuple[ModelRing, list[Effect]]] = []
+        for ring in self._rings.values():
+            steps.append((ring, ring.step(self._view_of(ring), work, now_s)))
+            # Models that were asked for later see at once what this one takes.
+            self._note_own(work, now_s)
+        for ring, effects in steps:
+            await self._carry_out(ring, effects)
+        await self._publish(told, work, now_s)
+        for ring in self._rings.values():
+            self._ask_planner(ring)
+        await self._tell_released()
         await self._show()
 
-    async def _load_failed(self, target: Target, reason: str) -> None:
+    # --- the plans
+
+    def _view_of(self, ring: ModelRing) -> View:
+        members, mine = left_by(self._members, self._before(ring)), self._mine
+        others = self._rings.keys() - {ring.fingerprint}
+        # Whatever the plans say: what is to be loaded must fit beside what lies in memory.
+        room_bytes = mine.record.memory_bytes - taken_bytes(mine.record, others) if mine else None
+        return ring.view(members, self._bodies, self._work.value, room_bytes)
+
+    def _before(self, ring: ModelRing) -> list[str]:
+        """The models that were asked for before this one, and take their memory first."""
+        before = takewhile(lambda other: other is not ring, self._rings.values())
+        return [other.fingerprint for other in before if other.is_wanted]
+
+    async def _load_failed(self, ring: ModelRing, target: Target, reason: str) -> None:
         logger.error("cannot load the layers of plan %s: %s", target, reason)
-        if self._agreement.failed(target):
+        if ring.agreement.failed(target):
             # Without usable files the others plan without this peer.
-            self._here = ModelHere(None, reason)
-            await self._weights.tell(Unusable(reason))
+            ring.here = ModelHere(ring.desired.name, None, reason)
+            await self._weights.tell(Unusable(ring.fingerprint, reason))
 
-    # --- the plan
-
-    def _footprint(self) -> Footprint | None:
-        model, desired = self._here.model, self._desired
-        if model is None or desired is None or model.card.fingerprint != desired.fingerprint:
-            return None
-        return footprint_of(model.card, self._limits)
-
-    def _view(self, footprint: Footprint | None) -> View:
-        thought = self._thought
-        if thought is not None and thought.question.footprint != footprint:
-            # It was about another model.
-            thought = None
-        bodies = {plan.target: plan for plan in (*self._bodies, *self._agreement.plans)}
-        return View(
-            members=self._members,
-            desired=self._desired,
-            footprint=footprint,
-            plans=tuple(bodies.values()),
-            question=thought.question if thought else None,
-            answer=thought.answer if thought else None,
-            min_peers=self._limits.min_peers,
-            is_quiet=self._is_quiet,
-        )
-
-    @property
-    def _is_quiet(self) -> bool:
-        """Whether no session runs or waits, which the ring's head knows alone."""
-        newest, work = self._agreement.newest, self._work.value
-        return newest is not None and newest.plan.ring.head.peer == self._peer and not work.is_busy
-
-    def _ask_planner(self, view: View, footprint: Footprint | None) -> None:
+    def _ask_planner(self, ring: ModelRing) -> None:
         """Have the planner think about how things are now, unless it still thinks of how they were."""
-        if footprint is None or self._desired is None or self._is_thinking:
-            return
-        newest = self._agreement.newest
-        may_stay = newest is not None and not why_unwanted(newest.plan, view)
-        present = newest.plan.ring if newest and may_stay else None
-        question = question_for(self._members, self._desired, footprint, present)
-        if self._thought is None or question != self._thought.question:
-            self._is_thinking = True
-            self.tasks.create_task(self._think_about(question), name="plan")
+        if (question := ring.question(self._view_of(ring))) is not None:
+            ring.is_thinking = True
+            self.tasks.create_task(self._think_about(ring.fingerprint, question), name="plan")
 
-    async def _think_about(self, question: Question) -> None:
-        await self.mailbox.tell(_Thought(question, await self._think(self._planner, question)))
+    async def _think_about(self, fingerprint: str, question: Question) -> None:
+        answer = await self._think(self._planner, question)
+        await self.mailbox.tell(_Thought(fingerprint, Thought(question, answer)))
 
-    async def _carry_out(self, effects: list[Effect]) -> None:
+    async def _carry_out(self, ring: ModelRing, effects: list[Effect]) -> None:
         for effect in effects:
             target = effect.plan.target
             match effect:
                 case Prepare(plan):
-                    logger.info("plan %s: %s", target, _ring_text(plan, self._members))
-                    if (model := self._here.model) is not None:
+                    logger.info("plan %s of %s: %s", target, plan.model, _ring_text(plan, self._members))
+                    if (model := ring.here.model) is not None:
                         await self._stage.tell(Install(plan, model.files, model.card))
-                case Activate():
-                    logger.info("plan %s is live", target)
+                case Activate(plan):
+                    logger.info("plan %s of %s is live", target, plan.model)
                     await self._stage.tell(Engage(target))
                 case PhaseOut():
                     logger.info("plan %s finishes what runs", target)
@@ -267,6 +308,9 @@ class Placement(Actor[PlacementMessage]):
                 case Drop():
                     logger.info("plan %s is over", target)
                     await self._stage.tell(Retire(target))
+                case Withdraw(plan, reason) if not ring.is_wanted:
+                    logger.info("plan %s of %s is over: %s", target, plan.model, reason)
+                    await self._stage.tell(Retire(target, is_unwanted=True))
                 case Withdraw(_, reason):
                     logger.warning("plan %s is withdrawn: %s", target, reason)
                     await self._stage.tell(Retire(target))
@@ -277,84 +321,99 @@ class Placement(Actor[PlacementMessage]):
                 case _:
                     assert_never(effect)
 
+    # --- what the mesh is asked to run
+
+    def _seen(self) -> Seen:
+        return Seen(self._members, self._desires)
+
+    async def _fits(self, model: LocalModel, desired: DesiredModel, gone: Collection[str]) -> str:
+        """Why there is no ring for `model` beside what is wanted but `gone`; empty if there is."""
+        wanted = {each.fingerprint for each in wanted_models(self._desires)}
+        members = left_by(self._members, wanted - {*gone, desired.fingerprint})
+        question = question_for(
+            expecting(members, desired, self._peer), desired, footprint_of(model.card, self._limits), None
+        )
+        answer = await self._think(self._planner, question)
+        return answer.reason if isinstance(answer, Infeasible) else ""
+
     # --- what others are told
 
-    async def _publish(self) -> None:
-        model = self._here.model
-        models = (model.card.fingerprint,) if model else ()
-        follows, resident = self._agreement.follows, self._resident
-        ns_per_mib, fault = self._pace.value, self._here.fault[:500]
+    def _change(self, work: HeadWork, now_s: float) -> Callable[[PeerRecord], PeerRecord]:
+        """What this peer says of itself now."""
+        rings, here = list(self._rings.values()), self._here
+        clock_ms = self._clock_ms()
+        models = [each.model.card.fingerprint for each in here.models if each.model is not None]
+        # Until what runs is finished, the files of a model count that is not wanted any more.
+        models += [ring.fingerprint for ring in rings if ring.followed and not ring.is_wanted]
+        unusable = {ring.fingerprint for ring in rings if ring.here.model is None}
+        uses = [use for ring in rings if (use := ring.use(work, now_s, clock_ms)) is not None]
+        faults = [each.fault for each in here.models if each.fault]
+        faults += [ring.here.fault for ring in rings if ring.is_wanted and ring.here.fault]
+        changes: dict[str, Any] = {
+            "planner": PLANNER_VERSION,
+            "models": tuple(model for model in dict.fromkeys(models) if model not in unusable),
+            "resident": self._resident,
+            "follows": tuple(follow for ring in rings for follow in ring.follows),
+            # Of the model that was asked for first: what is quantised otherwise has another pace.
+            "ns_per_mib": next((ring.pace.value for ring in rings if ring.pace.value), 0),
+            "fault": "; ".join(dict.fromkeys(faults))[:500],
+            "on_disk": here.on_disk,
+            "uses": tuple(uses)[:MAX_USES],
+            "started_with": here.started_with,
+        }
+        return lambda record: replace(record, **changes)
 
-        def change(record: PeerRecord) -> PeerRecord:
-            return replace(
-                record,
-                planner=PLANNER_VERSION,
-                models=models,
-                resident=resident,
-                follows=follows,
-                ns_per_mib=ns_per_mib,
-                fault=fault,
-            )
+    def _note_own(self, work: HeadWork, now_s: float) -> None:
+        """Show at once what this peer says of itself: its own word needs no gossip."""
+        if (mine := self._mine) is not None:
+            changed = replace(mine, record=self._change(work, now_s)(mine.record))
+            self._members = tuple(changed if m is mine else m for m in self._members)
 
+    async def _publish(self, told: PeerRecord | None, work: HeadWork, now_s: float) -> None:
+        """Tell everybody what is new since `told`."""
+        self._note_own(work, now_s)
         mine = self._mine
-        if mine is None or change(mine.record) == mine.record:
-            return
-        # Also shown here at once: this peer's own word needs no gossip.
-        changed = replace(mine, record=change(mine.record))
-        self._members = tuple(changed if m is mine else m for m in self._members)
-        await self._membership.tell(Publish(change, self._agreement.plans))
+        if mine is not None and mine.record != told:
+            plans = tuple(plan for ring in self._rings.values() for plan in ring.agreement.plans)
+            await self._membership.tell(Publish(self._change(work, now_s), plans))
 
     @property
     def _mine(self) -> Member | None:
         return next((m for m in self._members if m.record.peer == self._peer), None)
 
-    async def _tell_released(self, view: View) -> None:
+    async def _tell_released(self) -> None:
         mine = self._mine
         if mine is None or not mine.record.is_leaving or self._is_released:
             return
-        if self._agreement.is_released(view):
+        if all(ring.agreement.is_released(self._view_of(ring)) for ring in self._rings.values()):
             self._is_released = True
             await self._membership.tell(Released())
 
     async def _show(self) -> None:
-        fingerprint = self._desired.fingerprint if self._desired else ""
-        bodies = {plan.target: plan for plan in (*self._bodies, *self._agreement.plans)}
-        plans = [plan for plan in bodies.values() if plan.fingerprint == fingerprint]
-        serving, newest = serving_plan(plans, self._members), self._agreement.newest
-        shown = serving or (newest.plan if newest else None)
-        mesh = picture(self._mesh, self._desired, shown, self._members, self._reason())
-        kept = tuple(plan.target for plan in kept_plans(plans, self._members) if plan != serving)
-        await self._tell_requests(mesh, serving, kept)
+        """Tell requests, the head and everybody who looks how each model stands."""
+        models: list[ModelView] = []
+        for ring in self._rings.values():
+            older = [self._rings[each].desired.name for each in self._before(ring)]
+            reason = ring.reason(left_by(self._members, self._before(ring)), older) if ring.is_wanted else ""
+            if ring.is_wanted:
+                models.append(ring.picture(self._members, self._bodies, reason))
+            told = ring.serving(self._members, self._bodies, reason)
+            if told != ring.served:
+                ring.served = told
+                await self._requests.tell(told)
         await self._tell_head()
+        mesh = picture(self._mesh, models, self._members, self._reason())
         mine = self._mine
-        phase = phase_of(mine.record, shown) if mine else Phase.IDLE
-        self._board.set(Picture(mesh, self._here.model, phase, self._here.fault))
-
-    async def _tell_requests(
-        self, mesh: MeshSnapshot, serving: Plan | None, kept: tuple[Target, ...]
-    ) -> None:
-        silent = [
-            m.record.name
-            for m in self._members
-            if serving and m.status is Status.SUSPECT and m.record.peer in serving.ring.peers
-        ]
-        reason = f"{', '.join(silent)} of the ring does not answer" if silent else mesh.reason
-        is_forming = mesh.plan is not None and not mesh.is_live
-        told = Serving(serving, reason, is_forming, bool(silent), kept)
-        if told != self._served:
-            self._served = told
-            await self._requests.tell(told)
+        phase = phase_of(mine.record, mesh.plan) if mine else Phase.IDLE
+        held = tuple(each.model for each in self._here.models if each.model is not None)
+        self._board.set(Picture(mesh, held, phase, mine.record.fault if mine else self._fault()))
+        self._door.look_again()
 
     async def _tell_head(self) -> None:
         """Tell the head which rings it opens, which it lets run out, and which are no more."""
         headed: dict[Target, Open | Drain] = {}
-        for followed in (self._agreement.former, self._agreement.newest):
-            if followed is None or followed.plan.ring.head.peer != self._peer:
-                continue
-            if followed.phase is Phase.ACTIVE and (order := self._opening(followed.plan)) is not None:
-                headed[followed.target] = order
-            elif followed.phase is Phase.DRAIN and followed.target in self._headed:
-                headed[followed.target] = Drain(followed.target)
+        for ring in self._rings.values():
+            headed.update(ring.headed(self._members, self._headed))
         before, self._headed = self._headed, headed
         for target in sorted(before.keys() - headed.keys()):
             await self._head.tell(Close(target))
@@ -362,33 +421,18 @@ class Placement(Actor[PlacementMessage]):
             if before.get(target) != order:
                 await self._head.tell(order)
 
-    def _opening(self, plan: Plan) -> Open | Drain | None:
-        """What to tell the head: the room for KV cache of the stage that has least."""
-        follows = [m.record.follow(plan.target) for m in self._members if m.record.peer in plan.ring.peers]
-        if not all(follow and follow.phase.is_loaded for follow in follows):
-            # One loads anew, and has no room to tell of: until it has, nobody sends sessions here.
-            return self._headed.get(plan.target)
-        kv_tokens = min((follow.kv_tokens for follow in follows if follow), default=0)
-        return Open(plan.target, kv_tokens, plan.ring, self._is_trimmable)
+    def _fault(self) -> str:
+        return next((each.fault for each in self._here.models if each.fault), "")
 
     def _reason(self) -> str:
-        """Why no ring serves: the first thing that stands in the way."""
-        newest, fault = self._agreement.newest, self._here.fault
-        if newest is not None:
-            unloaded = _unloaded(newest.plan, self._members)
-            return f"waiting for {', '.join(unloaded) or 'the ring'} to load layers"
-        if self._thought is not None and isinstance(self._thought.answer, Infeasible):
-            return self._thought.answer.reason
-        if fault:
+        """Why the mesh runs nothing, while it does."""
+        if fault := self._fault():
             return fault
-        if self._here.fetching:
-            return f"{self._here.fetching} is being fetched"
-        if self._desired is None and self._here.model is None:
-            return "nobody has told the mesh what to run: start a peer with --model"
-        able, wanted = able_peers(self._members, self._desired), self._limits.min_peers
-        if self._desired is not None and self._agreement.is_first and able < wanted:
-            return f"waiting for {wanted - able} more of {wanted} peers that have the model's files"
-        return "the peers are agreeing on a ring"
+        if fetching := ", ".join(each.fetching for each in self._here.models if each.fetching):
+            return f"{fetching} is being fetched"
+        if any(each.model for each in self._here.models):
+            return "the peers are agreeing on a ring"
+        return "nobody has told the mesh what to run: start a peer with --model, or load one"
 
 
 def footprint_of(card: ModelCard, limits: PlacementLimits) -> Footprint:
@@ -396,11 +440,6 @@ def footprint_of(card: ModelCard, limits: PlacementLimits) -> Footprint:
     reserve_tokens = min(limits.kv_reserve_tokens, card.context_tokens)
     piece_tokens = min(limits.prefill_chunk_tokens, card.context_tokens)
     return model_footprint(card, reserve_tokens, piece_tokens)
-
-
-def _unloaded(plan: Plan, members: tuple[Member, ...]) -> list[str]:
-    records = [m.record for m in members if m.record.peer in plan.ring.peers]
-    return [r.name for r in records if not phase_of(r, plan).is_loaded]
 
 
 def _ring_text(plan: Plan, members: tuple[Member, ...]) -> str:

@@ -78,8 +78,27 @@ class _Session:
         return SessionId(f"{self.begin.session}.{self.attempt}")
 
 
+class _Served:
+    """How one model is served, and how patient its answers are. had_ring: whether any plan ever was live."""
+
+    def __init__(self, serving: Serving, limits: RequestLimits) -> None:
+        self.serving = serving
+        self.had_ring = False
+        self.patience = Patience(limits.stall_least_s, limits.stall_most_s)
+        # A piece of prompt may take much longer than a token.
+        self.reading_patience = Patience(limits.stall_least_s, limits.stall_most_s)
+
+    def follow(self, serving: Serving) -> None:
+        """Take in how it is served from now on."""
+        if serving.plan != self.serving.plan:
+            self.patience.forget()
+            self.reading_patience.forget()
+        self.serving = serving
+        self.had_ring = not serving.is_over and (self.had_ring or serving.plan is not None)
+
+
 class Requests(Actor[RequestsMessage]):
-    """Every session belongs to one plan at a time; between plans it waits, for a bounded time."""
+    """Every session belongs to one model, and to one plan at a time; between plans it waits, not for ever."""
 
     tick_s = 0.5
 
@@ -95,11 +114,8 @@ class Requests(Actor[RequestsMessage]):
         self._post = post
         self._limits = limits
         self._now_s = now_s
-        self._serving = Serving(None, "this peer has just started")
-        self._had_ring = False
-        self._patience = Patience(limits.stall_least_s, limits.stall_most_s)
-        # A piece of prompt may take much longer than a token.
-        self._reading_patience = Patience(limits.stall_least_s, limits.stall_most_s)
+        self._models: dict[str, _Served] = {}
+        """By fingerprint."""
         self._sessions: dict[SessionId, _Session] = {}
 
     async def handle(self, message: RequestsMessage) -> None:
@@ -131,17 +147,26 @@ class Requests(Actor[RequestsMessage]):
                 assert_never(message)
 
     async def _begin(self, begin: Begin) -> None:
-        if self._serving.plan is None and not self._had_ring:
-            begin.sink.put_nowait(NoRing(self._serving.reason))
+        served = self._served(begin.fingerprint)
+        if served.serving.plan is None and not served.had_ring:
+            begin.sink.put_nowait(NoRing(served.serving.reason))
             return
         now_s = self._now_s()
         session = self._sessions[begin.session] = _Session(begin, now_s, now_s, now_s)
         await self._submit(session)
 
+    def _served(self, fingerprint: str) -> _Served:
+        """How a model is served; one that nobody has told of is not."""
+        if fingerprint not in self._models:
+            unknown = Serving(fingerprint, None, "this peer has just started")
+            return _Served(unknown, self._limits)
+        return self._models[fingerprint]
+
     async def _submit(self, session: _Session) -> None:
-        """Send a session to the head of the live ring, or leave it waiting for one."""
-        plan, begin = self._serving.plan, session.begin
-        if plan is None or self._serving.is_paused:
+        """Send a session to the head of its model's live ring, or leave it waiting for one."""
+        serving, begin = self._served(session.begin.fingerprint).serving, session.begin
+        plan = serving.plan
+        if plan is None or serving.is_paused:
             return
         session.target, session.since_s = plan.target, self._now_s()
         session.head, session.peers = plan.ring.head.peer, plan.ring.peers
@@ -160,19 +185,20 @@ class Requests(Actor[RequestsMessage]):
         await self._post.send(plan.ring.head.peer, submit)
 
     async def _serve_by(self, serving: Serving) -> None:
-        """Follow the mesh to another plan.
+        """Follow the mesh to another plan of a model.
 
-        What runs under one that its stages still keep goes on there; the rest begins anew from its tokens.
+        What runs under one that its stages still keep goes on there; the rest begins anew from its tokens,
+        or ends where the model is not run any more.
         """
-        if serving.plan != self._serving.plan:
-            self._patience.forget()
-            self._reading_patience.forget()
-        self._serving = serving
-        self._had_ring = self._had_ring or serving.plan is not None
+        self._models.setdefault(serving.fingerprint, _Served(serving, self._limits)).follow(serving)
         going_on = {*serving.kept, *([serving.plan.target] if serving.plan else [])}
         for session in list(self._sessions.values()):
-            if session.target not in going_on:
-                await self._unsubmit(session)
+            if session.begin.fingerprint != serving.fingerprint or session.target in going_on:
+                continue
+            await self._unsubmit(session)
+            if serving.is_over:
+                self._end(session, (RingBroken if session.answer else NoRing)(serving.reason))
+            else:
                 await self._submit(session)
 
     async def _unsubmit(self, session: _Session) -> None:
@@ -206,7 +232,8 @@ class Requests(Actor[RequestsMessage]):
 
     def _advanced(self, session_id: SessionId, target: Target) -> None:
         if session := self._current(session_id, target):
-            self._reading_patience.took(self._now_s() - session.since_s)
+            served = self._served(session.begin.fingerprint)
+            served.reading_patience.took(self._now_s() - session.since_s)
             self._progress(session_id, target)
 
     async def _token(self, token: Token) -> None:
@@ -221,7 +248,7 @@ class Requests(Actor[RequestsMessage]):
             return
         now_s = self._now_s()
         if not session.is_reading:
-            self._patience.took(now_s - session.since_s)
+            self._served(session.begin.fingerprint).patience.took(now_s - session.since_s)
         session.is_reading = False
         session.since_s = session.progress_s = now_s
         session.broken_s, session.is_kept_useless = None, False
@@ -284,15 +311,16 @@ class Requests(Actor[RequestsMessage]):
                 await self._unsubmit(session)
 
     def _bound_s(self, session: _Session) -> float:
-        patience = self._reading_patience if session.is_reading else self._patience
+        served = self._served(session.begin.fingerprint)
+        patience = served.reading_patience if session.is_reading else served.patience
         return patience.bound_s(session.stalls)
 
     async def _submit_or_give_up(self, session: _Session, now_s: float) -> None:
-        limits = self._limits
+        limits, serving = self._limits, self._served(session.begin.fingerprint).serving
         # While layers are loaded, a ring is on its way: that takes as long as it takes, within reason.
-        wait_s = limits.progress_timeout_s if self._serving.is_forming else limits.ring_wait_s
+        wait_s = limits.progress_timeout_s if serving.is_forming else limits.ring_wait_s
         if session.broken_s is not None and now_s - session.broken_s > wait_s:
-            reason = self._serving.reason or "its stages do not agree"
+            reason = serving.reason or "its stages do not agree"
             waited = f"no ring took over within {wait_s:.0f} s: {reason}"
             self._end(session, RingBroken(waited) if session.answer else NoRing(waited))
         elif session.losses > _MOST_LOSSES:

@@ -108,6 +108,7 @@ class Stage(Actor[StageMessage]):
         self._placement = placement
         self._memory_bytes = memory_bytes
         self._load_timeout_s = limits.load_timeout_s
+        self._reserve_tokens = limits.kv_reserve_tokens
         self._progress = progress
         self._work = work
         self._installed: dict[Target, Installed] = {}
@@ -142,9 +143,9 @@ class Stage(Actor[StageMessage]):
         match message:
             case Clear():
                 for target in [*self._loading, *self._installed]:
-                    await self._retire(target)
+                    await self._retire(Retire(target))
             case Install():
-                self._install(message)
+                await self._install(message)
             case _LoadEnded():
                 await self._load_ended(message)
             case Engage(target):
@@ -152,8 +153,8 @@ class Stage(Actor[StageMessage]):
                     held.phase = Phase.ACTIVE
             case Drain(target):
                 await self._drain(target)
-            case Retire(target):
-                await self._retire(target)
+            case Retire():
+                await self._retire(message)
             case LinkLost(peer):
                 await self._neighbour_lost(peer)
             case Envelope(_, Activation() as frame):
@@ -190,10 +191,14 @@ class Stage(Actor[StageMessage]):
     def _make_room(self) -> None:
         """See that what is kept fits beside all weights: those that are loaded, and those that will be."""
         spare = [self._spare] if self._spare is not None else []
-        stages = [held.stage for held in (*self._installed.values(), *spare)]
         coming_bytes = sum(held.shard.weight_bytes for held in spare)
         for loading in self._loading.values():
             card = loading.install.card
+            stages = [
+                held.stage
+                for held in (*self._installed.values(), *spare)
+                if held.card.fingerprint == card.fingerprint
+            ]
             coming_bytes += stage_bytes(card, loading.stage, *stages) - stage_bytes(card, *stages)
         self._drop_retained(coming_bytes)
         self._keeper.make_room(coming_bytes)
@@ -213,18 +218,23 @@ class Stage(Actor[StageMessage]):
 
     # --- shards
 
-    def _install(self, install: Install) -> None:
+    async def _install(self, install: Install) -> None:
         plan = install.plan
         stage = plan.ring.stage_of(self._me)
         if stage is None:
             return
+        if self._spare is not None and self._spare.card.fingerprint != install.card.fingerprint:
+            # Its room is for the model that comes.
+            await self._drop_spare()
         task = self.tasks.create_task(self._load_layers(install, stage), name=f"load {plan.target}")
         self._loading[plan.target] = _Loading(install, stage, task)
         self._make_room()
 
     async def _load_layers(self, install: Install, stage: RingStage) -> None:
         """Load piece by piece, with frames of other plans between two pieces."""
-        previous = self._spare or next(reversed(self._installed.values()), None)
+        held = (*self._installed.values(), *([self._spare] if self._spare else []))
+        alike = [each for each in held if each.card.fingerprint == install.card.fingerprint]
+        previous = alike[-1] if alike else None
         steps = self._load(
             install.files, install.card, stage.layers, previous.shard if previous else None, self._progress
         )
@@ -273,8 +283,9 @@ class Stage(Actor[StageMessage]):
         """Tell placement what lies in memory, and how much room is left beside it."""
         held = [*self._installed.values(), *([self._spare] if self._spare else [])]
         await self._placement.tell(Holds(tuple(dict.fromkeys(each.resident for each in held))))
+        free_bytes = self._memory_bytes - (self._spare.shard.weight_bytes if self._spare else 0)
         for target, installed in self._installed.items():
-            kv_tokens = installed.room(self._installed.values(), self._memory_bytes)
+            kv_tokens = installed.room(self._installed.values(), free_bytes, self._reserve_tokens)
             if kv_tokens != installed.kv_tokens:
                 installed.kv_tokens = kv_tokens
                 await self._placement.tell(Loaded(target, kv_tokens, installed.shard.is_trimmable))
@@ -291,20 +302,26 @@ class Stage(Actor[StageMessage]):
         if held.phase is Phase.DRAIN and not held.sessions:
             await self._placement.tell(Drained(held.target))
 
-    async def _retire(self, target: Target) -> None:
+    async def _retire(self, retire: Retire) -> None:
+        target = retire.target
         if (loading := self._loading.pop(target, None)) is not None:
             loading.task.cancel()
         held = self._installed.pop(target, None)
         if held is None:
             return
-        await self._keeper.keep(held, held.sessions)
+        if not retire.is_unwanted:
+            await self._keeper.keep(held, held.sessions)
         await self._drop_spare()
-        if self._installed or self._loading:
+        model = held.card.fingerprint
+        cards = [other.card for other in self._installed.values()]
+        cards += [loading.install.card for loading in self._loading.values()]
+        if retire.is_unwanted or any(card.fingerprint == model for card in cards):
+            # Behind whatever is computed now, and before layers that are sent for from now on.
             self._compute.post(held.shard.close)
         else:
             self._spare = held
             await self._compute.run(held.shard.retire)
-        self._traffic.forget_pace()
+        self._traffic.forget_pace(target)
         await self._tell_holdings()
 
     async def _drop_spare(self) -> None:
@@ -340,7 +357,7 @@ class Stage(Actor[StageMessage]):
     async def _rebuild(self, held: Installed, rebuild: Rebuild) -> None:
         """Begin a session with what was kept of it, here and behind, and fill what is missing."""
         try:
-            self._traffic.check_place()
+            self._traffic.check_place(held)
             fills = await self._keeper.resume(held, rebuild)
         except MeshError as error:
             await self._keeper.fail(rebuild.session, held, str(error), rebuild.origin)

@@ -59,6 +59,6 @@ class Supply:
         async with self._stock.intake(card.fingerprint, layers) as intake:
             await self._porter.tell(Bring(card.fingerprint, card.name, sizes, intake, done))
             # Ends by itself: a giver that falls silent is given up.
-            orphans = await done.wait(None)
+            orphans = await done.answered()
         if orphans:
             await self._stock.complete(card.fingerprint, layers)

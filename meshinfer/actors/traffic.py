@@ -64,7 +64,7 @@ class Traffic:
         self._make_room = make_room
         self._conveyor: Conveyor[tuple[StepResult, float]] = Conveyor()
         self._under_way: deque[Envelope] = deque()
-        self._steps_ns: deque[int] = deque(maxlen=_PACE_STEPS)
+        self._steps_ns: dict[Target, deque[int]] = {}
 
     async def run(self) -> None:
         """Hand on what was computed, for as long as the stage lives."""
@@ -79,9 +79,9 @@ class Traffic:
         while self._under_way:
             self._under_way.popleft().release()
 
-    def forget_pace(self) -> None:
-        """Other layers are computed from now on."""
-        self._steps_ns.clear()
+    def forget_pace(self, target: Target) -> None:
+        """A plan's layers are not computed any more."""
+        self._steps_ns.pop(target, None)
 
     # --- in
 
@@ -148,19 +148,21 @@ class Traffic:
             raise StageFailed(f"a frame for layer {frame.first_layer} came to layers from {first_layer}")
 
     def _open(self, held: Installed, row: Row, opening: Opening) -> None:
-        self.check_place()
+        self.check_place(held)
         held.sessions[row.session] = OpenSession(row.origin, opening)
         if opening.prefix is not None and opening.prefix.is_taken:
             held.retained.pop(opening.prefix.source, None)
         self._make_room()
 
-    def check_place(self) -> None:
-        """Refuse more sessions than a head may let in.
+    def check_place(self, held: Installed) -> None:
+        """Refuse more sessions of a model than its heads may let in.
 
         Raises:
             StageFailed: so many are open already.
         """
-        open_sessions = count_sessions(self._installed.values())
+        model = held.card.fingerprint
+        same = (each for each in self._installed.values() if each.card.fingerprint == model)
+        open_sessions = count_sessions(same)
         if open_sessions >= self._max_sessions:
             raise StageFailed(f"{open_sessions} sessions are open already")
 
@@ -214,13 +216,14 @@ class Traffic:
 
     async def _note_pace(self, held: Installed, took_s: float) -> None:
         """Tell what a decode step of one row costs here, once there are enough of them."""
-        self._steps_ns.append(round(took_s * 1e9))
-        if len(self._steps_ns) == _PACE_STEPS and held.step_bytes:
-            ns_per_mib = (median_low(self._steps_ns) << 20) // held.step_bytes
-            self._steps_ns.clear()
+        steps_ns = self._steps_ns.setdefault(held.target, deque(maxlen=_PACE_STEPS))
+        steps_ns.append(round(took_s * 1e9))
+        if len(steps_ns) == _PACE_STEPS and held.step_bytes:
+            ns_per_mib = (median_low(steps_ns) << 20) // held.step_bytes
+            steps_ns.clear()
             # A clock that stood still has measured nothing.
             if ns_per_mib > 0:
-                await self._placement.tell(Paced(ns_per_mib))
+                await self._placement.tell(Paced(held.target, ns_per_mib))
 
     # --- refused and failed
 
@@ -240,8 +243,14 @@ class Traffic:
             await self.tell_both(failed, row.origin, held)
 
     async def _wrong_epoch(self, frame: Activation | Recall | Rebuild, held: Installed | None) -> None:
-        active = [each.target for each in self._installed.values() if each.phase is Phase.ACTIVE]
-        own = max(active, default=None)
+        # A frame of a plan that is not known here may be of any model.
+        models = {each.plan.fingerprint for each in ([held] if held else self._installed.values())}
+        active = [
+            each.target
+            for each in self._installed.values()
+            if each.phase is Phase.ACTIVE and each.plan.fingerprint in models
+        ]
+        own = max(active, default=None) if len(models) == 1 else None
         logger.debug("refused a frame of %s, active is %s", frame.target, own)
         parts = frame.rows if isinstance(frame, Activation) else (frame,)
         for part in parts:

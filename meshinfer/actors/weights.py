@@ -1,18 +1,27 @@
-"""Owns this peer's copy of the model: gets the files, and holds them against what the mesh runs."""
+"""Owns this peer's copies of models: gets the files, and holds them against what the mesh runs."""
 
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from meshinfer.errors import BrokenModel, MeshError, ModelMismatch
-from meshinfer.topology.desire import SPREAD_AUTO, DesiredModel, spread_text
+from meshinfer.errors import BrokenModel, MeshError, ModelMismatch, UnknownModel
+from meshinfer.topology.desire import (
+    SPREAD_AUTO,
+    DesiredModel,
+    asked_again,
+    spread_text,
+    wanted_models,
+)
+from meshinfer.topology.record import MAX_ON_DISK, DiskModel
 from meshinfer.topology.ring import PeerId
 
-from .actor import Actor, Mailbox, Tells
-from .mail import Desire, LocalModel, ModelHere, Unusable, ViewChanged
+from .actor import Actor, Mailbox, Reply, Tells
+from .mail import Desire, LocalModel, ModelHere, ModelsHere, Obtain, Unusable, ViewChanged
 
 logger = logging.getLogger(__name__)
+
+_LIST_EVERY_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +37,32 @@ class Wish:
 @dataclass(frozen=True, slots=True)
 class _Fetched:
     wanted: str
+    is_download_allowed: bool
     result: LocalModel | Exception
 
 
-Fetch = Callable[[str], Awaitable[LocalModel]]
-"""Get a model by its name or source, off the event loop."""
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    on_disk: tuple[DiskModel, ...]
 
-WeightsMessage = ViewChanged | Unusable | _Fetched
+
+Fetch = Callable[[str, bool], Awaitable[LocalModel]]
+"""(name or source, whether it may be downloaded) → the model, got off the event loop."""
+
+ListModels = Callable[[], Awaitable[tuple[DiskModel, ...]]]
+"""What this machine could load without a network, looked up off the event loop."""
+
+WeightsMessage = ViewChanged | Unusable | Obtain | _Fetched | _Listed
+
+_Key = tuple[str, bool]
+"""What was fetched, and whether it could be downloaded."""
 
 
 class Weights(Actor[WeightsMessage]):
-    """Fetches what the user asked for; where the mesh runs other files of it that can be had, those."""
+    """Gets what the user asked for, and all that the mesh runs, by its name there.
+
+    A model that cannot be had here is a fault of this peer for that model alone.
+    """
 
     def __init__(
         self,
@@ -46,141 +70,243 @@ class Weights(Actor[WeightsMessage]):
         *,
         wish: Wish,
         fetch: Fetch,
+        list_models: ListModels,
+        pause: Callable[[float], Awaitable[None]],
         membership: Tells[Desire],
-        placement: Tells[ModelHere],
+        placement: Tells[ModelsHere],
     ) -> None:
         super().__init__(mailbox)
         self._wish = wish
         self._fetch = fetch
+        self._list_models = list_models
+        self._pause = pause
         self._membership = membership
         self._placement = placement
-        self._desired: DesiredModel | None = None
-        self._model: LocalModel | None = None
-        self._results: dict[str, Exception | None] = {}
-        """What came of each fetch; None while it goes on, or when it went well."""
-        self._fetching: list[str] = []
-        self._told = ModelHere(None, "")
+        self._desires: tuple[DesiredModel, ...] = ()
+        self._held: dict[str, LocalModel] = {}
+        """By fingerprint."""
+        self._wished: LocalModel | None = None
+        self._is_wish_known = False
+        self._results: dict[_Key, LocalModel | Exception | None] = {}
+        """What came of each fetch; None while it goes on."""
+        self._unusable: dict[str, BrokenModel] = {}
+        """Why files that were read cannot be loaded, by fingerprint."""
+        self._asked: dict[_Key, list[Reply[LocalModel]]] = {}
+        self._listed: tuple[DiskModel, ...] = ()
+        self._met: dict[str, DiskModel] = {}
+        """Models that were read here, by source: directories are listed nowhere else."""
+        self._told = ModelsHere()
 
     async def begin(self) -> None:
         """Get the model that this peer was started with."""
+        self.tasks.create_task(self._watch_disk(), name="models on disk")
         if self._wish.model is not None:
-            self._start(self._wish.model)
+            self._start((self._wish.model, True))
             await self._compare()
 
     async def handle(self, message: WeightsMessage) -> None:
         """Take in one piece of news and compare again."""
         match message:
-            case ViewChanged(_, desired):
-                if desired == self._desired:
+            case ViewChanged(_, desires):
+                if desires == self._desires:
                     return
-                self._desired = desired
-                self._warn_of_other_spread()
-            case _Fetched(wanted, result):
-                self._fetched(wanted, result)
-            case Unusable(reason):
-                self._lose(reason)
+                self._desires = desires
+                self._forget_unwanted()
+            case Obtain():
+                self._obtain(message)
+            case _Fetched():
+                self._fetched(message)
+            case _Listed(on_disk):
+                self._listed = on_disk
+            case Unusable(fingerprint, reason):
+                self._lose(fingerprint, reason)
             case _:
                 assert_never(message)
         await self._compare()
 
-    def _start(self, wanted: str) -> None:
-        if wanted not in self._results:
-            self._results[wanted] = None
-            self._fetching.append(wanted)
-            self.tasks.create_task(self._get(wanted), name=f"fetch {wanted}")
+    # --- getting files
 
-    async def _get(self, wanted: str) -> None:
+    def _start(self, key: _Key) -> None:
+        if key not in self._results:
+            self._results[key] = None
+            self.tasks.create_task(self._get(key), name=f"fetch {key[0]}")
+
+    async def _get(self, key: _Key) -> None:
         try:
-            result: LocalModel | Exception = await self._fetch(wanted)
+            result: LocalModel | Exception = await self._fetch(*key)
         except (MeshError, OSError, MemoryError) as error:
             result = error
-        await self.mailbox.tell(_Fetched(wanted, result))
+        await self.mailbox.tell(_Fetched(*key, result))
 
-    def _fetched(self, wanted: str, result: LocalModel | Exception) -> None:
-        self._fetching.remove(wanted)
+    def _obtain(self, obtain: Obtain) -> None:
+        key = (obtain.wanted, obtain.is_download_allowed)
+        if self._results.get(key) is not None:
+            # What failed before may go well now: somebody has mended it, and asks again.
+            del self._results[key]
+        self._start(key)
+        self._asked.setdefault(key, []).append(obtain.done)
+
+    def _fetched(self, fetched: _Fetched) -> None:
+        key, result = (fetched.wanted, fetched.is_download_allowed), fetched.result
+        self._results[key] = result
         if isinstance(result, LocalModel):
-            self._model = self._named(result, wanted)
-        else:
-            self._results[wanted] = result
+            self._hold(result)
+            if fetched.wanted == self._wish.model:
+                self._wished = self._wished or result
+        for reply in self._asked.pop(key, []):
+            if isinstance(result, LocalModel):
+                reply.answer(result)
+            else:
+                reply.refuse(result)
 
-    def _named(self, model: LocalModel, wanted: str) -> LocalModel:
-        """Files that came from the mesh's source go by the mesh's name: `smollm2`, not `smollm2-float32`."""
-        if self._desired is None or wanted != self._desired.source:
-            return model
-        name = self._desired.name
-        return replace(model, files=replace(model.files, name=name), card=replace(model.card, name=name))
+    def _hold(self, model: LocalModel) -> None:
+        card = model.card
+        self._met[card.source] = DiskModel(card.name, card.source, card.total_bytes)
+        self._held[card.fingerprint] = model
+        self._unusable.pop(card.fingerprint, None)
 
-    def _lose(self, reason: str) -> None:
-        if self._model is not None:
-            error = BrokenModel(f"this peer cannot load its layers: {reason}")
-            for wanted in (self._model.files.source, self._wish.model or ""):
-                self._results[wanted] = error
-            self._model = None
+    def _forget_unwanted(self) -> None:
+        """Let go of what the mesh was asked for and does not run any more; a later load reads it again."""
+        wanted = {desired.fingerprint for desired in wanted_models(self._desires)}
+        for desired in self._desires:
+            if not desired.is_wanted and desired.fingerprint not in wanted:
+                self._held.pop(desired.fingerprint, None)
+                self._unusable.pop(desired.fingerprint, None)
+                for is_download_allowed in (True, False):
+                    key = (desired.source, is_download_allowed)
+                    if self._results.get(key) is not None:
+                        del self._results[key]
+
+    def _lose(self, fingerprint: str, reason: str) -> None:
+        if self._held.pop(fingerprint, None) is not None:
+            self._unusable[fingerprint] = BrokenModel(f"this peer cannot load its layers: {reason}")
+
+    async def _watch_disk(self) -> None:
+        while True:
+            await self.mailbox.tell(_Listed(await self._list_models()))
+            await self._pause(_LIST_EVERY_S)
+
+    # --- against what the mesh runs
 
     async def _compare(self) -> None:
-        desired, model = self._desired, self._model
-        if desired is None:
-            if model is not None:
-                await self._membership.tell(Desire(self._proposal(model)))
-            problem = self._wished_error() if model is None else None
-        elif model is not None and model.card.fingerprint == desired.fingerprint:
-            problem = None
-        else:
-            problem = self._mismatch(desired)
-        fetching = ", ".join(self._fetching)
-        await self._tell(ModelHere(model, str(problem) if problem else "", fetching))
+        await self._ask_mesh()
+        wanted = wanted_models(self._desires)
+        models = tuple(self._here(desired) for desired in wanted)
+        wished = self._wished.card if self._wished else None
+        # What this peer was started with is told of before the mesh knows it.
+        if self._wish.model is not None and not self._is_wish_known:
+            name = wished.name if wished else self._wish.model
+            if all(here.name != name for here in models):
+                models = (*models, self._wished_here(name))
+        on_disk = {model.source: model for model in (*self._listed, *self._met.values())}
+        await self._tell(
+            ModelsHere(
+                models,
+                next((d.fingerprint for d in wanted if wished and d.name == wished.name), ""),
+                tuple(sorted(on_disk.values(), key=lambda model: (model.name, model.source))[:MAX_ON_DISK]),
+            )
+        )
 
-    async def _tell(self, here: ModelHere) -> None:
+    def _wished_here(self, name: str) -> ModelHere:
+        """What it has of the model that it was started with, before the mesh knows of that."""
+        result = self._results.get((self._wish.model or "", True))
+        if isinstance(result, LocalModel):
+            unusable = self._unusable.get(result.card.fingerprint)
+            return ModelHere(name, None if unusable else result, str(unusable or ""))
+        return ModelHere(name, None, str(result or ""), "" if result else name)
+
+    async def _ask_mesh(self) -> None:
+        """Ask for what this peer was started with, once; what is taken back after that stays so."""
+        if self._wished is None or self._is_wish_known:
+            return
+        card, wish = self._wished.card, self._wish
+        held = next((desired for desired in self._desires if desired.name == card.name), None)
+        running = next((d for d in wanted_models(self._desires) if d.fingerprint == card.fingerprint), held)
+        if running is not None and running.is_wanted:
+            self._is_wish_known = True
+            self._warn_of_other_spread(running)
+            return
+        if held is not None and held.created_ms >= wish.created_ms:
+            # Somebody took it back since this peer was started.
+            self._is_wish_known = True
+            return
+        asked = asked_again(
+            held,
+            DesiredModel(
+                revision=0,
+                created_ms=wish.created_ms,
+                by=wish.by,
+                name=card.name,
+                source=card.source,
+                fingerprint=card.fingerprint,
+                spread=wish.spread,
+            ),
+        )
+        if asked is not None:
+            await self._membership.tell(Desire(asked))
+
+    async def _tell(self, here: ModelsHere) -> None:
         if here == self._told:
             return
-        if here.fault and here.fault != self._told.fault:
-            logger.error("%s", here.fault)
+        known = {each.fault for each in self._told.models}
+        for each in here.models:
+            if each.fault and each.fault not in known:
+                logger.error("%s", each.fault)
         self._told = here
         await self._placement.tell(here)
 
-    def _proposal(self, model: LocalModel) -> DesiredModel:
-        card, wish = model.card, self._wish
-        return DesiredModel(
-            revision=0,
-            created_ms=wish.created_ms,
-            by=wish.by,
-            name=card.name,
-            source=card.source,
-            fingerprint=card.fingerprint,
-            spread=wish.spread,
-        )
+    def _here(self, desired: DesiredModel) -> ModelHere:
+        """What this peer has of a model that the mesh runs."""
+        if (unusable := self._unusable.get(desired.fingerprint)) is not None:
+            return ModelHere(desired.name, None, str(unusable))
+        model = self._held.get(desired.fingerprint)
+        if model is None and self._wished and self._wished.card.fingerprint == desired.fingerprint:
+            model = self._held[desired.fingerprint] = self._wished
+        if model is not None:
+            return ModelHere(desired.name, _named(model, desired.name))
+        problem = self._problem(desired)
+        return ModelHere(desired.name, None, str(problem or ""), "" if problem else desired.name)
 
-    def _wished_error(self) -> Exception | None:
-        return self._results.get(self._wish.model) if self._wish.model is not None else None
+    def _problem(self, desired: DesiredModel) -> Exception | None:
+        """Get the mesh's own files if they can be had from their source; otherwise say what differs.
 
-    def _mismatch(self, desired: DesiredModel) -> Exception | None:
-        """Get the mesh's own files if they can be had from their source; otherwise say what differs."""
-        mine = self._model.card if self._model else None
-        if mine is None and self._wish.model is not None:
-            # Still being fetched, or it failed.
-            return self._wished_error()
-        if mine is not None and mine.name != desired.name:
-            return ModelMismatch(
-                f"the mesh runs {desired.name}, this peer was told to run {mine.name}, and a mesh runs one "
-                f"model for now: start this peer with --model {desired.name}, or without --model"
+        None while they are on their way.
+        """
+        is_directory = desired.source.startswith("dir:")
+        wish = (self._wish.model or "", True)
+        if is_directory and self._results.get(wish, desired) is None:
+            # It may be this very model, from another path.
+            return None
+        mine = self._wished if self._wished and self._wished.card.name == desired.name else None
+        if mine is not None and mine.card.source.startswith("dir:"):
+            return _other_directory(mine, desired)
+        key = (desired.source, desired.is_download_allowed)
+        self._start(key)
+        match self._results[key]:
+            case LocalModel() as other:
+                return _other_directory(other, desired) if is_directory else _other_files(desired)
+            case UnknownModel() if is_directory:
+                return _other_directory(mine, desired)
+            case result:
+                return result
+
+    def _warn_of_other_spread(self, desired: DesiredModel) -> None:
+        spread = self._wish.spread
+        if spread not in (desired.spread, SPREAD_AUTO):
+            logger.warning(
+                "the mesh spreads %s over --stages %s, as was asked first; "
+                "--stages %s of this peer is not used",
+                desired.name,
+                spread_text(desired.spread),
+                spread_text(spread),
             )
-        if desired.source.startswith("dir:") or (mine is not None and mine.source.startswith("dir:")):
-            return _other_directory(self._model, desired)
-        self._start(desired.source)
-        if (error := self._results[desired.source]) is not None or mine is None:
-            return error
-        return _other_directory(self._model, desired) if mine.source == desired.source else None
 
-    def _warn_of_other_spread(self) -> None:
-        desired, wish = self._desired, self._wish
-        if desired is None or wish.model is None or wish.spread in (desired.spread, SPREAD_AUTO):
-            return
-        logger.warning(
-            "the mesh spreads %s over --stages %s, as was asked first; --stages %s of this peer is not used",
-            desired.name,
-            spread_text(desired.spread),
-            spread_text(wish.spread),
-        )
+
+def _named(model: LocalModel, name: str) -> LocalModel:
+    """Files go by the mesh's name of their content: `smollm2`, not `smollm2-float32`."""
+    if model.card.name == name:
+        return model
+    return replace(model, files=replace(model.files, name=name), card=replace(model.card, name=name))
 
 
 def _other_directory(model: LocalModel | None, desired: DesiredModel) -> ModelMismatch:
@@ -194,4 +320,11 @@ def _other_directory(model: LocalModel | None, desired: DesiredModel) -> ModelMi
         f"this peer's {mine.name} differs from the one that the mesh runs: its files have the fingerprint "
         f"{mine.fingerprint[:8]} ({mine.precision}, {mine.source}), the mesh's {desired.fingerprint[:8]} "
         f"({desired.source}): copy the model's files from a peer that serves it, or give yours another name"
+    )
+
+
+def _other_files(desired: DesiredModel) -> ModelMismatch:
+    return ModelMismatch(
+        f"{desired.source} is something else here than where {desired.name} was asked for, whose fingerprint "
+        f"is {desired.fingerprint[:8]}: copy the model's files from a peer that serves it"
     )

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from meshinfer.topology.target import Target
+
 
 @dataclass(frozen=True, slots=True)
 class StageWork:
@@ -13,12 +15,34 @@ class StageWork:
 
 
 @dataclass(frozen=True, slots=True)
+class RingWork:
+    """One ring that begins here. is_open: whether it takes sessions; begun: how many it ever took.
+
+    running, waiting, turn_us: as in HeadWork.
+    """
+
+    target: Target
+    fingerprint: str
+    is_open: bool
+    running: int
+    waiting: int
+    begun: int
+    turn_us: int
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether there are sessions that run or wait."""
+        return self.running > 0 or self.waiting > 0
+
+
+@dataclass(frozen=True, slots=True)
 class HeadWork:
     """What circulates from here: 0 everywhere at a peer that is not the head.
 
     running: sessions in the ring. waiting: those in the queue behind them. lanes: in which they decode.
     retained, retained_tokens: sessions that are over, whose caches wait for others. turn_us: a decode step's
-    way round the ring when it waits for nobody; compute_us: how much of that the stages compute.
+    way round the ring when it waits for nobody; compute_us: how much of that the stages compute. rings: each
+    of them alone.
     """
 
     running: int = 0
@@ -28,11 +52,11 @@ class HeadWork:
     retained_tokens: int = 0
     turn_us: int = 0
     compute_us: int = 0
+    rings: tuple[RingWork, ...] = ()
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether there are sessions that run or wait."""
-        return self.running > 0 or self.waiting > 0
+    def of(self, fingerprint: str) -> tuple[RingWork, ...]:
+        """The rings of one model."""
+        return tuple(ring for ring in self.rings if ring.fingerprint == fingerprint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +71,7 @@ class Work:
     retained_tokens: int
     turn_us: int
     compute_us: int
+    rings: tuple[RingWork, ...]
     sessions: int
     kept: int
     kept_bytes: int

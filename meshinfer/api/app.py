@@ -21,6 +21,7 @@ from .closing import Closing
 from .errors import ApiError, error_json, from_mesh
 from .kept_answers import KeptAnswers
 from .mesh_routes import mesh_routes
+from .model_routes import model_routes
 from .openai_routes import openai_routes
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def create_app(
     doors, kept = closing or Closing(), kept or KeptAnswers(limits.replay)
     app.include_router(openai_routes(peer, timing or StreamTiming(), doors, kept))
     app.include_router(mesh_routes(peer, doors))
+    app.include_router(model_routes(peer, doors))
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(MeshError, _mesh_error)
     app.add_exception_handler(HTTPException, _http_error)

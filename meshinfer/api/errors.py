@@ -4,14 +4,18 @@ import math
 from typing import Any
 
 from meshinfer.errors import (
+    ConfigError,
     DeadlineExceeded,
     MeshError,
+    ModelError,
     NoRing,
+    NoRoom,
     Overloaded,
     PromptTooLong,
     RequestError,
     RingBroken,
     StageFailed,
+    UnknownModel,
     WrongModel,
 )
 
@@ -76,6 +80,12 @@ def from_mesh(error: MeshError, prompt_field: str = "messages") -> ApiError:
             return ApiError(404, text, param="model", code="model_not_found")
         case RequestError():
             return invalid(text, error.param)
+        case NoRoom():
+            return ApiError(503, text, code="no_room")
+        case ModelError():
+            return ApiError(404 if isinstance(error, UnknownModel) else 422, text, code="model_unusable")
+        case ConfigError():
+            return invalid(text)
         case NoRing():
             return ApiError(503, text, code="no_ring", retry_after_s=NO_RING_RETRY_S)
         case Overloaded():

@@ -128,7 +128,9 @@ def _usage(last: Piece) -> Json:
     }
 
 
-def model_json(name: str, created: int, size: ModelSize | None) -> Json:
-    """One entry of the models; its size, beyond what OpenAI tells, where it is known."""
+def model_json(name: str, created: int, size: ModelSize | None, *, is_loaded: bool = True) -> Json:
+    """One entry of the models. Beyond what OpenAI tells: its size where it is known, and whether it is
+    loaded, or only lies on a disk of the mesh.
+    """
     entry = {"id": name, "object": "model", "created": created, "owned_by": "meshinfer"}
-    return entry | (asdict(size) if size else {})
+    return {**entry, **(asdict(size) if size else {}), "is_loaded": is_loaded}

@@ -11,13 +11,14 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from meshinfer.errors import NoRing
+from meshinfer.errors import NoRing, WrongModel
 from meshinfer.generation import Deadline, Piece
+from meshinfer.loading import on_disk, why_unknown
 
 from .answer import AnswerResponse, StreamTiming
 from .body import read_json_bytes
 from .closing import Closing
-from .errors import ApiError, invalid
+from .errors import ApiError
 from .headers import read_timeout
 from .idempotency import Claim, claim, read_key
 from .kept_answers import KeptAnswers
@@ -48,15 +49,15 @@ def openai_routes(peer: "Peer", timing: StreamTiming, closing: Closing, kept: Ke
     router = APIRouter(prefix="/v1")
     started = int(time.time())
 
-    def why(has_begun: bool) -> str:
-        return why_waiting(peer.snapshot(), has_begun=has_begun)
-
     def answer(asked: _Asked) -> Response:
         keyed = asked.claim
-        _check_biases(peer, asked.question)
         question = asked.question.seeded(keyed.seed if keyed else secrets.randbits(63))
-        head = _head(peer, keyed.token if keyed else secrets.token_hex(12))
+        head = _head(peer, question.model, keyed.token if keyed else secrets.token_hex(12))
         words = wording(question.endpoint, head, question.has_usage)
+
+        def why(has_begun: bool) -> str:
+            return why_waiting(peer.snapshot(), question.model, has_begun=has_begun)
+
         return AnswerResponse(question, pieces(question, asked), words, why, timing, closing)
 
     def pieces(question: Question, asked: _Asked) -> AsyncGenerator[Piece]:
@@ -76,18 +77,21 @@ def openai_routes(peer: "Peer", timing: StreamTiming, closing: Closing, kept: Ke
 
     @router.get("/models")
     async def models() -> Response:
-        name = peer.snapshot().mesh.model
-        served = [model_json(name, started, _size(peer))] if name else []
-        return JSONResponse({"object": "list", "data": served})
+        mesh = peer.snapshot().mesh
+        served = [model_json(each.name, started, _size(peer, each.name)) for each in mesh.models]
+        others = sorted(on_disk(mesh).keys() - {each.name for each in mesh.models})
+        idle = [model_json(name, started, None, is_loaded=False) for name in others]
+        return JSONResponse({"object": "list", "data": served + idle})
 
     # A model's name may hold slashes.
     @router.get("/models/{name:path}")
     async def model(name: str) -> Response:
-        served = peer.snapshot().mesh.model
-        if name != served:
-            text = f"the mesh runs {served or 'no model'}, not {name}"
-            raise ApiError(404, text, param="model", code="model_not_found")
-        return JSONResponse(model_json(name, started, _size(peer)))
+        mesh = peer.snapshot().mesh
+        if mesh.find(name) is not None:
+            return JSONResponse(model_json(name, started, _size(peer, name)))
+        if name in on_disk(mesh):
+            return JSONResponse(model_json(name, started, None, is_loaded=False))
+        raise ApiError(404, why_unknown(name, mesh), param="model", code="model_not_found")
 
     return router
 
@@ -115,32 +119,17 @@ def _pieces(peer: "Peer", question: Question, deadline_s: float | None) -> Async
     )
 
 
-def _head(peer: "Peer", token: str) -> AnswerHead:
+def _head(peer: "Peer", name: str | None, token: str) -> AnswerHead:
     mesh = peer.snapshot().mesh
-    fingerprint = f"fp_{mesh.plan.digest[:12]}" if mesh.plan else ""
-    return AnswerHead(token, int(time.time()), mesh.model, fingerprint)
+    view = mesh.find(name) if name is not None else next(iter(mesh.models), None)
+    fingerprint = f"fp_{view.plan.digest[:12]}" if view and view.plan else ""
+    return AnswerHead(token, int(time.time()), view.name if view else name or "", fingerprint)
 
 
-def _size(peer: "Peer") -> ModelSize | None:
-    """How large the served model's vocabulary and context are; None until this peer has its files."""
+def _size(peer: "Peer", name: str) -> ModelSize | None:
+    """How large a model's vocabulary and context are; None until this peer has its files."""
     try:
-        card = peer.served_model().card
-    except NoRing:
+        card = peer.served_model(name).card
+    except (NoRing, WrongModel):
         return None
     return ModelSize(card.vocab_size, card.context_tokens)
-
-
-def _check_biases(peer: "Peer", question: Question) -> None:
-    """Refuse biases on tokens that do not exist: the sampler would skip them without a word.
-
-    Raises:
-        ApiError: there is one. WrongModel, NoRing: there is no such model here.
-    """
-    if not question.sampling.logit_bias:
-        return
-    vocab_size = peer.served_model(question.model).card.vocab_size
-    wrong = next((token for token, _ in question.sampling.logit_bias if token >= vocab_size), None)
-    if wrong is not None:
-        raise invalid(
-            f"logit_bias names token {wrong}, outside the model's vocabulary of {vocab_size}", "logit_bias"
-        )

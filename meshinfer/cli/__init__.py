@@ -1,4 +1,4 @@
-"""The command line: `meshinfer join`, `demo`, `chat`, `topology`, `models`, `plan`, `bench`, `leave`."""
+"""The command line: `meshinfer join`, `demo`, `chat`, `topology`, `models`, `load`, `unload`, …"""
 
 import io
 import logging

@@ -6,7 +6,7 @@ import typer
 
 from meshinfer.release import RELEASE
 
-from . import chat, demo, join, leave, models, plan, topology
+from . import chat, demo, join, leave, load, models, plan, topology, unload
 from .bench import command as bench
 
 # Plain help: drawing boxes around it takes four times as long as everything else.
@@ -41,6 +41,8 @@ app.command(epilog=demo.EXAMPLES)(demo.demo)
 app.command(epilog=chat.EXAMPLES)(chat.chat)
 app.command(epilog=topology.EXAMPLES)(topology.topology)
 app.command(epilog=models.EXAMPLES)(models.models)
+app.command(epilog=load.EXAMPLES)(load.load)
+app.command(epilog=unload.EXAMPLES)(unload.unload)
 app.command(epilog=plan.EXAMPLES)(plan.plan)
 app.command(epilog=bench.EXAMPLES)(bench.bench)
 app.command(epilog=leave.EXAMPLES)(leave.leave)

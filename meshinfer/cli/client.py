@@ -35,8 +35,9 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Whether a peer can answer, and why not. model: what its mesh runs, empty if nothing yet.
+    """Whether a peer can answer, and why not. model: what its mesh runs first, empty if nothing yet.
 
+    models: all that it runs.
     resident_bytes: memory that the peer's process takes, where it tells.
     """
 
@@ -46,6 +47,7 @@ class Health:
     model: str
     is_leaving: bool = False
     resident_bytes: int | None = None
+    models: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,15 @@ class ServedModel:
     name: str
     vocab_size: int
     context_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoadStep:
+    """How far a model is that is loaded. doing: what is awaited, empty once it is live."""
+
+    model: str
+    is_live: bool
+    doing: str
 
 
 class PeerClient:
@@ -96,6 +107,7 @@ class PeerClient:
             str(body.get("model") or ""),
             body.get("status") == "leaving",
             body.get("resident_bytes"),
+            tuple(map(str, body.get("models", ()))),
         )
 
     def model(self) -> ServedModel:
@@ -108,7 +120,7 @@ class PeerClient:
                 ]
             }:
                 return ServedModel(name, vocab_size, context_tokens)
-            case {"data": []}:
+            case {"data": []} | {"data": [{"is_loaded": False}, *_]}:
                 raise ClientError(
                     f"the mesh at {self.url} runs no model: give one to `meshinfer join --model`"
                 )
@@ -122,6 +134,32 @@ class PeerClient:
         """Ask this peer to leave its mesh; return its name. It is gone once nobody answers any more."""
         body = self._ask("POST", "/mesh/leave", ok=(202,))
         return str(body.get("name") or self.url)
+
+    def load(self, model: str, stages: str | None = None) -> Generator[LoadStep, None, None]:
+        """Have the mesh run a model; tell how far it is, until it answers. A download takes its time."""
+        body = {"model": model, "stream": True} | ({"stages": stages} if stages is not None else {})
+        timeout = httpx2.Timeout(None, connect=CONNECT_TIMEOUT_S)
+        with (
+            named_errors(self.url, READ_TIMEOUT_S),
+            self._http.stream("POST", "/mesh/models/load", json=body, timeout=timeout) as response,
+        ):
+            if response.status_code != 200:
+                response.read()
+                raise ClientError(error_text(response))
+            for line in response.iter_lines():
+                step = read_step(json.loads(line))
+                yield step
+                if step.is_live:
+                    return
+        raise ClientError(f"the peer at {self.url} stopped before {model} was live")
+
+    def unload(self, model: str) -> None:
+        """Have the mesh run a model no longer; return once it is gone."""
+        timeout = httpx2.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
+        with named_errors(self.url, READ_TIMEOUT_S):
+            response = self._http.post("/mesh/models/unload", json={"model": model}, timeout=timeout)
+            if response.status_code != 200:
+                raise ClientError(error_text(response))
 
     def chat(
         self, messages: Sequence[Mapping[str, str]], settings: Mapping[str, object]
@@ -173,6 +211,21 @@ def named_errors(url: str, timeout_s: float) -> Iterator[None]:
         raise ClientError(f"the connection to {url} broke: {error}") from error
     except ValueError as error:
         raise ClientError(f"what answers at {url} is no meshinfer peer: {error}") from error
+
+
+def read_step(body: Any) -> LoadStep:
+    """Read one line of a load.
+
+    Raises:
+        ClientError: it carries an error. ValueError: it is none.
+    """
+    match body:
+        case {"error": {"message": str() as message}}:
+            raise ClientError(message)
+        case {"status": str() as status, "model": str() as model, "doing": str() | None as doing}:
+            return LoadStep(model, status == "live", doing or "")
+        case _:
+            raise ValueError(f"a line that tells of no load: {str(body)[:80]}")
 
 
 def read_chunk(body: Any) -> Chunk:

@@ -33,7 +33,7 @@ def join(
         str | None,
         typer.Option(
             help="What to run: smollm2 (built in), a Hugging Face repository, or a directory in mlx-lm's "
-            "format. Without it, whatever the mesh runs."
+            "format. Other peers' models run beside it. Without it, whatever the mesh runs."
         ),
     ] = None,
     name: Annotated[
@@ -84,6 +84,13 @@ def join(
     min_peers: Annotated[
         int, typer.Option(min=1, metavar="N", help="Form no ring before so many peers are present.")
     ] = 1,
+    load_on_use: Annotated[
+        bool,
+        typer.Option(
+            "--load-on-use/--no-load-on-use",
+            help="Whether a request loads a model that lies on a disk of the mesh.",
+        ),
+    ] = True,
     offline: Annotated[bool, typer.Option("--offline", help="Download nothing.")] = False,
     verbose: Annotated[
         int,
@@ -118,6 +125,7 @@ def join(
             min_peers=min_peers,
             cache_dir=cache_dir.expanduser() if cache_dir else default_cache_dir(),
             is_download_allowed=not offline,
+            is_load_on_use_allowed=load_on_use,
         )
     except ConfigError as error:
         terminal.say(str(error), Tone.ERROR)

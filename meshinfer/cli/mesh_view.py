@@ -15,8 +15,38 @@ class Seat:
 
 
 @dataclass(frozen=True, slots=True)
+class DiskRow:
+    """A model on a member's disk."""
+
+    name: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRow:
+    """A model that the mesh was asked for. epoch and layer_count are 0 without a plan; reason: why not live.
+
+    used_ms: when it was last of use, in ms since 1970. token_us: one reader's token takes so long, 0
+    where that was not measured.
+    """
+
+    name: str
+    is_live: bool
+    reason: str
+    epoch: int
+    digest: str
+    layer_count: int
+    ring: tuple[Seat, ...]
+    used_ms: int = 0
+    token_us: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class MemberRow:
-    """A member of the mesh. state: `serving`, `loading`, … or how it is missed."""
+    """A member of the mesh. state: `serving`, `loading`, … or how it is missed.
+
+    layers: of the first model; model_layers: of each model, in the mesh's order, None where it has none.
+    """
 
     name: str
     state: str
@@ -25,11 +55,16 @@ class MemberRow:
     address: str
     api: str
     fault: str
+    model_layers: tuple[tuple[int, int] | None, ...] = ()
+    on_disk: tuple[DiskRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class MeshView:
-    """The mesh as one peer tells it. epoch and layer_count are 0 without a plan; reason: why not live."""
+    """The mesh as one peer tells it. epoch and layer_count are 0 without a plan; reason: why not live.
+
+    model to ring: of the model that was asked for first; models: all of them.
+    """
 
     mesh: str
     model: str
@@ -40,15 +75,18 @@ class MeshView:
     layer_count: int
     ring: tuple[Seat, ...]
     members: tuple[MemberRow, ...]
+    models: tuple[ModelRow, ...] = ()
 
 
 _STATES = {
-    "idle": "idle",
-    "watch": "stands by",
     "prepare": "loading",
-    "ready": "loaded",
     "active": "serving",
+    "ready": "loaded",
+    "drain": "draining",
+    "watch": "stands by",
+    "idle": "idle",
 }
+"""Of several models the first of these states is shown."""
 
 
 def read_mesh(body: dict[str, Any]) -> MeshView:
@@ -58,7 +96,8 @@ def read_mesh(body: dict[str, Any]) -> MeshView:
         ClientError: something is missing there; another release of meshinfer answered.
     """
     try:
-        plan = body["plan"] or {"epoch": 0, "digest": "", "layer_count": 0}
+        plan = body["plan"] or _NO_PLAN
+        models = body.get("models", [])
         return MeshView(
             mesh=str(body["mesh"]),
             model=str(body["model"] or ""),
@@ -68,7 +107,8 @@ def read_mesh(body: dict[str, Any]) -> MeshView:
             digest=str(plan["digest"]),
             layer_count=int(plan["layer_count"]),
             ring=tuple(Seat(str(seat["name"]), _layers(seat["layers"])) for seat in body["ring"]),
-            members=tuple(_member(member) for member in body["members"]),
+            members=tuple(_member(member, models) for member in body["members"]),
+            models=tuple(_model(model) for model in models),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ClientError(
@@ -77,8 +117,28 @@ def read_mesh(body: dict[str, Any]) -> MeshView:
         ) from error
 
 
-def _member(body: dict[str, Any]) -> MemberRow:
-    status, phase = str(body["status"]), str(body["phase"])
+_NO_PLAN: dict[str, Any] = {"epoch": 0, "digest": "", "layer_count": 0}
+
+
+def _model(body: dict[str, Any]) -> ModelRow:
+    plan = body["plan"] or _NO_PLAN
+    return ModelRow(
+        name=str(body["model"]),
+        is_live=body["state"] == "live",
+        reason=str(body["reason"] or ""),
+        epoch=int(plan["epoch"]),
+        digest=str(plan["digest"]),
+        layer_count=int(plan["layer_count"]),
+        ring=tuple(Seat(str(seat["name"]), _layers(seat["layers"])) for seat in body["ring"]),
+        used_ms=int(body["used_ms"]),
+        token_us=int(body["token_us"] or 0),
+    )
+
+
+def _member(body: dict[str, Any], models: list[dict[str, Any]]) -> MemberRow:
+    seats = [next((seat for seat in model["ring"] if seat["peer"] == body["peer"]), None) for model in models]
+    phases = {str(body["phase"]), *(str(seat["phase"]) for seat in seats if seat)}
+    status, phase = str(body["status"]), next((name for name in _STATES if name in phases), min(phases))
     addresses = body["addresses"]
     return MemberRow(
         name=str(body["name"]),
@@ -88,6 +148,8 @@ def _member(body: dict[str, Any]) -> MemberRow:
         address=str(addresses[0]).partition("://")[2] if addresses else "",
         api=str(body["api"] or ""),
         fault=str(body["fault"] or ""),
+        model_layers=tuple(_layers(seat["layers"]) if seat else None for seat in seats),
+        on_disk=tuple(DiskRow(str(m["name"]), int(m["size_bytes"])) for m in body.get("on_disk", [])),
     )
 
 

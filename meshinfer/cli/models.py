@@ -1,7 +1,8 @@
-"""`meshinfer models`: what can be run without a download, and what runs now."""
+"""`meshinfer models`: what the mesh runs and what lies on its disks; without a peer, on this machine's."""
 
+import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +11,9 @@ from meshinfer.config import default_cache_dir
 from .amounts import size_text
 from .peer_url import USUAL_URL, UrlOption
 from .terminal import Terminal, Tone
+
+if TYPE_CHECKING:
+    from .client import PeerClient
 
 EXAMPLES = """\b
 Examples:
@@ -25,13 +29,24 @@ def models(
         typer.Option(help="Where built-in models are kept.", show_default="~/.cache/meshinfer"),
     ] = None,
 ) -> None:
-    """List the models on this machine, and what runs now.
+    """List the models of the mesh, and who has loaded them.
 
-    Those of the cache directory and of the Hugging Face cache need no download.
+    Where no peer answers, those on this machine: of the cache directory and of the Hugging Face cache.
     """
     from meshinfer.errors import ModelError
 
+    from .client import ClientError, PeerClient
+
     terminal = Terminal()
+    with PeerClient(url) as client:
+        try:
+            _list_mesh(terminal, client)
+        except ClientError:
+            # Nobody is there, or another release: this machine's own list needs no peer.
+            pass
+        else:
+            _tell_served(terminal, url)
+            return
     try:
         _list_installed(terminal, cache_dir.expanduser() if cache_dir else default_cache_dir())
     except ModelError as error:
@@ -39,6 +54,16 @@ def models(
         raise typer.Exit(1) from error
     terminal.say("")
     _tell_served(terminal, url)
+
+
+def _list_mesh(terminal: Terminal, client: "PeerClient") -> None:
+    from .mesh_table import print_drawing
+    from .mesh_view import read_mesh
+    from .model_table import model_table
+
+    view = read_mesh(client.mesh())
+    print_drawing(terminal.console(), model_table(view, time.time()))
+    terminal.say("")
 
 
 def _list_installed(terminal: Terminal, cache_dir: Path) -> None:
@@ -81,7 +106,7 @@ def _tell_served(terminal: Terminal, url: str) -> None:
             terminal.say(str(error), Tone.WARNING)
         else:
             state = "serves" if health.is_ok else "does not serve yet:"
-            what = health.model if health.is_ok else health.reason
+            what = ", ".join(health.models) if health.is_ok else health.reason
             terminal.say(
                 f"{health.peer_name} at {url} {state} {what}", Tone.GOOD if health.is_ok else Tone.PLAIN
             )

@@ -17,6 +17,7 @@ def changes(before: Snapshot | None, after: Snapshot) -> list[Line]:
         *_members(before, after),
         *_faults(before, after),
         *_ring(before.mesh if before else None, after),
+        *_others(before.mesh if before else None, after.mesh),
     ]
 
 
@@ -78,7 +79,9 @@ def _faults(before: Snapshot | None, after: Snapshot) -> list[Line]:
     lines = []
     if after.fault and after.fault != (before.fault if before else ""):
         lines.append(Line(after.fault, Tone.ERROR))
-        lines.append(Line("this peer stays in the mesh without layers: mend that, and start it again"))
+        held = any(stage.peer == after.peer for model in after.mesh.models for stage in model.ring)
+        stays = "serves the other models" if held else "stays in the mesh without layers"
+        lines.append(Line(f"this peer {stays}: mend that, and start it again"))
     known = _by_peer(before)
     for member in after.mesh.members:
         told = known[member.peer].fault if member.peer in known else ""
@@ -102,6 +105,23 @@ def _ring(before: MeshSnapshot | None, after: Snapshot) -> list[Line]:
     if before is not None and before.is_live:
         return [Line(f"the ring is down: {mesh.reason}", Tone.WARNING)]
     return [Line(f"no ring yet: {mesh.reason}")]
+
+
+def _others(before: MeshSnapshot | None, after: MeshSnapshot) -> list[Line]:
+    """Tell of the models that the mesh runs besides its first one."""
+    known = {model.name: model for model in before.models} if before else {}
+    lines = [
+        Line(f"{name} is unloaded") for name in known if after.find(name) is None and known[name].is_live
+    ]
+    for model in after.models[1:]:
+        was = known.get(model.name)
+        is_same = was is not None and (was.is_live, was.plan) == (model.is_live, model.plan)
+        if model.is_live and model.plan is not None and not is_same:
+            text = f"{model.name} is live, epoch {model.plan.epoch}: {ring_text(after, model.plan)}"
+            lines.append(Line(text, Tone.GOOD))
+        elif not model.is_live and (was is None or was.is_live or was.reason != model.reason):
+            lines.append(Line(f"{model.name} has no ring yet: {model.reason}"))
+    return lines
 
 
 def _by_peer(snapshot: Snapshot | None) -> dict[str, MemberView]:

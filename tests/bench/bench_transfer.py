@@ -101,7 +101,7 @@ async def take(address: Address, fingerprint: str, blueprint: bytes, cache: Path
     line = Line(link, await greet(link, hello(TAKER), 5.0), True, ActorLimits())
     porter = porter_of(TAKER, line, stock)
     record = PeerRecord(GIVER, Run(1), Version(0), "giver", "0", (), "", 1, models=(fingerprint,))
-    await porter.mailbox.tell(ViewChanged((Member(record, Status.ALIVE),), None))
+    await porter.mailbox.tell(ViewChanged((Member(record, Status.ALIVE),), ()))
     took = []
 
     async def bring() -> None:

@@ -215,9 +215,12 @@ async def test_when_a_peer_leaves_in_the_middle_of_an_answer_it_goes_on(
 
 
 async def test_a_peer_without_a_model_follows_the_mesh_where_it_can_and_says_why_not(
-    config: PeerConfig,
+    config: PeerConfig, tmp_path: Path
 ) -> None:
-    async with mesh(config, 1) as (peer,):
+    path = make_tiny_model(tmp_path / "elsewhere")
+    async with mesh(replace(config, model=str(path)), 1) as (peer,):
+        # As on another machine, where nothing lies at this path.
+        path.rename(tmp_path / "moved")
         guest = Peer(replace(config, name="guest", model=None, peers=(seed_of(peer),)))
         async with guest:
             assert "directory of another machine" in (await shown(guest, lambda s: bool(s.fault))).fault

@@ -120,7 +120,10 @@ async def _until(look: Callable[[], Target | bool | None]) -> Target | bool | No
 def _agreed(machines: list[Machine]) -> Target | None:
     """The plan under which all of them compute, if it is one and serves everywhere."""
     lives = [machine.life for machine in machines]
-    targets = {life.probe.active if life and life.board.value.mesh.is_live else None for life in lives}
+    targets = {
+        max(life.probe.active, default=None) if life and life.board.value.mesh.is_live else None
+        for life in lives
+    }
     return targets.pop() if len(targets) == 1 else None
 
 

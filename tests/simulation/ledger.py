@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from meshinfer.messages import Hello, SessionId
+from meshinfer.messages import Hello, SessionId, request_of
 from meshinfer.topology.plan import Plan
 from meshinfer.topology.record import Follow, Phase
 from meshinfer.topology.ring import PeerId, Ring, Stage
@@ -49,7 +49,8 @@ class Ledger:
         self._ready: set[tuple[Target, PeerId]] = set()
         self._unanimous: set[Target] = set()
         self._attempts: dict[SessionId, _Attempt] = {}
-        self._active: dict[PeerId, Target] = {}
+        self._active: dict[tuple[PeerId, str], Target] = {}
+        self._asked: dict[SessionId, str] = {}
         self.violations: list[Violation] = []
         self.counts: Counter[str] = Counter()
         self.most_mail = 0
@@ -88,9 +89,10 @@ class Ledger:
 
     def publishes(self, peer: PeerId, follows: tuple[Follow, ...]) -> None:
         """`peer` tells which plans it follows."""
-        phases = Counter(follow.phase for follow in follows)
-        is_well = len(follows) <= 2 and phases[Phase.ACTIVE] <= 1
-        self.require(is_well, "I5", f"{peer[:4]} follows {follows}")
+        for model in {follow.fingerprint for follow in follows}:
+            own = [follow.phase for follow in follows if follow.fingerprint == model]
+            is_well = len(own) <= 2 and own.count(Phase.ACTIVE) <= 1
+            self.require(is_well, "I5", f"{peer[:4]} follows {follows}")
 
     def is_ready(self, peer: PeerId, target: Target) -> None:
         """`peer` has its layers of `target` in memory. A plan names runs: an earlier life has other plans."""
@@ -99,13 +101,19 @@ class Ledger:
     def activates(self, peer: PeerId, target: Target) -> None:
         """`peer` may compute under `target` from now on."""
         self.counts["activations"] += 1
-        self.counts["beside"] += any(t != target for p, t in self._active.items() if p != peer)
-        self._active[peer] = target
+        plan = self._plans.get(target)
+        model = plan.fingerprint if plan else ""
+        others = ((p, t) for (p, m), t in self._active.items() if m == model)
+        self.counts["beside"] += any(t != target for p, t in others if p != peer)
+        self.counts["models"] += any(m != model for p, m in self._active if p == peer)
+        self._active[peer, model] = target
         self._require_unanimity(peer, target)
 
-    def rests(self, peer: PeerId) -> None:
-        """`peer` computes under no plan any more, or its process is gone."""
-        self._active.pop(peer, None)
+    def rests(self, peer: PeerId, target: Target | None = None) -> None:
+        """`peer` computes under `target` no more, or under nothing: its process is gone."""
+        active = [key for key, each in self._active.items() if key[0] == peer and target in (None, each)]
+        for key in active:
+            del self._active[key]
 
     def _require_unanimity(self, peer: PeerId, target: Target) -> None:
         if target in self._unanimous:
@@ -119,6 +127,16 @@ class Ledger:
         self._unanimous.add(target)
 
     # --- frames
+
+    def asks(self, session: SessionId, model: str) -> None:
+        """A reader asks a model."""
+        self._asked[session] = model
+
+    def _require_model(self, session: SessionId, target: Target) -> None:
+        """A session meets only plans of the model that was asked."""
+        plan, asked = self._plans.get(target), self._asked.get(request_of(session))
+        is_its_own = plan is None or asked is None or plan.fingerprint == asked
+        self.require(is_its_own, "model", f"{session} of {asked} meets {target}, a plan of another model")
 
     def computes(
         self,
@@ -146,6 +164,7 @@ class Ledger:
             self.require(is_new, "I3", f"{session} at {position}, {attempt.resumed} tokens were taken over")
 
     def _attempt(self, session: SessionId, target: Target) -> _Attempt:
+        self._require_model(session, target)
         attempt = self._attempts.setdefault(session, _Attempt(target))
         if attempt.target != target:
             self.report("I2", f"{session} is computed under {attempt.target} and {target}")

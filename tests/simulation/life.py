@@ -13,7 +13,7 @@ from meshinfer.farewell import leave_mesh
 from meshinfer.messages import Hello
 from meshinfer.release import RELEASE
 from meshinfer.topology.question import Answer, Infeasible, Planner, Question
-from meshinfer.topology.record import Phase
+from meshinfer.topology.record import DiskModel, Phase
 from meshinfer.topology.snapshot import picture
 from meshinfer.transports.base import Address, Datagrams, LinkLimits, Listener
 from meshinfer.transports.listen_both import listen_both
@@ -61,7 +61,7 @@ class Surroundings:
     ledger: Ledger
     setting: Setting
     chance: Chance
-    model: LocalModel
+    models: tuple[LocalModel, ...]
     thoughts: Thoughts
     tally: Tally = field(default_factory=Tally)
     is_asking: bool = True
@@ -103,8 +103,8 @@ class Life:
             around.loop.time,
             machine.is_failing,
         )
-        nothing = picture(config.mesh, None, None, (), "this peer has just started")
-        self.board = Watch(Picture(nothing, None, Phase.IDLE, ""), Bell())
+        nothing = picture(config.mesh, (), (), "this peer has just started")
+        self.board = Watch(Picture(nothing, (), Phase.IDLE, ""), Bell())
         self._begun: _Begun | None = None
 
     @property
@@ -130,7 +130,12 @@ class Life:
         parts = compose(self._ground(transport, listener, datagrams), self.probe.mailbox)
         origin = f"{machine.name}-{machine.disk.run}"
         readers = Readers(
-            origin, around.setting.layers, self._random, parts.requests, around.tally, around.ledger
+            origin,
+            around.models,
+            self._random,
+            parts.requests,
+            around.tally,
+            around.ledger,
         )
         # Both are awaited below; the peer itself ends with its supervisor.
         supervisor = asyncio.create_task(parts.supervisor.run(), name=f"peer {machine.name}")
@@ -180,6 +185,7 @@ class Life:
             memory_bytes=self._config.memory_bytes or 0,
             compute=self._compute,
             fetch=self._fetch,
+            list_models=self._list_models,
             load=self.memory.load,
             progress=lambda what, done_bytes, total_bytes: None,
             transport=transport,
@@ -210,9 +216,12 @@ class Life:
     async def _find_addresses(self) -> tuple[Address, ...]:
         return (self._machine.address,)
 
-    async def _fetch(self, wanted: str) -> LocalModel:
+    async def _fetch(self, wanted: str, is_download_allowed: bool) -> LocalModel:
         await asyncio.sleep(0.5 * self._random.random())
-        return self._around.model
+        return next(each for each in self._around.models if wanted in (each.card.name, each.card.source))
+
+    async def _list_models(self) -> tuple[DiskModel, ...]:
+        return ()
 
     async def _think(self, planner: Planner, question: Question) -> Answer | Infeasible:
         await asyncio.sleep(self._around.setting.think_s * (0.5 + self._random.random()))

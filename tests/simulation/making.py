@@ -20,12 +20,23 @@ RING_WAIT_S = 8.0
 PROGRESS_S = 10.0
 
 
-def make_model(layers: int, *, is_hybrid: bool = False) -> LocalModel:
-    """The model that the mesh runs: `layers` layers, and embeddings that head and tail share."""
+NAMES = ("fake", "other")
+"""What the models of a mesh are called."""
+
+
+def make_models(setting: Setting) -> tuple[LocalModel, ...]:
+    """The models that the mesh is asked for; each has another number of layers, and so other answers."""
+    numbered = enumerate(NAMES[: setting.models])
+    return tuple(_model(name, setting.layers + number, setting.is_hybrid) for number, name in numbered)
+
+
+def _model(name: str, layers: int, is_hybrid: bool) -> LocalModel:
+    """`layers` layers, and embeddings that head and tail share."""
     return LocalModel(
         *fake_model(
             layers,
             LAYER_BYTES,
+            name=name,
             embedding_bytes=END_BYTES,
             tail_bytes=END_BYTES,
             shared_bytes=END_BYTES,
@@ -38,7 +49,7 @@ def make_model(layers: int, *, is_hybrid: bool = False) -> LocalModel:
 def make_machines(setting: Setting, around: Surroundings) -> list[Machine]:
     """Machines with the memory that the setting says, and ids in no order."""
     random = around.chance.stream("machines")
-    whole_bytes = around.model.card.total_bytes
+    whole_bytes = sum(model.card.total_bytes for model in around.models)
     machines = []
     for number, share in enumerate(setting.memory_shares):
         peer = PeerId(f"{random.getrandbits(8):02x}{number:02x}{random.getrandbits(112):028x}")
@@ -50,8 +61,8 @@ def make_machines(setting: Setting, around: Surroundings) -> list[Machine]:
 def peer_config(setting: Setting, name: str, number: int) -> PeerConfig:
     """How a peer is set up: as by default, but for what is small here, and for shorter patience."""
     return PeerConfig(
-        # The first one brings the model; of the others some follow the mesh.
-        model="fake" if number % 3 != 1 else None,
+        # The first one brings a model, the third one the other; of the rest some follow the mesh.
+        model=None if number % 3 == 1 else NAMES[1] if number % 3 == 2 and setting.models > 1 else NAMES[0],
         name=name,
         mesh="sim",
         is_mdns_on=False,

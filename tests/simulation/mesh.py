@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from dataclasses import dataclass
 
+from meshinfer.actors.mail import LocalModel
 from meshinfer.errors import MeshError, Overloaded
 from tests.simulation.chance import Chance
 from tests.simulation.failures import failures_reported
@@ -15,7 +16,7 @@ from tests.simulation.making import (
     PROGRESS_S,
     RING_WAIT_S,
     make_machines,
-    make_model,
+    make_models,
     peer_config,
     placement_limits,
 )
@@ -98,7 +99,7 @@ class Mesh:
             ledger,
             setting,
             chance,
-            make_model(setting.layers, is_hybrid=setting.is_hybrid),
+            make_models(setting),
             _THOUGHTS,
         )
         self.machines = make_machines(setting, self.around)
@@ -160,10 +161,11 @@ class Mesh:
     async def _ask_everywhere(self, parts: list[list[Machine]]) -> None:
         """Wherever a ring is live, each peer gets an answer."""
         asked = [
-            asyncio.create_task(_ask(machine.life.readers), name=f"last reader at {machine.name}")
+            asyncio.create_task(_ask(machine.life.readers, model), name=f"last reader at {machine.name}")
             for part, peace in zip([part for part in parts if part], self._peace, strict=True)
             for machine in part
-            if peace.is_live and machine.life and machine.life.readers
+            for model in self.around.models
+            if model.card.fingerprint in peace.live and machine.life and machine.life.readers
         ]
         if not asked:
             return
@@ -223,10 +225,10 @@ class Mesh:
         )
 
 
-async def _ask(readers: Readers) -> MeshError | None:
+async def _ask(readers: Readers, model: LocalModel) -> MeshError | None:
     """Ask, and again after a while where too many do."""
     while True:
-        error = await readers.ask()
+        error = await readers.ask(model)
         if not isinstance(error, Overloaded):
             return error
         await asyncio.sleep(error.retry_after_s)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 from meshinfer.actors.placement import PlacementLimits, footprint_of
 from meshinfer.topology.asking import able_peers, question_for
@@ -11,6 +12,7 @@ from meshinfer.topology.planner import PLANNERS
 from meshinfer.topology.question import Infeasible
 from meshinfer.topology.record import PeerRecord, Version
 from meshinfer.topology.ring import PeerId
+from meshinfer.topology.sharing import left_by
 from meshinfer.topology.target import Target
 from tests.simulation.life import Life, Surroundings
 from tests.simulation.machine import Machine
@@ -29,8 +31,9 @@ class Peace:
 
     agreed_s: from the end of the troubles until all followed one plan, or all knew that none is possible;
     loading_s: for how long of it somebody loaded. settled_s: until the last change of that; a better plan,
-    for those who came back, may take over in between. is_live: whether a plan serves. is_healed: all were
-    there again at the end of the troubles, so nobody's death had to be found out first.
+    for those who came back, may take over in between. live: fingerprints of the models that a plan serves;
+    is_live: whether that are all. is_healed: all were there again at the end of the troubles, so nobody's
+    death had to be found out first.
     """
 
     peers: int
@@ -39,6 +42,7 @@ class Peace:
     settled_s: float
     is_live: bool
     is_healed: bool
+    live: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -52,7 +56,7 @@ class _Part:
     agreed_s: float | None = None
     since_s: float | None = None
     words: str = ""
-    is_live: bool = False
+    live: frozenset[str] = frozenset()
     view: object = None
     view_since_s: float = 0.0
 
@@ -64,7 +68,9 @@ class Peacemaker:
         self._parts = [_Part(machines) for machines in parts if machines]
         self._around = around
         self._limits = limits
-        self._footprint = footprint_of(around.model.card, limits)
+        self._footprints = {
+            model.card.fingerprint: footprint_of(model.card, limits) for model in around.models
+        }
         self._began_s = around.loop.time()
 
     async def settle(self, within_s: float, *, is_healed: bool) -> tuple[Peace, ...]:
@@ -114,44 +120,50 @@ class Peacemaker:
     def _why_restless(self, part: _Part) -> str:
         lives = [machine.life for machine in part.machines]
         peers = {machine.peer: machine.disk.run for machine in part.machines}
-        views: set[tuple[bool, Target | None]] = set()
+        views: set[tuple[tuple[str, bool, Target | None], ...]] = set()
         for machine, life in zip(part.machines, lives, strict=True):
             if life is None or life.parts is None:
                 return f"{machine.name} does not live"
             if words := _why_unlike(life.probe.members, peers):
                 return f"{machine.name} {words}"
-            shown = life.board.value.mesh
-            views.add((shown.is_live, shown.plan.target if shown.plan else None))
+            shown = life.board.value.mesh.models
+            views.add(tuple((m.fingerprint, m.is_live, m.plan.target if m.plan else None) for m in shown))
         if len(views) > 1:
             return f"they see {sorted(map(str, views))}"
-        is_live, target = next(iter(views))
-        part.is_live = is_live
+        models = next(iter(views))
+        part.live = frozenset(fingerprint for fingerprint, is_live, _ in models if is_live)
         living = [life for life in lives if life is not None]
-        if is_live:
-            return self._why_not_live(living, target)
-        is_known = any(life.brings_model or life.probe.desired for life in living)
-        return self._why_possible(living[0]) if is_known else ""
+        if not models and any(life.brings_model or life.probe.desires for life in living):
+            return "nobody knows what to run"
+        reasons = (
+            self._why_not_live(living, target) if is_live else self._why_possible(living[0], fingerprint)
+            for fingerprint, is_live, target in models
+        )
+        return "; ".join(filter(None, reasons))
 
     def _why_not_live(self, lives: list[Life], target: Target | None) -> str:
         plan = self._around.ledger.plan(target) if target else None
         if plan is None:
             return f"nobody prepared {target}"
-        active = {life.probe.peer for life in lives if life.probe.active == target}
+        active = {life.probe.peer for life in lives if target in life.probe.active}
         idle = [stage.peer[:4] for stage in plan.ring.stages if stage.peer not in active]
         return f"{idle} do not compute under {target}" if idle else ""
 
-    def _why_possible(self, life: Life) -> str:
-        """Why there should be a ring; empty if none can be."""
-        members, desired = life.probe.members, life.probe.desired
+    def _why_possible(self, life: Life, fingerprint: str) -> str:
+        """Why there should be a ring of a model; empty if none can be."""
+        shown = life.board.value.mesh.models
+        older = takewhile(lambda model: model.fingerprint != fingerprint, shown)
+        members = left_by(life.probe.members, [model.fingerprint for model in older])
+        desired = next((each for each in life.probe.desires if each.fingerprint == fingerprint), None)
+        reason = next((model.reason for model in shown if model.fingerprint == fingerprint), "")
         if desired is None:
-            return "nobody knows what to run"
+            return "a model is shown that nobody asked for"
         if able_peers(members, desired) < self._limits.min_peers:
             return ""
-        question = question_for(members, desired, self._footprint, None)
+        question = question_for(members, desired, self._footprints[fingerprint], None)
         answer = self._around.thoughts.think(PLANNERS["ring"], question)
         if not isinstance(answer, Infeasible):
-            return f"{answer.ring} is possible, and no ring is live: {life.board.value.mesh.reason}"
-        reason = life.board.value.mesh.reason
+            return f"{answer.ring} of {desired.name} is possible, and no ring is live: {reason}"
         return "" if reason else "no ring is possible, and no reason is given"
 
     def _peace(self, part: _Part, is_healed: bool) -> Peace:
@@ -160,7 +172,8 @@ class Peacemaker:
         spans = [span for m in part.machines if m.life for span in m.life.memory.spans]
         loading_s = covered_s(spans, began_s, began_s + agreed_s)
         settled_s = (part.since_s or now_s) - began_s
-        return Peace(len(part.machines), agreed_s, loading_s, settled_s, part.is_live, is_healed)
+        is_live = len(part.live) == len(self._footprints)
+        return Peace(len(part.machines), agreed_s, loading_s, settled_s, is_live, is_healed, part.live)
 
 
 def _why_unlike(members: tuple[Member, ...], peers: dict[PeerId, int]) -> str:
@@ -183,7 +196,7 @@ def _plannable(part: _Part) -> object:
 
 def _plain(record: PeerRecord) -> PeerRecord:
     """A record without what plans bring about."""
-    return replace(record, version=Version(0), follows=(), resident=(), fault="", flap_level=0)
+    return replace(record, version=Version(0), follows=(), resident=(), fault="", flap_level=0, uses=())
 
 
 def covered_s(spans: list[tuple[float, float]], from_s: float, to_s: float) -> float:

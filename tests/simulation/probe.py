@@ -17,7 +17,7 @@ from meshinfer.actors.mail import (
 )
 from meshinfer.messages import Activation, Row, SessionId
 from meshinfer.model.base import Step
-from meshinfer.topology.desire import DesiredModel
+from meshinfer.topology.desire import DesiredModel, wanted_models
 from meshinfer.topology.member import Member
 from meshinfer.topology.plan import Plan
 from meshinfer.topology.record import PeerRecord, Version
@@ -58,7 +58,8 @@ class TappedMailbox(Mailbox[Any]):
 class Probe:
     """One life of `peer`. runs: all that it had in this life. is_over: its process was killed.
 
-    members, desired: the mesh as its placement sees it. active: what it computes under.
+    members, desires: the mesh as its placement sees it, and the models that it is to run. active: what it
+    computes under.
     """
 
     def __init__(self, peer: PeerId, name: str, ledger: Ledger, tell: Callable[[str], None]) -> None:
@@ -66,14 +67,14 @@ class Probe:
         self._name = name
         self._ledger = ledger
         self._tell = tell
-        self._greatest: Target | None = None
+        self._greatest: dict[str, Target] = {}
         self._frames: dict[tuple[Row, ...], tuple[Envelope, Activation]] = {}
         self._plans: dict[str, Plan] = {}
         self.runs: list[int] = []
         self.is_over = False
         self.members: tuple[Member, ...] = ()
-        self.desired: DesiredModel | None = None
-        self.active: Target | None = None
+        self.desires: tuple[DesiredModel, ...] = ()
+        self.active: set[Target] = set()
 
     def mailbox(self, name: str, capacity: int) -> Mailbox[Any]:
         """Make a mailbox that is looked into."""
@@ -102,30 +103,31 @@ class Probe:
                 self._frames[frame.rows] = (message, frame)
             case Install(plan):
                 self._tell(f"{self._name} loads {plan.target} {_text(plan)}")
-                self._ledger.installs(self.peer, plan, self._greatest)
-                self._greatest = plan.target
+                self._ledger.installs(self.peer, plan, self._greatest.get(plan.fingerprint))
+                self._greatest[plan.fingerprint] = plan.target
                 self._plans[str(plan.target)] = plan
             case Engage(target):
                 self._tell(f"{self._name} activates {target}")
                 self._ledger.activates(self.peer, target)
-                self.active = target
+                self.active.add(target)
             case Drain(target) | Retire(target):
                 self._tell(f"{self._name} {type(message).__name__.lower()}s {target}")
                 self._rest(target)
             case Clear():
-                self._rest(self.active)
+                for target in list(self.active):
+                    self._rest(target)
             case _:
                 pass
 
-    def _rest(self, target: Target | None) -> None:
-        if target == self.active:
-            self.active = None
-            self._ledger.rests(self.peer)
+    def _rest(self, target: Target) -> None:
+        if target in self.active:
+            self.active.discard(target)
+            self._ledger.rests(self.peer, target)
 
     def _placement_took(self, message: object) -> None:
         match message:
-            case ViewChanged(members, desired):
-                self.members, self.desired = members, desired
+            case ViewChanged(members, desires):
+                self.members, self.desires = members, wanted_models(desires)
             case Loaded(target):
                 self._ledger.is_ready(self.peer, target)
             case _:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from meshinfer.actors.actor import Tells
-from meshinfer.actors.mail import Abandon, Begin, Sampled
+from meshinfer.actors.mail import Abandon, Begin, LocalModel, Sampled
 from meshinfer.actors.requests import sink_for
 from meshinfer.errors import MeshError, NoRing, Overloaded, RingBroken
 from meshinfer.messages import Finish, Opening, Sampling, SessionId
@@ -59,14 +59,14 @@ class Readers:
     def __init__(
         self,
         origin: str,
-        layers: int,
+        models: tuple[LocalModel, ...],
         random: Random,
         requests: Tells[Begin | Abandon],
         tally: Tally,
         ledger: Ledger,
     ) -> None:
         self._origin = origin
-        self._layers = layers
+        self._models = models
         self._random = random
         self._requests = requests
         self._tally = tally
@@ -83,9 +83,10 @@ class Readers:
                 if self.is_closed:
                     return
                 patience = None if self._random.random() < 0.9 else self._random.randint(0, 5)
-                tasks.create_task(self.ask(patience), name=f"reader at {self._origin}")
+                model = self._random.choice(self._models) if len(self._models) > 1 else self._models[0]
+                tasks.create_task(self.ask(model, patience), name=f"reader at {self._origin}")
 
-    async def ask(self, patience: int | None = None) -> MeshError | None:
+    async def ask(self, model: LocalModel, patience: int | None = None) -> MeshError | None:
         """Ask once, check what comes; return the error that ended it. patience: tokens until it goes away."""
         random, counts = self._random, self._tally.counts
         session = SessionId(f"{self._origin}-{next(self._numbers)}")
@@ -95,9 +96,11 @@ class Readers:
         sink = sink_for(opening.max_tokens)
         got: list[Sampled] = []
         error: MeshError | None = None
+        card = model.card
         self._tally.begin(session)
+        self._ledger.asks(session, card.fingerprint)
         try:
-            await self._requests.tell(Begin(session, prompt, opening, sink))
+            await self._requests.tell(Begin(card.fingerprint, session, prompt, opening, sink))
             while len(got) != patience and not (got and got[-1].finish):
                 item = await sink.get()
                 if isinstance(item, MeshError):
@@ -107,7 +110,7 @@ class Readers:
                 counts["tokens"] += 1
         finally:
             self._tally.end(session)
-            self._check(session, prompt, opening, got)
+            self._check(session, prompt, opening, got, card.layer_count)
             self._requests.offer(Abandon(session))
         self._close(session, got, error)
         if error is None:
@@ -122,14 +125,19 @@ class Readers:
         return (*past[:_LONGEST], *(random.randrange(VOCAB_SIZE) for _ in range(new)))
 
     def _check(
-        self, session: SessionId, prompt: tuple[int, ...], opening: Opening, got: list[Sampled]
+        self,
+        session: SessionId,
+        prompt: tuple[int, ...],
+        opening: Opening,
+        got: list[Sampled],
+        layers: int,
     ) -> None:
         if not got:
             return
         most, stops = opening.max_tokens, opening.stop_tokens
         tokens = tuple(item.token for item in got)
         is_whole = got[-1].finish is not None
-        whole = whole_answer(prompt, most if is_whole else len(tokens), self._layers, stops, opening.sampling)
+        whole = whole_answer(prompt, most if is_whole else len(tokens), layers, stops, opening.sampling)
         self._ledger.require(tokens == whole, "answer", f"{session} reads {tokens}, the whole model {whole}")
         finish = Finish.STOP if tokens[-1] in stops else Finish.LENGTH
         is_right = not is_whole or got[-1].finish is finish

@@ -28,6 +28,7 @@ KINDS = (
     "torn",
 )
 _ON = 0.4
+_TWO_MODELS = 0.4
 _SIZES = (1, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 5, 5, 6, 7, 8)
 
 
@@ -57,7 +58,8 @@ class Setting:
     long as step_s each machine takes. late: those that join later only. piece_s: a layer's load; step_s: a
     frame's compute. weather: when nothing is wrong. request_every_s: pause between two readers of one peer.
     is_hybrid: caches cannot be cut. is_parted: the mesh stays in two parts at the end. flap_limit, drain_s,
-    min_peers: as in the configuration. chaos_s: how long troubles begin for.
+    min_peers: as in the configuration. chaos_s: how long troubles begin for. models: how many the mesh is
+    asked for, by different peers.
     """
 
     memory_shares: tuple[int, ...]
@@ -79,6 +81,7 @@ class Setting:
     is_hybrid: bool
     weather: Weather
     chaos_s: float
+    models: int = 1
 
     @property
     def count(self) -> int:
@@ -102,6 +105,8 @@ class Story:
 def draw_story(chance: Chance, chaos_s: float | None = None) -> Story:
     """Make the story of a seed. chaos_s: None draws how long troubles begin for."""
     setting = _draw_setting(chance.stream("setting"), chaos_s)
+    if setting.count > 2 and chance.stream("models").random() < _TWO_MODELS:
+        setting = replace(setting, models=2)
     random = chance.stream("troubles")
     kinds = [kind for kind in KINDS if random.random() < _ON] or [random.choice(KINDS)]
     if setting.late and "join" not in kinds:

@@ -166,11 +166,20 @@ class Memory:
     def _weigh(self, card: ModelCard, arriving: range) -> None:
         """Layers that several hold lie in memory once, and so do embeddings and head."""
         self.open = [shard for shard in self.open if not shard.is_closed]
-        held = {layer for shard in self.open for layer in shard.layers} | set(arriving)
-        last = card.layer_count - 1
-        ends_bytes = (0 in held) * card.embedding_bytes + (last in held) * card.tail_bytes
-        shared_bytes = card.shared_bytes if 0 in held and last in held else 0
-        size_bytes = sum(card.layer_bytes[layer] for layer in held) + ends_bytes - shared_bytes
+        held = {(shard.card, layer) for shard in self.open for layer in shard.layers}
+        held |= {(card, layer) for layer in arriving}
+        size_bytes = sum(
+            _size_bytes(each, {layer for model, layer in held if model == each})
+            for each in {model for model, _ in held}
+        )
         self.most_bytes = max(self.most_bytes, size_bytes)
-        words = f"{self.peer[:4]} holds layers {sorted(held)}: {size_bytes} bytes, it has {self.size_bytes}"
+        layers = sorted((model.name, layer) for model, layer in held)
+        words = f"{self.peer[:4]} holds layers {layers}: {size_bytes} bytes, it has {self.size_bytes}"
         self.ledger.require(size_bytes <= self.size_bytes or self.probe.is_over, "I6", words)
+
+
+def _size_bytes(card: ModelCard, held: set[int]) -> int:
+    last = card.layer_count - 1
+    ends_bytes = (0 in held) * card.embedding_bytes + (last in held) * card.tail_bytes
+    shared_bytes = card.shared_bytes if 0 in held and last in held else 0
+    return sum(card.layer_bytes[layer] for layer in held) + ends_bytes - shared_bytes

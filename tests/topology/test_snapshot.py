@@ -20,6 +20,6 @@ def test_who_holds_no_layers_although_it_is_there_says_why(
     status: Status, fault: str, is_eligible: bool, words: str
 ) -> None:
     member = Member(replace(record(1), fault=fault, is_eligible=is_eligible), status)
-    shown = picture("m", None, None, [member], "").members[0].fault
+    shown = picture("m", (), [member], "").members[0].fault
     assert words in shown
     assert bool(shown) is bool(words)

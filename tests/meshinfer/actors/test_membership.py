@@ -178,7 +178,7 @@ async def test_who_hears_that_it_is_dead_begins_anew_and_greets_again(bench: Ben
 async def test_what_is_published_and_desired_shows(bench: Bench) -> None:
     model = DesiredModel(0, 1, A, "tiny", "dir:/x", "f" * 32, SPREAD_ALL)
     await bench.tell(Desire(model))
-    assert (await next_of(bench.viewer, ViewChanged)).desired == model
+    assert (await next_of(bench.viewer, ViewChanged)).desires == (model,)
     await bench.tell(Publish(lambda own: replace(own, memory_bytes=7)))
     assert (await next_of(bench.viewer, ViewChanged)).members[0].record.memory_bytes == 7
 

@@ -12,6 +12,7 @@ from meshinfer.actors.mail import (
     Began,
     Clear,
     Close,
+    Desire,
     Drain,
     Drained,
     Engage,
@@ -23,6 +24,7 @@ from meshinfer.actors.mail import (
     LoadFailed,
     LocalModel,
     ModelHere,
+    ModelsHere,
     Open,
     Paced,
     Publish,
@@ -35,9 +37,9 @@ from meshinfer.actors.mail import (
 )
 from meshinfer.actors.placement import Picture, Placement, PlacementLimits, footprint_of
 from meshinfer.actors.watch import Bell, Watch
-from meshinfer.actors.work import HeadWork
+from meshinfer.actors.work import HeadWork, RingWork
 from meshinfer.model.base import ModelCard, ModelFiles
-from meshinfer.topology.agreement import Agreement, AgreementTiming
+from meshinfer.topology.agreement import AgreementTiming
 from meshinfer.topology.desire import SPREAD_ALL, DesiredModel
 from meshinfer.topology.member import Member, Status
 from meshinfer.topology.plan import PLANNER_VERSION, Plan
@@ -69,7 +71,9 @@ CARD = ModelCard(
     cuts=(1, 2, 3),
 )
 MODEL = LocalModel(ModelFiles("tiny", "dir:/tiny", Path("/tiny")), CARD, cast(Any, None))
+HERE = ModelsHere((ModelHere("tiny", MODEL),))
 DESIRED = DesiredModel(0, 1, A, "tiny", "dir:/tiny", FINGERPRINT, SPREAD_ALL)
+CLOCK_MS = 1_700_000_000_000
 LIMITS = PlacementLimits(min_peers=1, kv_reserve_tokens=20, prefill_chunk_tokens=10)
 
 
@@ -80,6 +84,14 @@ def record(peer: PeerId) -> PeerRecord:
     )  # fmt: skip
 
 
+NEED_BYTES = footprint_of(CARD, LIMITS).stage_bytes(0, 4)
+
+
+def busy(plan: Plan) -> HeadWork:
+    """What the head of a ring does that answers somebody."""
+    return HeadWork(running=1, rings=(RingWork(plan.target, plan.fingerprint, True, 1, 0, 1, 0),))
+
+
 class Bench:
     """The placement of peer A, and B's record as the test writes it."""
 
@@ -87,26 +99,28 @@ class Bench:
         self.now_s = 0.0
         self.me, self.other = replace(record(A), planner=0, models=()), record(B)
         self.plans: tuple[Plan, ...] = ()
+        self.desires: tuple[DesiredModel, ...] = (DESIRED,)
         self.status: Status | None = None
         self.asked: list[Question] = []
         self.may_think = asyncio.Event()
         self.may_think.set()
-        self.membership: Mailbox[Publish | Flapped | Released] = bag("membership")
+        self.membership: Mailbox[Publish | Flapped | Released | Desire] = bag("membership")
         self.weights: Mailbox[Unusable] = bag("weights")
         self.stage: Mailbox[StageOrder] = bag("stage")
         self.head: Mailbox[HeadOrder] = bag("head")
         self.requests: Mailbox[Serving] = bag("requests")
         self.work = Watch(HeadWork(), Bell())
-        self.board = Watch(Picture(picture("test", None, None, (), ""), None, Phase.IDLE, ""), Bell())
+        self.board = Watch(Picture(picture("test", (), (), ""), (), Phase.IDLE, ""), Bell())
         self.placement = Placement(
             bag("placement"),
             peer=A,
             mesh="test",
             limits=LIMITS,
-            agreement=Agreement(A, AgreementTiming(widen_s=2.0, improve_s=2.0)),
+            timing=AgreementTiming(widen_s=2.0, improve_s=2.0),
             planner=toy_plan,
             think=self.think,
             now_s=lambda: self.now_s,
+            clock_ms=lambda: CLOCK_MS + round(1000 * self.now_s),
             membership=self.membership,
             weights=self.weights,
             stage=self.stage,
@@ -134,7 +148,7 @@ class Bench:
         members = [Member(self.me, Status.ALIVE)]
         if self.status is not None:
             members.append(Member(self.other, self.status))
-        await self.tell(ViewChanged(tuple(members), DESIRED, self.plans))
+        await self.tell(ViewChanged(tuple(members), self.desires, self.plans))
 
     async def pass_s(self, seconds: float) -> None:
         """Let time pass, and the actor notice."""
@@ -146,7 +160,7 @@ class Bench:
 
     async def form(self) -> Plan:
         """A ring of this peer alone, that serves."""
-        await self.tell(ModelHere(MODEL, ""))
+        await self.tell(HERE)
         await self.show()
         await self.pass_s(0.1)
         await self.pass_s(1.1)
@@ -179,8 +193,8 @@ async def test_a_peer_alone_forms_a_ring_and_serves(bench: Bench) -> None:
     async with Living(bench.placement):
         plan = await bench.form()
         assert [(s.peer, s.first_layer, s.end_layer) for s in plan.ring.stages] == [(A, 0, 4)]
-        assert await next_of(bench.head, Open) == Open(plan.target, 70, plan.ring)
-        assert await bench.serving(plan) == Serving(plan, "")
+        assert await next_of(bench.head, Open) == Open(plan.target, 70, plan.ring, True, FINGERPRINT)
+        assert await bench.serving(plan) == Serving(FINGERPRINT, plan, "")
     shown = bench.board.value
     assert (shown.mesh.is_live, shown.mesh.plan, shown.phase) == (True, plan, Phase.ACTIVE)
 
@@ -190,7 +204,7 @@ async def test_what_it_has_and_follows_is_published_with_the_bodies(bench: Bench
         plan = await bench.form()
         resident = Resident(FINGERPRINT, 0, 4)
         await bench.tell(Holds((resident,)))
-        await bench.tell(Paced(1000))
+        await bench.tell(Paced(plan.target, 1000))
         await bench.pass_s(0.1)
         published = [message for message in await drain(bench.membership) if isinstance(message, Publish)]
     own = bench.me
@@ -199,7 +213,7 @@ async def test_what_it_has_and_follows_is_published_with_the_bodies(bench: Bench
     assert own.models == (FINGERPRINT,)
     assert own.planner == PLANNER_VERSION
     assert own.resident == (resident,)
-    assert own.follows == (Follow(FINGERPRINT, plan.target, Phase.ACTIVE, 70),)
+    assert own.follows == (Follow(FINGERPRINT, plan.target, Phase.ACTIVE, 70, NEED_BYTES),)
     assert 840 < own.ns_per_mib <= 1000
     assert published[-1].plans == (plan,)
 
@@ -213,7 +227,7 @@ async def test_while_the_planner_thinks_news_is_taken_in_and_the_latest_question
 ) -> None:
     bench.may_think.clear()
     async with Living(bench.placement):
-        await bench.tell(ModelHere(MODEL, ""))
+        await bench.tell(HERE)
         await bench.show()
         await bench.pass_s(0.1)
         for memory_bytes in (50_000, 60_000, 70_000):
@@ -233,7 +247,7 @@ async def test_while_the_planner_thinks_news_is_taken_in_and_the_latest_question
 async def test_a_joining_peer_does_not_interrupt_what_runs(bench: Bench) -> None:
     async with Living(bench.placement):
         former = await bench.form()
-        assert await next_of(bench.head, Open) == Open(former.target, 70, former.ring)
+        assert await next_of(bench.head, Open) == Open(former.target, 70, former.ring, True, FINGERPRINT)
         await bench.serving(former)
         following = await bench.join(2)
         assert await bench.installed() == following
@@ -246,7 +260,9 @@ async def test_a_joining_peer_does_not_interrupt_what_runs(bench: Bench) -> None
         assert await next_of(bench.stage, Drain) == Drain(former.target)
         assert await next_of(bench.head, Drain) == Drain(former.target)
         # The room of the tightest stage counts.
-        assert await next_of(bench.head, Open) == Open(following.target, 50, following.ring)
+        assert await next_of(bench.head, Open) == Open(
+            following.target, 50, following.ring, True, FINGERPRINT
+        )
         assert (await bench.serving(following)).kept == (former.target,)
         await bench.tell(Drained(former.target))
         assert await next_of(bench.stage, Retire) == Retire(former.target)
@@ -276,7 +292,7 @@ async def test_the_head_of_a_ring_waits_for_a_quiet_moment_to_cut_it_better(benc
         assert await bench.installed() == plan
         await bench.tell(Loaded(plan.target, 90))
         await bench.pass_s(0.1)
-        bench.work.set(HeadWork(running=1))
+        bench.work.set(busy(plan))
         bench.other = replace(bench.other, ns_per_mib=300)
         await bench.show()
         await bench.pass_s(0.1)
@@ -306,7 +322,7 @@ async def test_while_a_stage_is_suspect_nothing_new_is_admitted(bench: Bench) ->
 
 async def test_a_stage_that_loads_for_too_long_is_given_up_and_not_counted_on(bench: Bench) -> None:
     async with Living(bench.placement):
-        await bench.tell(ModelHere(MODEL, ""))
+        await bench.tell(HERE)
         await bench.show()
         await bench.pass_s(0.1)
         await bench.pass_s(1.1)
@@ -318,13 +334,13 @@ async def test_a_stage_that_loads_for_too_long_is_given_up_and_not_counted_on(be
 
 async def test_files_that_cannot_be_loaded_are_not_counted_on(bench: Bench) -> None:
     async with Living(bench.placement):
-        await bench.tell(ModelHere(MODEL, ""))
+        await bench.tell(HERE)
         await bench.show()
         await bench.pass_s(0.1)
         await bench.pass_s(1.1)
         plan = await bench.installed()
         await bench.tell(LoadFailed(plan.target, "layer 3 is torn"))
-        assert await next_of(bench.weights, Unusable) == Unusable("layer 3 is torn")
+        assert await next_of(bench.weights, Unusable) == Unusable(FINGERPRINT, "layer 3 is torn")
         await bench.pass_s(0.1)
     assert bench.board.value.fault == "layer 3 is torn"
     assert bench.board.value.mesh.plan is None
@@ -378,7 +394,7 @@ async def test_a_leaving_peer_that_is_alone_is_released_at_once(bench: Bench) ->
 
 async def test_why_no_ring_serves_is_said(bench: Bench) -> None:
     async with Living(bench.placement):
-        await bench.tell(ModelHere(MODEL, ""))
+        await bench.tell(HERE)
         bench.me = replace(bench.me, memory_bytes=10)
         await bench.show()
         await bench.pass_s(0.1)

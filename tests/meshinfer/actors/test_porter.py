@@ -125,7 +125,7 @@ class World:
     async def show(self, *peers: PeerId) -> None:
         """Tell A who is there."""
         members = tuple(Member(record(peer), Status.ALIVE) for peer in (A, *peers))
-        await self.boxes[A].tell(ViewChanged(members, None))
+        await self.boxes[A].tell(ViewChanged(members, ()))
 
     async def bring(self, *names: str) -> tuple[str, ...]:
         """Have A bring tensors; return those that nobody had."""

@@ -30,11 +30,12 @@ from tests.meshinfer.actors.mailbag import A, B, C, Living, bag, hello, next_of
 
 LIMITS = RequestLimits(ring_wait_s=5.0, progress_timeout_s=20.0)
 SESSION = SessionId("s")
+MODEL = "f" * 32
 
 
 def plan(epoch: int, head: PeerId = B) -> Plan:
     ring = Ring(4, (Stage(head, Run(1), 0, 2), Stage(C, Run(1), 2, 4)))
-    return Plan(Epoch(epoch), "tiny", "f" * 32, ring)
+    return Plan(Epoch(epoch), "tiny", MODEL, ring)
 
 
 class Bench:
@@ -49,11 +50,11 @@ class Bench:
         self.sink: Sink = sink_for(8)
 
     async def serve(self, by: Plan | None, reason: str = "") -> None:
-        await self.requests.mailbox.tell(Serving(by, reason))
+        await self.requests.mailbox.tell(Serving(MODEL, by, reason))
 
     async def begin(self, max_tokens: int = 8) -> None:
         opening = Opening(Sampling(seed=7), 3, max_tokens, (0,))
-        await self.requests.mailbox.tell(Begin(SESSION, (1, 2, 3), opening, self.sink))
+        await self.requests.mailbox.tell(Begin(MODEL, SESSION, (1, 2, 3), opening, self.sink))
 
     async def submitted(self) -> Submit:
         """The next submission; cancellations of earlier attempts are passed over."""
@@ -127,8 +128,8 @@ async def test_what_runs_under_a_plan_that_its_stages_keep_is_left_alone() -> No
         await bench.serve(plan(1))
         await bench.begin()
         first = await bench.submitted()
-        await bench.requests.mailbox.tell(Serving(plan(2), "", kept=(plan(1).target,)))
-        await bench.requests.mailbox.tell(Serving(None, "", is_forming=True, kept=(plan(1).target,)))
+        await bench.requests.mailbox.tell(Serving(MODEL, plan(2), "", kept=(plan(1).target,)))
+        await bench.requests.mailbox.tell(Serving(MODEL, None, "", is_forming=True, kept=(plan(1).target,)))
         await bench.answer(first, 10, 11)
         assert await bench.read(2) == [10, 11]
         # Let go of by its stages, it goes on under the next plan.
@@ -143,10 +144,10 @@ async def test_while_a_stage_is_silent_what_runs_goes_on_and_nothing_new_is_subm
         await bench.serve(plan(1))
         await bench.begin()
         first = await bench.submitted()
-        await bench.requests.mailbox.tell(Serving(plan(1), "C does not answer", is_paused=True))
+        await bench.requests.mailbox.tell(Serving(MODEL, plan(1), "C does not answer", is_paused=True))
         late = sink_for(8)
         opening = Opening(Sampling(), 1, 8, (0,))
-        await bench.requests.mailbox.tell(Begin(SessionId("late"), (9,), opening, late))
+        await bench.requests.mailbox.tell(Begin(MODEL, SessionId("late"), (9,), opening, late))
         await bench.answer(first, 10)
         assert await bench.read(1) == [10]
         assert len(bench.links) == 0
@@ -160,7 +161,7 @@ async def test_a_request_waits_for_a_silent_stage_no_longer_than_for_a_ring() ->
         await bench.serve(plan(1))
         await bench.begin()
         submit = await bench.submitted()
-        await bench.requests.mailbox.tell(Serving(plan(1), "C does not answer", is_paused=True))
+        await bench.requests.mailbox.tell(Serving(MODEL, plan(1), "C does not answer", is_paused=True))
         await bench.tell(WrongEpoch(submit.session, submit.target, None))
         await bench.cancelled(submit)
         bench.now_s = LIMITS.ring_wait_s + 1
@@ -250,7 +251,9 @@ async def test_a_ring_that_is_being_loaded_is_waited_for_longer() -> None:
         await bench.serve(plan(1))
         await bench.begin()
         submit = await bench.submitted()
-        await bench.requests.mailbox.tell(Serving(None, "waiting for C to load layers", is_forming=True))
+        await bench.requests.mailbox.tell(
+            Serving(MODEL, None, "waiting for C to load layers", is_forming=True)
+        )
         await bench.cancelled(submit)
         bench.now_s = LIMITS.ring_wait_s + 1
         await bench.serve(plan(2))

@@ -1,16 +1,18 @@
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from meshinfer.actors.actor import Mailbox
-from meshinfer.actors.mail import Desire, LocalModel, ModelHere, Unusable, ViewChanged
+from meshinfer.actors.actor import Mailbox, Reply
+from meshinfer.actors.mail import Desire, LocalModel, ModelHere, ModelsHere, Obtain, Unusable, ViewChanged
 from meshinfer.actors.weights import Weights, Wish
 from meshinfer.errors import UnknownModel
 from meshinfer.model.base import ModelCard, ModelFiles
 from meshinfer.model.local import fetch_model
 from meshinfer.topology.desire import SPREAD_ALL, SPREAD_AUTO, DesiredModel
+from meshinfer.topology.record import DiskModel
 from tests.meshinfer.actors.mailbag import A, B, Living, bag, next_of, tapped_log
 from tests.tiny import make_tiny_model
 
@@ -33,10 +35,11 @@ class Bench:
 
     def __init__(self, shop: Mapping[str, LocalModel], wished: str | None, spread: int = SPREAD_AUTO) -> None:
         self.fetched: list[str] = []
+        self.on_disk: tuple[DiskModel, ...] = ()
         self.membership: Mailbox[Desire] = bag("membership")
-        self.placement: Mailbox[ModelHere] = bag("placement")
+        self.placement: Mailbox[ModelsHere] = bag("placement")
 
-        async def fetch(wanted: str) -> LocalModel:
+        async def fetch(wanted: str, is_download_allowed: bool) -> LocalModel:
             self.fetched.append(wanted)
             if wanted not in shop:
                 raise UnknownModel(f"there is no {wanted}")
@@ -46,18 +49,32 @@ class Bench:
             bag("weights"),
             wish=Wish(A, wished, spread, created_ms=1000),
             fetch=fetch,
+            list_models=self.list_models,
+            pause=self.pause,
             membership=self.membership,
             placement=self.placement,
         )
 
-    async def view(self, desired: DesiredModel | None) -> None:
-        await self.weights.mailbox.tell(ViewChanged((), desired))
+    async def pause(self, _: float) -> None:
+        await asyncio.Event().wait()
+
+    async def list_models(self) -> tuple[DiskModel, ...]:
+        return self.on_disk
+
+    async def view(self, *desires: DesiredModel) -> None:
+        await self.weights.mailbox.tell(ViewChanged((), desires))
+
+    async def all_here(self) -> tuple[ModelHere, ...]:
+        """What placement is told once nothing is on its way."""
+        while True:
+            told = await next_of(self.placement, ModelsHere)
+            if told.models and not any(here.fetching for here in told.models):
+                return told.models
 
     async def here(self) -> ModelHere:
-        """What placement is told once nothing is on its way."""
-        while (told := await next_of(self.placement, ModelHere)).fetching:
-            pass
-        return told
+        """The same of the only model."""
+        (here,) = await self.all_here()
+        return here
 
 
 def desired_of(model: LocalModel, spread: int = SPREAD_AUTO) -> DesiredModel:
@@ -68,7 +85,7 @@ def desired_of(model: LocalModel, spread: int = SPREAD_AUTO) -> DesiredModel:
 async def test_the_first_peer_tells_the_mesh_what_to_run(tiny: LocalModel) -> None:
     bench = Bench({"./tiny": tiny}, "./tiny", SPREAD_ALL)
     async with Living(bench.weights):
-        assert await bench.here() == ModelHere(tiny, "")
+        assert await bench.here() == ModelHere("tiny", tiny)
         desire = await next_of(bench.membership, Desire)
     assert desire.model == replace(desired_of(tiny, SPREAD_ALL), by=A, created_ms=1000)
 
@@ -77,7 +94,7 @@ async def test_a_model_that_cannot_be_had_is_the_peers_fault_text() -> None:
     bench = Bench({}, "tyni")
     with tapped_log() as log:
         async with Living(bench.weights):
-            assert await bench.here() == ModelHere(None, "there is no tyni")
+            assert await bench.here() == ModelHere("tyni", None, "there is no tyni")
             await log.line_with("there is no tyni")
 
 
@@ -99,7 +116,7 @@ async def test_an_alias_that_means_other_files_here_follows_the_mesh(tiny: Local
     async with Living(bench.weights):
         assert (await bench.here()).model == mine
         await bench.view(desired_of(theirs))
-        assert await bench.here() == ModelHere(theirs, "")
+        assert await bench.here() == ModelHere("tiny", theirs)
     assert bench.fetched == ["tiny", "pypi:tiny:q4"]
 
 
@@ -118,13 +135,76 @@ async def test_a_directory_of_the_same_name_and_other_content_is_refused_naming_
     assert bench.fetched == ["/mine"]
 
 
-async def test_another_model_than_the_meshs_is_refused_with_what_to_type(tiny: LocalModel) -> None:
+async def test_another_model_than_the_meshs_runs_beside_it(tiny: LocalModel) -> None:
     other = like(tiny, name="other", source="pypi:other", fingerprint="c" * 32)
-    bench = Bench({"other": other}, "other")
+    bench = Bench({"other": other, tiny.files.source: tiny}, "other")
+    running = desired_of(tiny)
+    async with Living(bench.weights):
+        await bench.view(running)
+        asked = (await next_of(bench.membership, Desire)).model
+        assert (asked.name, asked.fingerprint, asked.by, asked.revision) == ("other", "c" * 32, A, 0)
+        await bench.view(running, asked)
+        while len(here := await bench.all_here()) < 2 or here[0].model is None:
+            pass
+    assert here == (ModelHere("tiny", tiny), ModelHere("other", other))
+
+
+async def test_a_model_that_cannot_be_had_is_no_obstacle_to_the_others(tiny: LocalModel) -> None:
+    bench = Bench({tiny.files.source: tiny}, None)
+    lost = replace(desired_of(tiny), name="lost", source="hf:lost@1", fingerprint="c" * 32, created_ms=600)
+    async with Living(bench.weights):
+        await bench.view(desired_of(tiny), lost)
+        here = await bench.all_here()
+    assert here == (ModelHere("tiny", tiny), ModelHere("lost", None, "there is no hf:lost@1"))
+
+
+async def test_what_was_taken_back_before_this_peer_started_is_asked_for_again(tiny: LocalModel) -> None:
+    bench = Bench({"./tiny": tiny}, "./tiny")
+    gone = replace(desired_of(tiny), revision=1, created_ms=900, is_wanted=False)
+    async with Living(bench.weights):
+        await bench.view(gone)
+        asked = (await next_of(bench.membership, Desire)).model
+    assert (asked.revision, asked.is_wanted, asked.created_ms) == (2, True, 1000)
+
+
+async def test_what_is_taken_back_while_this_peer_runs_stays_so_and_is_let_go(tiny: LocalModel) -> None:
+    bench = Bench({"./tiny": tiny}, "./tiny")
     async with Living(bench.weights):
         await bench.here()
-        await bench.view(desired_of(tiny))
-        assert "start this peer with --model tiny" in (await bench.here()).fault
+        asked = (await next_of(bench.membership, Desire)).model
+        await bench.view(asked)
+        told = await next_of(bench.placement, ModelsHere)
+        assert told.started_with == tiny.card.fingerprint
+        await bench.view(replace(asked, revision=1, created_ms=500, is_wanted=False))
+        told = await next_of(bench.placement, ModelsHere)
+    assert (told.models, told.started_with) == ((), "")
+    assert len(bench.membership) == 0
+
+
+async def test_files_are_got_for_a_load_and_errors_come_back(tiny: LocalModel) -> None:
+    bench = Bench({"./tiny": tiny}, None)
+    got: Reply[LocalModel] = Reply()
+    missing: Reply[LocalModel] = Reply()
+    async with Living(bench.weights):
+        await bench.weights.mailbox.tell(Obtain("./tiny", True, got))
+        await bench.weights.mailbox.tell(Obtain("tyni", False, missing))
+        assert await got.wait(10) == tiny
+        with pytest.raises(UnknownModel, match="there is no tyni"):
+            await missing.wait(10)
+        # Nobody asked the mesh to run it.
+        assert (await next_of(bench.placement, ModelsHere)).models == ()
+
+
+async def test_what_lies_on_this_machines_disk_is_told_and_what_was_read_too(tiny: LocalModel) -> None:
+    bench = Bench({"./tiny": tiny}, "./tiny")
+    bench.on_disk = (DiskModel("big", "hf:big@1", 10**9),)
+    async with Living(bench.weights):
+        while len(told := (await next_of(bench.placement, ModelsHere)).on_disk) < 2:
+            pass
+    assert told == (
+        DiskModel("big", "hf:big@1", 10**9),
+        DiskModel("tiny", tiny.card.source, tiny.card.total_bytes),
+    )
 
 
 async def test_files_that_do_not_load_are_not_tried_for_ever(tiny: LocalModel) -> None:
@@ -132,8 +212,10 @@ async def test_files_that_do_not_load_are_not_tried_for_ever(tiny: LocalModel) -
     async with Living(bench.weights):
         await bench.here()
         await bench.view(desired_of(tiny))
-        await bench.weights.mailbox.tell(Unusable("layer 3 is torn"))
-        assert await bench.here() == ModelHere(None, "this peer cannot load its layers: layer 3 is torn")
+        await bench.weights.mailbox.tell(Unusable(tiny.card.fingerprint, "layer 3 is torn"))
+        while (here := await bench.here()).model is not None:
+            pass
+    assert here == ModelHere("tiny", None, "this peer cannot load its layers: layer 3 is torn")
     assert bench.fetched == ["./tiny"]
 
 
@@ -145,10 +227,16 @@ async def test_a_spread_that_is_not_followed_is_said(tiny: LocalModel) -> None:
             await log.line_with("--stages all, as was asked first; --stages 3 of this peer is not used")
 
 
+async def test_a_directory_of_another_machine_is_taken_where_the_same_lies_here(tiny: LocalModel) -> None:
+    bench = Bench({tiny.card.source: tiny}, None)
+    async with Living(bench.weights):
+        await bench.view(desired_of(tiny))
+        assert await bench.here() == ModelHere("tiny", tiny)
+
+
 async def test_a_directory_of_another_machine_cannot_be_followed(tiny: LocalModel, tmp_path: Path) -> None:
     theirs = like(tiny, source=f"dir:{tmp_path}", fingerprint="b" * 32)
     bench = Bench({}, None)
     async with Living(bench.weights):
         await bench.view(desired_of(theirs))
         assert "start this peer with --model DIRECTORY" in (await bench.here()).fault
-    assert bench.fetched == []

@@ -23,7 +23,8 @@ async def test_a_peer_of_a_live_ring_is_healthy(peer: WatchedPeer, client: httpx
     work = told.pop("work")
     # This very process: between the interpreter alone, and all that there is.
     assert 10_000_000 < told.pop("resident_bytes") < psutil.virtual_memory().total
-    assert told == {"status": "ok", "peer": peer.snapshot().peer, "name": "p0", "model": "tiny"}
+    who = {"peer": peer.snapshot().peer, "name": "p0", "model": "tiny", "models": ["tiny"]}
+    assert told == {"status": "ok", **who}
     origin, head, stage = {"answers"}, set(asdict(HeadWork())), {"sessions", "kept", "kept_bytes"}
     assert set(work) == origin | head | stage
     assert work["answers"] == 0

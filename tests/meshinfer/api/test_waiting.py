@@ -3,11 +3,11 @@ from dataclasses import replace
 import pytest
 
 from meshinfer.api.waiting import why_waiting
-from meshinfer.snapshot import Snapshot
+from meshinfer.snapshot import Activity, Snapshot
 from meshinfer.topology.member import Status
 from meshinfer.topology.record import Phase
 from meshinfer.topology.ring import PeerId
-from meshinfer.topology.snapshot import MemberView, MeshSnapshot
+from meshinfer.topology.snapshot import MemberView, MeshSnapshot, ModelView, StageView
 
 ACTIVE = MemberView(PeerId("a"), "p1", Status.ALIVE, Phase.ACTIVE, "0", (), "", 1, (0, 2), "")
 OTHER = replace(ACTIVE, peer=PeerId("b"), name="p2", layers=(2, 4))
@@ -16,7 +16,9 @@ SPARE = replace(OTHER, name="p3", phase=Phase.IDLE, layers=None)
 
 
 def seen(*members: MemberView, is_live: bool = True, reason: str = "") -> Snapshot:
-    mesh = MeshSnapshot("meshinfer", "tiny", "", "auto", is_live, reason, None, members)
+    ring = tuple(StageView(m.peer, m.name, m.layers, m.phase) for m in members if m.layers is not None)
+    model = ModelView("tiny", "", "auto", is_live, reason, None, ring, 0, 0, False)
+    mesh = MeshSnapshot("meshinfer", "tiny", "", "auto", is_live, reason, None, members, (model,))
     return Snapshot(mesh, ACTIVE.peer, "p1", "tcp://127.0.0.1:1", "", Phase.ACTIVE, "", None)
 
 
@@ -50,6 +52,12 @@ def seen(*members: MemberView, is_live: bool = True, reason: str = "") -> Snapsh
 )
 def test_what_stands_in_the_way_is_named(snapshot: Snapshot, words: str) -> None:
     assert why_waiting(snapshot, has_begun=True) == words
+
+
+def test_a_model_that_is_loaded_for_a_request_is_named() -> None:
+    loading = replace(seen(SPARE), activity=Activity("reading big", 1, 2))
+    assert why_waiting(loading, "big", has_begun=False) == "loading big: reading big"
+    assert why_waiting(seen(ACTIVE), "tiny", has_begun=True) == "waiting for the next token"
 
 
 def test_before_the_first_piece_a_live_ring_has_other_work() -> None:

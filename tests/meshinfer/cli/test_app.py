@@ -10,7 +10,7 @@ from meshinfer.cli.app import app
 OPTIONS = {
     "join": [
         "--model", "--name", "--listen", "--peer", "--no-mdns", "--api-host", "--api-port", "--memory",
-        "--stages", "--cache-dir", "--mesh", "--min-peers", "--offline", "--verbose",
+        "--stages", "--cache-dir", "--mesh", "--min-peers", "--offline", "--no-load-on-use", "--verbose",
     ],
     "demo": ["--peers", "--prompt", "--model", "--temperature", "--max-tokens", "--seed", "--cache-dir"],
     "chat": ["--url", "--system", "--temperature", "--max-tokens", "--seed"],
@@ -20,6 +20,8 @@ OPTIONS = {
         "MODEL", "--on", "--context", "--readers", "--quant", "--link", "--stages", "--url", "--offline",
         "--json",
     ],
+    "load": ["--url", "--stages"],
+    "unload": ["--url"],
     "bench": [
         "--peers", "--prompt", "--tokens", "--readers", "--rounds", "--url", "--model", "--cache-dir",
         "--offline", "--json", "--svg",

@@ -1,0 +1,65 @@
+"""`meshinfer load`: have the mesh run one more model."""
+
+from typing import Annotated
+
+import typer
+
+from .leaving import INTERRUPTED
+from .peer_url import USUAL_URL, url_option
+from .terminal import Terminal, Tone
+
+EXAMPLES = """\b
+Examples:
+  meshinfer load mlx-community/Qwen3-4B-4bit
+  meshinfer load smollm2 --stages all
+  meshinfer load ./my-model --url http://127.0.0.1:52416
+"""
+
+
+def load(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="smollm2 (built in), a Hugging Face repository, a directory in mlx-lm's format, or the "
+            "name of a model on any disk of the mesh."
+        ),
+    ],
+    url: Annotated[str, url_option("The API of a peer of the mesh, on this machine.")] = USUAL_URL,
+    stages: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|all|N",
+            help="Over how many peers the model is spread: as few as are needed, all, or a number.",
+            show_default="auto",
+        ),
+    ] = None,
+) -> None:
+    """Have the mesh run one more model, and wait until it answers.
+
+    Where memory is short, models that were used the longest ago make way, but none that answers right now,
+    and none that a peer was started with. Ctrl-C stops the waiting only, once files are there.
+    """
+    from .client import ClientError, PeerClient
+
+    terminal, told = Terminal(), ""
+    with PeerClient(url) as client:
+        try:
+            for step in client.load(_absolute(model), stages):
+                if step.is_live:
+                    terminal.say(f"{step.model} is live", Tone.GOOD)
+                elif step.doing and step.doing != told:
+                    told = step.doing
+                    terminal.say(f"{step.model}: {told}", Tone.DIM)
+        except ClientError as error:
+            terminal.say(str(error), Tone.ERROR)
+            raise typer.Exit(1) from error
+        except KeyboardInterrupt as interrupt:
+            raise typer.Exit(INTERRUPTED) from interrupt
+
+
+def _absolute(model: str) -> str:
+    """Directories as the peer finds them, which was started elsewhere."""
+    from pathlib import Path
+
+    is_directory = model.startswith((".", "/", "~")) or (Path(model) / "config.json").exists()
+    return str(Path(model).expanduser().absolute()) if is_directory else model

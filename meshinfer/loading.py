@@ -1,0 +1,132 @@
+"""How a peer has its mesh load a model, and unload it: what `Peer.load` and `Peer.unload` do."""
+
+import logging
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+
+from meshinfer.topology.record import DiskModel
+from meshinfer.topology.snapshot import MeshSnapshot, ModelView
+
+from .actors.actor import Reply
+from .actors.mail import Load, LocalModel, Obtain, Unload
+from .composition import Composition
+from .errors import WrongModel
+from .snapshot import Snapshot
+
+logger = logging.getLogger(__name__)
+
+_PATIENCE_S = 30.0
+"""How long a model that is to make way may go on answering."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """How far a model is that was asked for. is_live: it answers; otherwise `doing` says what is awaited."""
+
+    name: str
+    is_live: bool
+    doing: str
+
+
+class ModelDoor:
+    """Asks the actors of one peer; snapshot, changes: what that peer shows, now and whenever it changed."""
+
+    def __init__(
+        self,
+        parts: Composition,
+        snapshot: Callable[[], Snapshot],
+        watch: Callable[[], AsyncGenerator[Snapshot, None]],
+    ) -> None:
+        self._parts = parts
+        self._snapshot = snapshot
+        self._watch = watch
+
+    async def load(self, wanted: str, spread: int | None, *, is_download_allowed: bool) -> str:
+        """Have the mesh run a model; return the name by which it does, before it is live.
+
+        Cancelled, the files are fetched to their end, and nothing else happens.
+
+        Raises:
+            ModelError: its files cannot be had. NoRoom: the peers have no memory for it.
+        """
+        source = self._source_of(wanted)
+        got: Reply[LocalModel] = Reply()
+        await self._parts.weights.tell(Obtain(source, is_download_allowed, got))
+        # A download takes as long as it takes: whoever waits may give up.
+        model = await got.answered()
+        done: Reply[str] = Reply()
+        await self._parts.placement.tell(Load(model, spread, is_download_allowed, _PATIENCE_S, done))
+        return await done.answered()
+
+    async def unload(self, name: str) -> None:
+        """Have the mesh run a model no longer; return once no peer holds layers for it.
+
+        Answers that are being written come to their end first, if they do so soon.
+
+        Raises:
+            WrongModel: the mesh does not run it.
+        """
+        view = self._snapshot().mesh.find(name)
+        done: Reply[None] = Reply()
+        await self._parts.placement.tell(Unload(name, done))
+        await done.answered()
+        if view is None:
+            return
+        async for seen in self._watch():
+            if view.fingerprint not in seen.mesh.held:
+                return
+
+    async def progress(self, name: str) -> AsyncGenerator[Loading, None]:
+        """How a model that was asked for comes to answer: each change, the last one when it does.
+
+        Raises:
+            WrongModel: somebody has taken it back.
+        """
+        told: Loading | None = None
+        async for seen in self._watch():
+            view = seen.mesh.find(name)
+            if view is None:
+                if told is None:
+                    # It was asked for, and this peer does not show it yet.
+                    continue
+                raise WrongModel(f"{name} was unloaded again before it answered", "model")
+            now = Loading(name, view.is_live, _doing(view, seen))
+            if now != told:
+                told = now
+                yield now
+            if view.is_live:
+                return
+
+    def _source_of(self, wanted: str) -> str:
+        """Where a model is to be had that some peer's disk has under this name; else `wanted` itself."""
+        seen = self._snapshot()
+        mine = (m.on_disk for m in seen.mesh.members if m.peer == seen.peer)
+        others = (m.on_disk for m in seen.mesh.members if m.peer != seen.peer)
+        found = (model for models in (*mine, *others) for model in models if model.name == wanted)
+        first = next(found, None)
+        return first.source if first else wanted
+
+
+def on_disk(mesh: MeshSnapshot) -> dict[str, list[DiskModel]]:
+    """The models on the disks of those who are here, by name."""
+    found: dict[str, list[DiskModel]] = {}
+    for member in mesh.members:
+        if member.is_present:
+            for model in member.on_disk:
+                found.setdefault(model.name, []).append(model)
+    return found
+
+
+def why_unknown(name: str, mesh: MeshSnapshot) -> str:
+    """What there is, for somebody who asked for something else."""
+    running = [model.name for model in mesh.models]
+    others = sorted(on_disk(mesh).keys() - set(running))
+    hint = f": ask for model {' or '.join(running)}" if running else ""
+    beside = f"; on disk: {', '.join(others)} (`meshinfer load` loads them)" if others else ""
+    return f"the mesh runs {', '.join(running) or 'no model'}, not {name}{hint}{beside}"
+
+
+def _doing(view: ModelView, seen: Snapshot) -> str:
+    if view.is_live:
+        return ""
+    return seen.activity.what if seen.activity is not None else view.reason

@@ -48,14 +48,15 @@ def between_sources(config: Mapping[str, Any], layer_count: int) -> Container[in
     """Only where no later layer reads compressed keys, or a choice of them, that an earlier one made."""
     ratios, keys = _numbers(config, "compress_ratios"), _numbers(config, "kv_source_layer_ids")
     choices = _numbers(config, "index_source_layer_ids")
+    candidates = [source for source in [config.get("candidate_source_layer_id")] if type(source) is int]
+    keys = [source for source in keys if source < len(ratios) and ratios[source]]
     allowed = set(range(1, layer_count))
     for layer in range(min(layer_count, len(ratios))):
         if ratios[layer]:
-            sources = [_last(layer, [source for source in keys if ratios[source]])]
+            sources = [_last(layer, keys)]
             if layer in choices:
                 sources.append(_last(layer, [source for source in keys if source in choices]))
-                candidates = config.get("candidate_source_layer_id", -1)
-                sources.append(candidates if 0 <= candidates < layer else layer)
+                sources += [source for source in candidates if 0 <= source < layer]
             else:
                 sources.append(_last(layer, choices))
             allowed -= set(range(min(sources) + 1, layer + 1))

@@ -51,6 +51,12 @@ PLAIN = Family()
 
 _REUSE = "its last layers read keys and values of earlier ones"
 _LAPS = "it runs through its layers more than once"
+_DEEPSEEK_V41 = Family(
+    cuts=between_sources,
+    why="layers read compressed keys, or a choice of them, of earlier ones",
+    side_outputs=1,
+    carried=("pre_mix",),
+)
 _GEMMA4 = Family(cuts=before_reused, why=_REUSE, side_outputs=2, carried_each=("per_layer_input",))
 
 FAMILIES: dict[str, Family] = {
@@ -58,12 +64,8 @@ FAMILIES: dict[str, Family] = {
     "afm7": Family(cuts=before_reused, why=_REUSE, is_batchable=False),
     # It picks experts by numbers that it looks at.
     "dbrx": Family(is_lazy=False),
-    "deepseek_v41": Family(
-        cuts=between_sources,
-        why="layers read compressed keys, or a choice of them, of earlier ones",
-        side_outputs=1,
-        carried=("pre_mix",),
-    ),
+    "deepseek_v41": _DEEPSEEK_V41,
+    "deepseek_v41_text": _DEEPSEEK_V41,
     "gemma3n": Family(cuts=before_reused, why=_REUSE, carried_each=("per_layer_input",)),
     "gemma4": _GEMMA4,
     "gemma4_text": _GEMMA4,

@@ -174,7 +174,8 @@ def _check_card(subject: Subject, model: Any) -> None:
     total_bytes = sum(weight.nbytes for _, weight in weights)
     if card.total_bytes != total_bytes:
         raise Wrong(f"the card says {card.total_bytes} bytes, a whole load takes {total_bytes}")
-    sizes = [sum(weight.nbytes for _, weight in tree_flatten(layer.parameters())) for layer in model.layers]
+    by_layer: list[Any] = [tree_flatten(layer.parameters()) for layer in model.layers]
+    sizes = [sum(weight.nbytes for _, weight in held) for held in by_layer]
     if list(card.layer_bytes) != sizes:
         raise Wrong(f"the card says that layers take {card.layer_bytes} bytes, they take {sizes}")
     caches = make_prompt_cache(model)
@@ -322,17 +323,17 @@ def _check_rebuilding(subject: Subject) -> None:
 def _overheard() -> Iterator[Logits]:
     """The logits that tokens are chosen by meanwhile, one array (rows, vocabulary) a step."""
     heard: Logits = []
-    choose = vars(engine)["sample_rows"]
+    choose = engine.__dict__["sample_rows"]
 
     def listen(logits: Any, draws: Any) -> Any:
         heard.append(logits)
         return choose(logits, draws)
 
-    vars(engine)["sample_rows"] = listen
+    engine.__dict__["sample_rows"] = listen
     try:
         yield heard
     finally:
-        vars(engine)["sample_rows"] = choose
+        engine.__dict__["sample_rows"] = choose
         mx.eval(heard)
 
 

@@ -9,6 +9,8 @@ import json
 import sys
 import tempfile
 import traceback
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +42,13 @@ def check_one(name: str, *, is_whole: bool = False, is_quick: bool = False) -> R
 
 def _check(report: Report, is_whole: bool, is_quick: bool) -> None:
     report.phase = "import"
+    said = StringIO()
     try:
-        module: Any = importlib.import_module(f"mlx_lm.models.{report.name.partition('/')[0]}")
+        with redirect_stdout(said):
+            module: Any = importlib.import_module(f"mlx_lm.models.{report.name.partition('/')[0]}")
     except (ImportError, SystemExit) as error:
-        report.kind, report.reason = Kind.CANNOT_RUN, f"its module cannot be imported: {error!r}"
+        reason = said.getvalue().strip() or repr(error)
+        report.kind, report.reason = Kind.CANNOT_RUN, f"its module cannot be imported: {reason}"
         return
     if not (hasattr(module, "Model") and hasattr(module, "ModelArgs")):
         report.kind, report.reason = Kind.NO_ARCHITECTURE, "it has no Model and ModelArgs"

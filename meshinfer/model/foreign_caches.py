@@ -37,7 +37,7 @@ class ForeignCache:
         """The repositories that have a directory here, sorted."""
         pattern = "*/*" if self.separator == "/" else f"*{self.separator}*"
         for directory in sorted(self.folder.glob(pattern)):
-            if directory.is_dir():
+            if os.path.isdir(directory):
                 yield str(directory.relative_to(self.folder)).replace(self.separator, "/", 1)
 
 
@@ -48,13 +48,13 @@ def foreign_caches(
     home = home or Path.home()
     caches = [ForeignCache("LM Studio", folder, "/") for folder in _lm_studio(home)]
     caches += [ForeignCache("exo", folder, _EXO_SEPARATOR) for folder in _exo(home, environment, platform)]
-    return [cache for cache in dict.fromkeys(caches) if cache.folder.is_dir()]
+    return [cache for cache in dict.fromkeys(caches) if os.path.isdir(cache.folder)]
 
 
 def complete_copy(cache: ForeignCache, name: str) -> Path | None:
     """The directory of a repository, if it is whole and in mlx-lm's format."""
     directory = cache.place(name)
-    if name.endswith("/..") or not directory.is_dir():
+    if name.endswith("/..") or not os.path.isdir(directory):  # nor where another user forbids to look
         return None
     try:
         check_directory(directory)

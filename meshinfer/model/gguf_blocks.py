@@ -84,9 +84,9 @@ def _six_bits(blocks: Bytes) -> Floats:
     shifts = np.array([0, 2, 4, 6], np.uint8)[:, None]
     levels = fours | ((high >> shifts & np.uint8(3)) << np.uint8(4))
     signed = (levels.astype(np.int8) - np.int8(32)).reshape(*count, 16, 16)
-    scales = np.ascontiguousarray(blocks[..., 192:208]).view(np.int8).astype(np.float32)
-    scales = scales * _halves(blocks[..., 208:210])[..., None]
-    numbers: Floats = signed.astype(np.float32) * scales[..., None]
+    small = np.ascontiguousarray(blocks[..., 192:208]).view(np.int8).astype(np.float32)
+    scales: Floats = small * _halves(blocks[..., 208:210])[..., None]
+    numbers = signed.astype(np.float32) * scales[..., None]
     return numbers.reshape(count[0], -1)
 
 

@@ -43,8 +43,14 @@ def ollama_blob(model: str, folders: list[Path] | None = None) -> Path:
     name, tag = matched["model"], matched["tag"] or "latest"
     for folder in folders:
         manifest = folder / "manifests" / host / space / name / tag
-        if manifest.is_file():
-            return _blob(model, folder, manifest)
+        try:
+            if manifest.is_file():
+                return _blob(model, folder, manifest)
+        except PermissionError as error:
+            raise UnknownModel(
+                f"{folder} may not be read by this user, since Ollama's service is another one: "
+                "run `sudo usermod -aG ollama $USER` and log in anew"
+            ) from error
     where = ", ".join(str(folder) for folder in folders)
     raise UnknownModel(
         f"{model} is not among Ollama's models ({where}): run `ollama pull {model.removeprefix(_PREFIX)}`"

@@ -106,10 +106,10 @@ def _is_offline() -> bool:
 
 def _path(model: str) -> Path | None:
     """The directory or file that is meant; None if `model` does not look like a path and is none."""
-    path = Path(model.removeprefix("dir:")).expanduser()
+    path = Path(os.path.expanduser(model.removeprefix("dir:")))
     looks_like_a_path = model.startswith(("dir:", ".", "/", "~")) or model.endswith("/")
     is_short = model.endswith(".gguf") and model.count("/") < 2
-    return path if looks_like_a_path or is_short or path.exists() else None
+    return path if looks_like_a_path or is_short or os.path.exists(path) else None
 
 
 def _resolve_path(path: Path, search: _Search) -> ModelFiles:

@@ -61,6 +61,17 @@ def test_a_model_that_is_not_there_says_where_it_was_looked_for(tmp_path: Path) 
         ollama_blob("ollama:a:b", [tmp_path])
 
 
+def test_a_folder_of_ollamas_own_user_is_named_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    with pytest.raises(UnknownModel, match=r"may not be read by this user.*run `sudo usermod -aG ollama"):
+        ollama_blob("ollama:a:b", [tmp_path])
+
+
 @pytest.mark.parametrize(
     ("layers", "error", "complaint"),
     [

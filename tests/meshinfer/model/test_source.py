@@ -7,8 +7,10 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
-from meshinfer.errors import BrokenModel, UnknownModel, UnsupportedModel
+from meshinfer.errors import BrokenModel, ModelError, UnknownModel, UnsupportedModel
 from meshinfer.model.base import ModelFiles
 from meshinfer.model.card import read_card
 from meshinfer.model.source import installed, resolve
@@ -204,6 +206,19 @@ def test_an_unknown_name_gets_a_suggestion_and_examples(tmp_path: Path) -> None:
         offline("smolm2", tmp_path)
     with pytest.raises(UnknownModel, match=r"unknown model 'gpt': Give"):
         offline("gpt", tmp_path)
+
+
+@given(
+    text=st.text(max_size=40)
+    | st.from_regex(r"(hf:|ms:|dir:|ollama:|~)?[a-z.]{1,4}([/:@][a-zA-Z._0-9]{1,6}){0,3}")
+)
+@example("x" * 5000)
+@example("\0")
+@example("~nobody-of-that-name/model")
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_text_does_worse_than_a_model_error(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ModelError):
+        offline(text, tmp_path)
 
 
 def test_models_on_this_machine_are_listed_with_their_size(tmp_path: Path) -> None:

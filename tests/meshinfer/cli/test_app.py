@@ -16,12 +16,12 @@ OPTIONS = {
     "chat": ["--url", "--system", "--temperature", "--max-tokens", "--seed"],
     "topology": ["--url", "--json", "--watch"],
     "models": ["--url", "--cache-dir"],
+    "load": ["--url", "--stages"],
+    "unload": ["--url"],
     "plan": [
         "MODEL", "--on", "--context", "--readers", "--quant", "--link", "--stages", "--url", "--offline",
         "--json",
     ],
-    "load": ["--url", "--stages"],
-    "unload": ["--url"],
     "bench": [
         "--peers", "--prompt", "--tokens", "--readers", "--rounds", "--url", "--model", "--cache-dir",
         "--offline", "--json", "--svg",

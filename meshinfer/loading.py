@@ -86,14 +86,12 @@ class ModelDoor:
         doing = ""
         for stage_s, is_enough in ((ring_wait_s, _is_planned), (load_s, _is_live)):
             try:
-                async with asyncio.timeout(stage_s):
-                    async for view, doing in self._views(name):
+                async with asyncio.timeout(stage_s), aclosing(self._views(name)) as views:
+                    async for view, doing in views:  # noqa: B007 - the last one is told
                         if is_enough(view):
                             break
             except TimeoutError as error:
-                raise NoRing(
-                    f"{name} was asked for, and is not live after {stage_s:.0f} s: {doing}"
-                ) from error
+                raise NoRing(f"{name} is not live {stage_s:.0f} s after it was asked for: {doing}") from error
 
     async def progress(self, name: str) -> AsyncGenerator[Loading, None]:
         """How a model that was asked for comes to answer: each change, the last one when it does.

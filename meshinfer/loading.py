@@ -1,7 +1,8 @@
 """How a peer has its mesh load a model, and unload it: what `Peer.load` and `Peer.unload` do."""
 
-import logging
+import asyncio
 from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from meshinfer.topology.record import DiskModel
@@ -10,10 +11,8 @@ from meshinfer.topology.snapshot import MeshSnapshot, ModelView
 from .actors.actor import Reply
 from .actors.mail import Load, LocalModel, Obtain, Unload
 from .composition import Composition
-from .errors import WrongModel
+from .errors import NoRing, WrongModel
 from .snapshot import Snapshot
-
-logger = logging.getLogger(__name__)
 
 _PATIENCE_S = 30.0
 """How long a model that is to make way may go on answering."""
@@ -72,9 +71,27 @@ class ModelDoor:
         await done.answered()
         if view is None:
             return
-        async for seen in self._watch():
-            if view.fingerprint not in seen.mesh.held:
-                return
+        async with aclosing(self._watch()) as snapshots:
+            async for seen in snapshots:
+                if view.fingerprint not in seen.mesh.held:
+                    return
+
+    async def live(self, name: str, *, ring_wait_s: float, load_s: float) -> None:
+        """Wait until a model that was asked for answers.
+
+        Raises:
+            NoRing: no plan for it within ring_wait_s, or its layers are not in memory load_s after that.
+            WrongModel: somebody has taken it back.
+        """
+        doing = ""
+        for stage_s, is_enough in ((ring_wait_s, _is_planned), (load_s, _is_live)):
+            try:
+                async with asyncio.timeout(stage_s), aclosing(self._views(name)) as views:
+                    async for view, doing in views:  # noqa: B007 - the last one is told
+                        if is_enough(view):
+                            break
+            except TimeoutError as error:
+                raise NoRing(f"{name} is not live {stage_s:.0f} s after it was asked for: {doing}") from error
 
     async def progress(self, name: str) -> AsyncGenerator[Loading, None]:
         """How a model that was asked for comes to answer: each change, the last one when it does.
@@ -83,19 +100,26 @@ class ModelDoor:
             WrongModel: somebody has taken it back.
         """
         told: Loading | None = None
-        async for seen in self._watch():
-            view = seen.mesh.find(name)
-            if view is None:
-                if told is None:
-                    # It was asked for, and this peer does not show it yet.
-                    continue
-                raise WrongModel(f"{name} was unloaded again before it answered", "model")
-            now = Loading(name, view.is_live, _doing(view, seen))
-            if now != told:
-                told = now
-                yield now
-            if view.is_live:
-                return
+        async with aclosing(self._views(name)) as views:
+            async for view, doing in views:
+                now = Loading(name, view.is_live, doing)
+                if now != told:
+                    told = now
+                    yield now
+                if view.is_live:
+                    return
+
+    async def _views(self, name: str) -> AsyncGenerator[tuple[ModelView, str], None]:
+        """How a model that was asked for is shown, and what goes on for it, whenever something changed."""
+        is_shown = False
+        async with aclosing(self._watch()) as snapshots:
+            async for seen in snapshots:
+                view = seen.mesh.find(name)
+                if view is not None:
+                    is_shown = True
+                    yield view, _doing(view, seen)
+                elif is_shown:
+                    raise WrongModel(f"{name} was unloaded again before it answered", "model")
 
     def _source_of(self, wanted: str) -> str:
         """Where a model is to be had that some peer's disk has under this name; else `wanted` itself."""
@@ -105,6 +129,14 @@ class ModelDoor:
         found = (model for models in (*mine, *others) for model in models if model.name == wanted)
         first = next(found, None)
         return first.source if first else wanted
+
+
+def _is_planned(view: ModelView) -> bool:
+    return view.plan is not None
+
+
+def _is_live(view: ModelView) -> bool:
+    return view.is_live
 
 
 def on_disk(mesh: MeshSnapshot) -> dict[str, list[DiskModel]]:

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import logging
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
@@ -71,6 +72,8 @@ class Peer:
         self._places = Places(config.requests.max_open)
         self._leave_asked = asyncio.Event()
         self._waiting = 0
+        # Models that requests wait for, and how many of them.
+        self._awaited: Counter[str] = Counter()
         self._stack = AsyncExitStack()
         self._texts = ThreadPoolExecutor(1, "meshinfer-text")
 
@@ -246,7 +249,7 @@ class Peer:
         limits, loop = self._config.requests, asyncio.get_running_loop()
         deadline, began_s = Deadline.within(deadline_s, limits.deadline_s), loop.time()
         if model is not None and self._is_to_be_loaded(model):
-            await deadline.bound(partial(self._load_for_use, model))
+            model = await deadline.bound(partial(self._load_for_use, model))
         local = self.served_model(model)
         tokens = await deadline.bound(lambda: loop.run_in_executor(self._texts, encode, local, prompt))
         opening = opening_for(
@@ -292,20 +295,27 @@ class Peer:
     def _is_to_be_loaded(self, name: str) -> bool:
         """Whether the mesh does not run a model, but could: it lies on a disk, and may be loaded for use."""
         mesh = self._board.value.mesh
-        return self._config.is_load_on_use_allowed and mesh.find(name) is None and name in on_disk(mesh)
+        is_there = mesh.find(name) is None and name in on_disk(mesh)
+        return name in self._awaited or (self._config.is_load_on_use_allowed and is_there)
 
-    async def _load_for_use(self, name: str) -> None:
-        """Load a model for a request, and wait until it answers. Nothing is downloaded for that.
+    async def _load_for_use(self, name: str) -> str:
+        """Load a model for a request, and wait until it answers; return its name in the mesh.
+
+        Nothing is downloaded for that.
 
         Raises:
-            ModelError, NoRoom: it cannot be loaded. WrongModel: somebody unloads it meanwhile.
+            NoRing, NoRoom: it cannot be loaded. WrongModel: somebody unloads it meanwhile.
         """
+        limits = self._config.requests
+        self._awaited[name] += 1
         try:
             running = await self._door.load(name, None, is_download_allowed=False)
-        except ModelError as error:
+            await self._door.live(running, ring_wait_s=limits.ring_wait_s, load_s=limits.load_timeout_s)
+        except (ModelError, OSError, MemoryError) as error:
             raise NoRing(f"{name} cannot be loaded here: {error}") from error
-        async for _ in self._door.progress(running):
-            pass
+        finally:
+            self._awaited -= Counter((name,))
+        return running
 
     # --- how it starts and stops
 

@@ -1,6 +1,6 @@
 """What a peer shows of the mesh and of itself, as values and as JSON."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from meshinfer.topology.plan import Plan
@@ -100,7 +100,8 @@ def _member_json(member: MemberView) -> dict[str, Any]:
         "memory_bytes": member.memory_bytes,
         "layers": list(member.layers) if member.layers else None,
         "fault": member.fault or None,
-        "on_disk": [asdict(model) for model in member.on_disk],
+        # Where they lie is nobody's business but the peers'.
+        "on_disk": [{"name": model.name, "size_bytes": model.size_bytes} for model in member.on_disk],
         "ns_per_mib": member.ns_per_mib or None,
         "links": [asdict(link) for link in member.links],
     }

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import takewhile
-from typing import Any, assert_never
+from typing import assert_never
 
 from meshinfer.model.base import ModelCard
 from meshinfer.model.footprint import model_footprint
@@ -15,9 +15,9 @@ from meshinfer.topology.desire import DesiredModel, wanted_models
 from meshinfer.topology.following import Activate, Drop, Effect, GiveUp, PhaseOut, Prepare, Withdraw
 from meshinfer.topology.footprint import Footprint
 from meshinfer.topology.member import Member
-from meshinfer.topology.plan import PLANNER_VERSION, Plan
+from meshinfer.topology.plan import Plan
 from meshinfer.topology.question import Answer, Infeasible, Planner, Question
-from meshinfer.topology.record import MAX_USES, PeerRecord, Phase, Resident
+from meshinfer.topology.record import PeerRecord, Phase, Resident
 from meshinfer.topology.ring import PeerId
 from meshinfer.topology.sharing import left_by, taken_bytes
 from meshinfer.topology.snapshot import MeshSnapshot, ModelView, phase_of, picture
@@ -58,6 +58,7 @@ from .mail import (
     ViewChanged,
 )
 from .model_ring import ModelRing, Thought
+from .own_record import OwnWord, own_word
 from .watch import Watch
 from .work import HeadWork
 
@@ -249,6 +250,8 @@ class Placement(Actor[PlacementMessage]):
         work = self._work.value
         steps: list[tuple[ModelRing, list[Effect]]] = []
         for ring in self._rings.values():
+            if not ring.is_wanted and not ring.followed:
+                continue
             steps.append((ring, ring.step(self._view_of(ring), work, now_s)))
             # Models that were asked for later see at once what this one takes.
             self._note_own(work, now_s)
@@ -338,35 +341,15 @@ class Placement(Actor[PlacementMessage]):
 
     # --- what others are told
 
-    def _change(self, work: HeadWork, now_s: float) -> Callable[[PeerRecord], PeerRecord]:
-        """What this peer says of itself now."""
-        rings, here = list(self._rings.values()), self._here
-        clock_ms = self._clock_ms()
-        models = [each.model.card.fingerprint for each in here.models if each.model is not None]
-        # Until what runs is finished, the files of a model count that is not wanted any more.
-        models += [ring.fingerprint for ring in rings if ring.followed and not ring.is_wanted]
-        unusable = {ring.fingerprint for ring in rings if ring.here.model is None}
+    def _own_word(self, work: HeadWork, now_s: float) -> OwnWord:
+        rings, clock_ms = list(self._rings.values()), self._clock_ms()
         uses = [use for ring in rings if (use := ring.use(work, now_s, clock_ms)) is not None]
-        faults = [each.fault for each in here.models if each.fault]
-        faults += [ring.here.fault for ring in rings if ring.is_wanted and ring.here.fault]
-        changes: dict[str, Any] = {
-            "planner": PLANNER_VERSION,
-            "models": tuple(model for model in dict.fromkeys(models) if model not in unusable),
-            "resident": self._resident,
-            "follows": tuple(follow for ring in rings for follow in ring.follows),
-            # Of the model that was asked for first: what is quantised otherwise has another pace.
-            "ns_per_mib": next((ring.pace.value for ring in rings if ring.pace.value), 0),
-            "fault": "; ".join(dict.fromkeys(faults))[:500],
-            "on_disk": here.on_disk,
-            "uses": tuple(uses)[:MAX_USES],
-            "started_with": here.started_with,
-        }
-        return lambda record: replace(record, **changes)
+        return own_word(rings, self._here, self._resident, uses)
 
     def _note_own(self, work: HeadWork, now_s: float) -> None:
         """Show at once what this peer says of itself: its own word needs no gossip."""
         if (mine := self._mine) is not None:
-            changed = replace(mine, record=self._change(work, now_s)(mine.record))
+            changed = replace(mine, record=self._own_word(work, now_s).change(mine.record))
             self._members = tuple(changed if m is mine else m for m in self._members)
 
     async def _publish(self, told: PeerRecord | None, work: HeadWork, now_s: float) -> None:
@@ -375,7 +358,7 @@ class Placement(Actor[PlacementMessage]):
         mine = self._mine
         if mine is not None and mine.record != told:
             plans = tuple(plan for ring in self._rings.values() for plan in ring.agreement.plans)
-            await self._membership.tell(Publish(self._change(work, now_s), plans))
+            await self._membership.tell(Publish(self._own_word(work, now_s).change, plans))
 
     @property
     def _mine(self) -> Member | None:

@@ -127,7 +127,9 @@ async def test_a_model_on_disk_is_loaded_on_use_in_the_place_of_the_one_used_lon
         # Known on this disk from now on.
         await loaded(peer, paths["c"])
         assert [model.name for model in (await shown(peer, ["a", "c"])).mesh.models] == ["a", "c"]
-        assert await answer(peer, "b") == greedy_text(paths["b"], PROMPT, 12)
+        # All who ask meanwhile wait as well.
+        answers = await asyncio.gather(*(answer(peer, "b") for _ in range(3)))
+        assert answers == [greedy_text(paths["b"], PROMPT, 12)] * 3
         assert [model.name for model in peer.snapshot().mesh.models] == ["a", "b"]
 
 

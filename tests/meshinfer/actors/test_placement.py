@@ -40,7 +40,7 @@ from meshinfer.actors.watch import Bell, Watch
 from meshinfer.actors.work import HeadWork, RingWork
 from meshinfer.model.base import ModelCard, ModelFiles
 from meshinfer.topology.agreement import AgreementTiming
-from meshinfer.topology.desire import SPREAD_ALL, DesiredModel
+from meshinfer.topology.desire import SPREAD_ALL, DesiredModel, taken_back
 from meshinfer.topology.member import Member, Status
 from meshinfer.topology.plan import PLANNER_VERSION, Plan
 from meshinfer.topology.question import Answer, Infeasible, Planner, Question
@@ -409,3 +409,99 @@ def test_a_footprint_counts_weights_reserve_and_what_a_piece_of_a_prompt_takes()
     assert footprint.kv_bytes == (200,) * 4
     assert footprint.transient_bytes == 10 * 8 * 4 * 8
     assert footprint.hop_bytes == 16
+
+
+# --- several models
+
+
+YOUNG = replace(DESIRED, name="young", source="dir:/young", fingerprint="e" * 32, created_ms=2)
+YOUNG_CARD = replace(CARD, name="young", source="dir:/young", fingerprint="e" * 32)
+YOUNG_MODEL = LocalModel(ModelFiles("young", "dir:/young", Path("/young")), YOUNG_CARD, cast(Any, None))
+BOTH_HERE = ModelsHere((ModelHere("tiny", MODEL), ModelHere("young", YOUNG_MODEL)))
+
+
+async def form_both(bench: Bench) -> tuple[Plan, Plan]:
+    """Rings of this peer alone, of both models."""
+    first = await bench.form()
+    bench.desires = (DESIRED, YOUNG)
+    await bench.tell(BOTH_HERE)
+    await bench.show()
+    await bench.pass_s(0.1)
+    await bench.pass_s(1.1)
+    second = await bench.installed()
+    await bench.tell(Loaded(second.target, 70))
+    assert await next_of(bench.stage, Engage) == Engage(second.target)
+    return first, second
+
+
+async def test_each_model_has_a_plan_of_its_own_and_all_are_told_of_each(bench: Bench) -> None:
+    async with Living(bench.placement):
+        first, second = await form_both(bench)
+        assert (first.model, second.model) == ("tiny", "young")
+        assert first.target != second.target
+        while (told := await next_of(bench.requests, Serving)).plan != second:
+            pass
+        assert told.fingerprint == YOUNG.fingerprint
+    shown = bench.board.value.mesh
+    assert [(model.name, model.is_live) for model in shown.models] == [("tiny", True), ("young", True)]
+    assert (shown.model, shown.plan) == ("tiny", first)
+
+
+async def test_a_younger_model_gets_the_memory_that_the_older_one_leaves(bench: Bench) -> None:
+    bench.me = replace(bench.me, memory_bytes=NEED_BYTES + NEED_BYTES // 2)
+    async with Living(bench.placement):
+        await bench.form()
+        bench.desires = (DESIRED, YOUNG)
+        await bench.tell(BOTH_HERE)
+        await bench.show()
+        await bench.pass_s(0.1)
+        await bench.pass_s(1.1)
+        assert [c.memory_bytes for c in bench.asked[-1].candidates] == [NEED_BYTES // 2]
+        while not (young := bench.board.value.mesh.find("young")) or "no room" not in young.reason:
+            await bench.pass_s(0.1)
+    assert "(beside tiny)" in young.reason
+    assert not any(isinstance(message, Install) for message in await drain(bench.stage))
+
+
+async def test_where_an_older_model_needs_the_memory_the_younger_goes_before_it_loads(bench: Bench) -> None:
+    async with Living(bench.placement):
+        _, second = await form_both(bench)
+        # Somebody asks for one more, earlier by its clock, and this peer has room for two.
+        elder = replace(DESIRED, name="elder", source="dir:/elder", fingerprint="d" * 32, created_ms=0)
+        card = replace(CARD, name="elder", source="dir:/elder", fingerprint="d" * 32)
+        here = ModelHere(
+            "elder", LocalModel(ModelFiles("elder", "dir:/elder", Path("/elder")), card, cast(Any, None))
+        )
+        await bench.show()
+        bench.me = replace(bench.me, memory_bytes=2 * NEED_BYTES)
+        bench.desires = (elder, DESIRED, YOUNG)
+        await bench.tell(ModelsHere((here, *BOTH_HERE.models)))
+        await bench.show()
+        await bench.pass_s(0.1)
+        await bench.pass_s(1.1)
+        ordered = [await bench.stage.take(), await bench.stage.take()]
+    assert ordered[0] == Retire(second.target)
+    assert isinstance(ordered[1], Install)
+    assert ordered[1].plan.model == "elder"
+
+
+async def test_what_runs_is_finished_before_a_model_that_is_unwanted_is_let_go(bench: Bench) -> None:
+    async with Living(bench.placement):
+        first, second = await form_both(bench)
+        bench.work.set(HeadWork(rings=(RingWork(second.target, YOUNG.fingerprint, True, 1, 0, 1, 0),)))
+        bench.desires = (DESIRED, taken_back(YOUNG, A, 3))
+        await bench.show()
+        await bench.tell(HERE)
+        while (order := await next_of(bench.head, Drain)).target != second.target:
+            pass
+        while not (told := await next_of(bench.requests, Serving)).is_over:
+            pass
+        assert (order, told.plan, told.kept) == (Drain(second.target), None, (second.target,))
+        bench.work.set(HeadWork(rings=(RingWork(second.target, YOUNG.fingerprint, False, 1, 0, 1, 0),)))
+        await bench.pass_s(0.1)
+        assert not any(isinstance(message, Retire) for message in await drain(bench.stage))
+        bench.work.set(HeadWork(rings=(RingWork(second.target, YOUNG.fingerprint, False, 0, 0, 1, 0),)))
+        assert await next_of(bench.stage, Retire) == Retire(second.target, is_unwanted=True)
+        assert await next_of(bench.head, Close) == Close(second.target)
+    assert [model.name for model in bench.board.value.mesh.models] == ["tiny"]
+    assert bench.board.value.mesh.plan == first

@@ -1,6 +1,6 @@
 """What a peer shows of the mesh and of itself, as values and as JSON."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from meshinfer.topology.plan import Plan

@@ -79,7 +79,13 @@ def _model_json(model: ModelView) -> dict[str, Any]:
         "reason": model.reason or None,
         "plan": _plan_json(model.plan),
         "ring": [
-            {"peer": each.peer, "name": each.name, "layers": list(each.layers), "phase": each.phase.value}
+            {
+                "peer": each.peer,
+                "name": each.name,
+                "layers": list(each.layers),
+                "phase": each.phase.value,
+                "need_bytes": each.need_bytes,
+            }
             for each in model.ring
         ],
         "used_ms": model.used_ms,

@@ -8,7 +8,7 @@ from .eviction import token_us, used_ms
 from .member import Member, Status
 from .plan import Plan
 from .record import DiskModel, LinkMeasure, PeerRecord, Phase
-from .ring import PeerId
+from .ring import PeerId, Stage
 from .serving import is_live
 
 
@@ -42,12 +42,16 @@ class MemberView:
 
 @dataclass(frozen=True, slots=True)
 class StageView:
-    """A stage of a model's ring: who holds which layers (first, end), and how far it is with that."""
+    """A stage of a model's ring: who holds which layers (first, end), and how far it is with that.
+
+    need_bytes: the memory that it takes with its KV cache, 0 until its peer has the model's files.
+    """
 
     peer: PeerId
     name: str
     layers: tuple[int, int]
     phase: Phase
+    need_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +125,6 @@ def picture(mesh: str, models: Sequence[ModelView], members: Sequence[Member], r
 def model_view(desired: DesiredModel, plan: Plan | None, members: Sequence[Member], reason: str) -> ModelView:
     """Draw what the members' records say of a model's `plan`. `reason` counts only while it is not live."""
     live = plan is not None and is_live(plan, members)
-    records = {member.record.peer: member.record for member in members}
     return ModelView(
         name=desired.name,
         fingerprint=desired.fingerprint,
@@ -129,19 +132,25 @@ def model_view(desired: DesiredModel, plan: Plan | None, members: Sequence[Membe
         is_live=live,
         reason="" if live else reason,
         plan=plan,
-        ring=tuple(
-            StageView(
-                stage.peer,
-                records[stage.peer].name if stage.peer in records else "",
-                (stage.first_layer, stage.end_layer),
-                phase_of(records[stage.peer], plan) if stage.peer in records else Phase.IDLE,
-            )
-            for stage in (plan.ring.stages if plan else ())
-        ),
+        ring=_ring_view(plan, members) if plan else (),
         used_ms=used_ms(desired, members),
         token_us=token_us(desired.fingerprint, members) if live else 0,
         is_kept=any(m.is_present and m.record.started_with == desired.fingerprint for m in members),
     )
+
+
+def _ring_view(plan: Plan, members: Sequence[Member]) -> tuple[StageView, ...]:
+    records = {member.record.peer: member.record for member in members}
+    return tuple(_stage_view(plan, stage, records.get(stage.peer)) for stage in plan.ring.stages)
+
+
+def _stage_view(plan: Plan, stage: Stage, record: PeerRecord | None) -> StageView:
+    layers = (stage.first_layer, stage.end_layer)
+    if record is None:
+        return StageView(stage.peer, "", layers, Phase.IDLE)
+    follow = record.follow(plan.target)
+    need_bytes = follow.need_bytes if follow else 0
+    return StageView(stage.peer, record.name, layers, phase_of(record, plan), need_bytes)
 
 
 def phase_of(record: PeerRecord, plan: Plan | None) -> Phase:

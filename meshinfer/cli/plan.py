@@ -98,8 +98,9 @@ def plan(
     precision, spread = _precision(quant), _spread(stages)
     terminal = Terminal()
     try:
-        peers = _listed(on, link or USUAL_LINK) if on else _members(url or USUAL_URL)
+        listed = _listed(on, link or USUAL_LINK) if on else ()
         found = _found(model, offline)
+        peers = listed or _members(url or USUAL_URL, {model, found.name, found.origin, found.conversion})
         sketch = _sketched(found, precision)
     except (MeshError, _NoMesh) as error:
         terminal.say(str(error), Tone.ERROR)
@@ -150,14 +151,15 @@ def _listed(on: list[str], link: str) -> "tuple[PaperPeer, ...]":
         raise typer.BadParameter(f"--link {error}") from error
 
 
-def _members(url: str) -> "tuple[PaperPeer, ...]":
+def _members(url: str, names: set[str]) -> "tuple[PaperPeer, ...]":
+    """The peers of a mesh, with the memory that other models than the one of these names leave them."""
     from meshinfer.paper.peers import peers_of_mesh
 
     from .client import ClientError, PeerClient
 
     with PeerClient(url) as client:
         try:
-            return peers_of_mesh(client.mesh())
+            return peers_of_mesh(client.mesh(), names)
         except ClientError as error:
             raise _NoMesh(f"{error}; or list machines with --on") from error
         except ValueError as error:
@@ -219,5 +221,5 @@ def _show(
         shown = plan_json.remedies_json(sketch, remedies, made.reason)
         typer.echo(json.dumps(shown, indent=2, ensure_ascii=False))
     else:
-        plan_view.show_remedies(terminal, sketch, wanted, remedies, made.reason)
+        plan_view.show_remedies(terminal, sketch, peers, wanted, remedies, made.reason)
     return False

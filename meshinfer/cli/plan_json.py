@@ -43,6 +43,7 @@ def remedies_json(sketch: Sketch, remedies: Remedies, reason: str) -> dict[str, 
         "missing_bytes": remedies.missing_bytes,
         "coarser": _model_json(coarser) if coarser else None,
         "context_tokens": remedies.context_tokens,
+        "without": list(remedies.without),
         "more_peers": {"count": remedies.more_peers, "like": like.name, "memory_bytes": like.memory_bytes}
         if like and remedies.more_peers
         else None,
@@ -80,7 +81,10 @@ def _stage_json(sketch: Sketch, stage: PaperStage) -> dict[str, Any]:
         "prefill_tok_s": stage.prefill_tok_s,
     }
     if machine is None:
-        return shown | {"measured_ns_per_mib": stage.peer.measured_ns or None}
+        return shown | {
+            "measured_ns_per_mib": stage.peer.measured_ns or None,
+            "taken": [asdict(each) for each in stage.peer.taken],
+        }
     chip = machine.chip
     return shown | {
         "machine": machine.name,

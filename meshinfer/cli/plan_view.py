@@ -1,5 +1,7 @@
 """How a plan on paper is told to a person: memory, speed, and what both are made of."""
 
+from collections.abc import Iterable, Sequence
+
 from rich.table import Table
 
 from meshinfer.model.base import Sketch
@@ -37,12 +39,19 @@ def show_plan(terminal: Terminal, plan: PaperPlan, peer_count: int, origin: str)
 
 
 def show_remedies(
-    terminal: Terminal, sketch: Sketch, wanted: Wanted, remedies: Remedies, reason: str
+    terminal: Terminal,
+    sketch: Sketch,
+    peers: Sequence[PaperPeer],
+    wanted: Wanted,
+    remedies: Remedies,
+    reason: str,
 ) -> None:
     """Print why a model does not fit, and what would."""
     for line in _headline(sketch, ""):
         terminal.say(line)
     terminal.say(reason.removesuffix(HINT), Tone.ERROR)
+    for text in _taken_texts(peers):
+        terminal.say(text, Tone.DIM)
     offers = [text for text in _offers(sketch, wanted, remedies) if text]
     terminal.say("what would fit:" if offers else "nothing near it would fit: take a smaller model")
     for text in offers:
@@ -53,6 +62,7 @@ def _offers(sketch: Sketch, wanted: Wanted, remedies: Remedies) -> list[str]:
     coarser, like = remedies.coarser, remedies.like
     readers = f" for each of {wanted.readers} readers" if wanted.readers > 1 else ""
     return [
+        f"nothing beside it: unload {', '.join(remedies.without)}" if remedies.without else "",
         f"coarser weights: {coarser.card.precision}, {size_text(coarser.card.total_bytes)}"
         if coarser
         else "",
@@ -139,7 +149,7 @@ def _inputs(plan: PaperPlan) -> list[str]:
     peers = {_kind(stage.peer): stage.peer for stage in plan.stages}
     lines = [line for peer in peers.values() for line in _peer_inputs(plan.sketch, peer)]
     if any(peer.machine is None for peer in peers.values()):
-        return [*lines, "as if nothing else ran on the mesh; measured with the model that it runs now"]
+        return [*lines, "measured with what the mesh runs now", *_taken_texts(peers.values())]
     return [
         *lines,
         f"step = bytes read / ({speed.DECODE_SHARE:.0%} of the bandwidth) + "
@@ -164,6 +174,14 @@ def _peer_inputs(sketch: Sketch, peer: PaperPeer) -> list[str]:
         f"{peer.machine.name}: {chip.bandwidth_gb_s:g} GB/s, of which {rate_gb_s:.0f} with this model; "
         f"{chip.tflops:g} TFLOPs",
         f"  {chip.source}",
+    ]
+
+
+def _taken_texts(peers: Iterable[PaperPeer]) -> list[str]:
+    return [
+        f"{peer.name} offers {size_text(each.size_bytes)} less while the mesh runs {each.model}"
+        for peer in peers
+        for each in peer.taken
     ]
 
 

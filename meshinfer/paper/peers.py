@@ -1,8 +1,8 @@
 """Peers of a plan on paper: machines of the table, or the members of a mesh that runs."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from meshinfer.model.base import Sketch
@@ -18,11 +18,20 @@ _RUN = Run(1)
 
 
 @dataclass(frozen=True, slots=True)
+class Taken:
+    """Memory of a peer that a model of its mesh takes, with the KV cache that is reserved for it."""
+
+    model: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class PaperPeer:
     """Who could hold layers.
 
-    memory_bytes: what it offers. machine: None for a member of a mesh, which tells no chip; measured_ns: what
-    a decode step costs it per MiB, 0 where it never computed one, or for machines of the table.
+    memory_bytes: what it offers. taken: what other models of its mesh take besides. machine: None for a
+    member of a mesh, which tells no chip. measured_ns: what a decode step costs it per MiB, 0 where it never
+    computed one, or for machines of the table.
     """
 
     peer: PeerId
@@ -31,6 +40,12 @@ class PaperPeer:
     machine: Machine | None = None
     measured_ns: int = 0
     links: tuple[LinkMeasure, ...] = ()
+    taken: tuple[Taken, ...] = ()
+
+    def alone(self) -> "PaperPeer":
+        """The same with the memory that other models take."""
+        memory_bytes = self.memory_bytes + sum(each.size_bytes for each in self.taken)
+        return replace(self, memory_bytes=memory_bytes, taken=())
 
     def candidate(self, sketch: Sketch) -> Candidate:
         """As the planner takes it."""
@@ -65,31 +80,52 @@ def _named(machines: Sequence[Machine]) -> Iterator[tuple[Machine, str]]:
         yield machine, f"{chip} #{seen[chip]:0{width}}" if counts[chip] > 1 else chip
 
 
-def peers_of_mesh(mesh: Mapping[str, Any]) -> tuple[PaperPeer, ...]:
-    """The members that `GET /mesh` tells of; what older releases don't tell counts as unmeasured.
+def peers_of_mesh(mesh: Mapping[str, Any], names: Collection[str] = ()) -> tuple[PaperPeer, ...]:
+    """The members that `GET /mesh` tells of, with the memory that its models leave them.
+
+    names: of the model that is planned; where the mesh runs it already, it takes nothing from itself.
+    What older releases don't tell counts as unmeasured, and as free.
 
     Raises:
         ValueError: it is no mesh's JSON.
     """
-    members = mesh.get("members")
-    if not isinstance(members, list):
-        raise ValueError("what answers tells no members")
-    return tuple(_member(member) for member in members)
+    members, models = mesh.get("members"), mesh.get("models", [])
+    if not isinstance(members, list) or not isinstance(models, list):
+        raise ValueError("what answers tells no members, or no models")
+    takings = [taking for model in models for taking in _takings(model) if taking[1].model not in names]
+    return tuple(_member(member, takings) for member in members)
 
 
-def _member(member: Any) -> PaperPeer:
+def _takings(model: Any) -> Iterator[tuple[str, Taken]]:
+    """What a model's stages take, each with the id of its peer."""
+    match model:
+        case {"model": str(name), "ring": list(ring)}:
+            pass
+        case _:
+            raise ValueError("a model without name and ring")
+    for stage in ring:
+        match stage:
+            case {"peer": str(peer), "need_bytes": int(need_bytes)} if need_bytes > 0:
+                yield peer, Taken(name, need_bytes)
+            case _:
+                pass
+
+
+def _member(member: Any, takings: Iterable[tuple[str, Taken]]) -> PaperPeer:
     match member:
         case {"peer": str(peer), "name": str(name), "memory_bytes": int(memory_bytes)}:
             pass
         case _:
             raise ValueError("a member without peer, name and memory_bytes")
     speed, links = member.get("ns_per_mib"), member.get("links")
+    taken = tuple(each for owner, each in takings if owner == peer)
     return PaperPeer(
         PeerId(peer),
         name,
-        max(0, memory_bytes),
+        max(0, memory_bytes - sum(each.size_bytes for each in taken)),
         measured_ns=speed if isinstance(speed, int) and speed > 0 else 0,
         links=tuple(_link(link) for link in links) if isinstance(links, list) else (),
+        taken=taken,
     )
 
 

@@ -22,7 +22,7 @@ class Remedies:
 
     coarser: the finest of the coarser precisions that fits. context_tokens: of each reader, with everything
     else as it was; None where not even the least helps. more_peers: so many of `like` would do; None where no
-    number of them does.
+    number of them does. without: the other models of the mesh, where it would do if they were unloaded.
     """
 
     missing_bytes: int
@@ -30,6 +30,7 @@ class Remedies:
     context_tokens: int | None
     like: PaperPeer | None
     more_peers: int | None
+    without: tuple[str, ...] = ()
 
 
 def find_remedies(
@@ -44,18 +45,24 @@ def find_remedies(
     needed_bytes = question.footprint.total_bytes + question.footprint.transient_bytes * max(
         0, len(peers) - 1
     )
-    like = max(peers, key=lambda peer: peer.memory_bytes, default=None)
+    like = max((peer.alone() for peer in peers), key=lambda peer: peer.memory_bytes, default=None)
     return Remedies(
         missing_bytes=max(0, needed_bytes - have_bytes),
         coarser=next((other for other in coarser if _fits(other, peers, wanted)), None),
         context_tokens=_fitting_context(sketch, peers, wanted),
         like=like,
         more_peers=_more_peers(sketch, peers, wanted, like) if like else None,
+        without=_in_the_way(sketch, peers, wanted),
     )
 
 
 def _fits(sketch: Sketch, peers: Sequence[PaperPeer], wanted: Wanted) -> bool:
     return not isinstance(plan_ring(question_of(sketch, peers, wanted)), Infeasible)
+
+
+def _in_the_way(sketch: Sketch, peers: Sequence[PaperPeer], wanted: Wanted) -> tuple[str, ...]:
+    models = tuple(dict.fromkeys(each.model for peer in peers for each in peer.taken))
+    return models if models and _fits(sketch, [peer.alone() for peer in peers], wanted) else ()
 
 
 def _fitting_context(sketch: Sketch, peers: Sequence[PaperPeer], wanted: Wanted) -> int | None:
@@ -93,6 +100,6 @@ def _greatest(most: int, holds: Callable[[int], bool]) -> int:
 def _copies(like: PaperPeer, count: int) -> list[PaperPeer]:
     """As good as `like`, on ways that nobody has measured."""
     return [
-        replace(like, peer=PeerId(f"more-{number}"), name=f"{like.name} more {number}", links=())
+        replace(like.alone(), peer=PeerId(f"more-{number}"), name=f"{like.name} more {number}", links=())
         for number in range(count)
     ]

@@ -83,7 +83,8 @@ class Readers:
                 if self.is_closed:
                     return
                 patience = None if self._random.random() < 0.9 else self._random.randint(0, 5)
-                model = self._random.choice(self._models) if len(self._models) > 1 else self._models[0]
+                first, *others = self._models
+                model = self._random.choice(self._models) if others else first
                 tasks.create_task(self.ask(model, patience), name=f"reader at {self._origin}")
 
     async def ask(self, model: LocalModel, patience: int | None = None) -> MeshError | None:

@@ -2,9 +2,14 @@ from dataclasses import replace
 
 import pytest
 
+from meshinfer.topology.desire import DesiredModel
 from meshinfer.topology.member import Member, Status
-from meshinfer.topology.snapshot import picture
-from tests.topology.voices import record
+from meshinfer.topology.plan import Plan
+from meshinfer.topology.record import Follow, Phase
+from meshinfer.topology.ring import Ring, Run, Stage
+from meshinfer.topology.snapshot import StageView, model_view, picture
+from meshinfer.topology.target import Epoch
+from tests.topology.voices import peer, record
 
 
 @pytest.mark.parametrize(
@@ -23,3 +28,22 @@ def test_who_holds_no_layers_although_it_is_there_says_why(
     shown = picture("m", (), [member], "").members[0].fault
     assert words in shown
     assert bool(shown) is bool(words)
+
+
+def test_each_stage_of_a_model_tells_how_far_it_is_and_what_it_takes() -> None:
+    stages = tuple(Stage(peer(index), Run(1), 2 * index, 2 * index + 2) for index in range(3))
+    plan = Plan(Epoch(1), "tiny", "f" * 32, Ring(6, stages))
+    loading = Follow(plan.fingerprint, plan.target, Phase.PREPARE, 0, 700)
+    members = [
+        Member(record(0, follows=(loading,)), Status.ALIVE),
+        Member(record(1), Status.ALIVE),
+    ]
+    shown = model_view(
+        DesiredModel(1, 0, peer(0), "tiny", "dir:tiny", plan.fingerprint, 0), plan, members, "peers load"
+    )
+    assert shown.ring == (
+        StageView(peer(0), "p0", (0, 2), Phase.PREPARE, 700),
+        StageView(peer(1), "p1", (2, 4), Phase.IDLE, 0),
+        StageView(peer(2), "", (4, 6), Phase.IDLE, 0),
+    )
+    assert (shown.is_live, shown.reason) == (False, "peers load")

@@ -141,11 +141,16 @@ def test_a_mesh_that_runs_is_planned_for_as_it_is(join: Start, start: Start, tin
     peer.until("^ring live")
     plan = start("plan", "smollm2", "--url", url)
     plan.until("^ring mac-1 0–29$")
-    plan.until(r"^mac-1  0–29    1\.0 GB")
+    plan.until(r"^mac-1  0–29    9\d\d MB")
     plan.until("^prefill: not estimated")
     plan.until("^mac-1: (measured|not measured yet)")
+    plan.until(r"^mac-1 offers [0-9.]+ MB less while the mesh runs tiny$")
     assert plan.ended() == 0
+    again = start("plan", str(tiny), "--url", url)
+    again.until(r"^mac-1  0–\d+ +1\.0 GB")
+    assert again.ended() == 0
     short = start("plan", "llama-3.1-8b", "--url", url)
     short.until("GB too little")
+    short.until("^mac-1 offers .* less while the mesh runs tiny$")
     short.until("more memory: [0-9]+ more like mac-1, of 1.0 GB")
     assert short.ended() == 1

@@ -4,7 +4,7 @@ import pytest
 
 from meshinfer.paper.links import LINKS
 from meshinfer.paper.listing import read_machines
-from meshinfer.paper.peers import peers_of, peers_of_mesh
+from meshinfer.paper.peers import PaperPeer, Taken, peers_of, peers_of_mesh
 from meshinfer.paper.speed import ns_per_mib
 from meshinfer.topology.record import LinkMeasure
 from meshinfer.topology.ring import PeerId
@@ -51,10 +51,39 @@ def test_members_of_a_mesh_come_with_what_they_measured() -> None:
     assert desk.candidate(toy()).ns_per_mib == 1234
 
 
+def stage(peer: str, need_bytes: int) -> dict[str, Any]:
+    return {"peer": peer, "name": "", "layers": [0, 1], "phase": "active", "need_bytes": need_bytes}
+
+
+def test_what_other_models_take_is_no_longer_offered_and_the_same_model_takes_nothing() -> None:
+    mesh = {
+        "members": [
+            {"peer": A, "name": "desk", "memory_bytes": 10},
+            {"peer": B, "name": "shelf", "memory_bytes": 20},
+        ],
+        "models": [
+            {"model": "org/small", "ring": [stage(A, 3), stage(B, 0)]},
+            {"model": "org/large", "ring": [stage(A, 4), stage(B, 5)]},
+            {"model": "org/older", "ring": [{"peer": A, "name": "desk", "layers": [0, 1]}]},
+        ],
+    }
+
+    def seen(*names: str) -> list[PaperPeer]:
+        return list(peers_of_mesh(mesh, names))
+
+    assert [peer.memory_bytes for peer in seen()] == [3, 15]
+    desk, shelf = seen("large", "org/large")
+    assert (desk.memory_bytes, desk.taken) == (7, (Taken("org/small", 3),))
+    assert (shelf.memory_bytes, shelf.taken) == (20, ())
+    assert [peer.alone() for peer in seen()] == seen("org/small", "org/large")
+
+
 @pytest.mark.parametrize(
     "mesh",
     [
         {},
+        {"members": [], "models": None},
+        {"members": [], "models": [{"model": "org/small"}]},
         {"members": None},
         {"members": [1]},
         {"members": [{"peer": A, "name": "desk"}]},

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meshinfer.model.base import Sketch
+from meshinfer.paper.peers import Taken
 from meshinfer.paper.plan import PaperPlan, make_plan
 from meshinfer.paper.remedies import Remedies, find_remedies
 from tests.meshinfer.paper.sketches import ALONE, GB, MB, member, toy
@@ -59,6 +60,15 @@ def test_more_peers_like_the_roomiest_are_counted() -> None:
 def test_a_layer_that_fits_nobody_needs_other_machines() -> None:
     found = remedies(toy(layer_bytes=8 * GB), 5)
     assert found.more_peers is None
+
+
+def test_models_that_are_in_the_way_are_named_where_unloading_them_would_do() -> None:
+    crowded = replace(member(0, 9 * GB), taken=(Taken("small", GB), Taken("large", 2 * GB)))
+    found = find_remedies(toy(), [crowded], SMALL_PIECES, ())
+    assert found.without == ("small", "large")
+    assert found.like == member(0, 12 * GB)
+    assert find_remedies(toy(layers=13), [crowded], SMALL_PIECES, ()).without == ()
+    assert remedies(toy(), 9).without == ()
 
 
 def test_where_nobody_is_nobody_is_offered() -> None:

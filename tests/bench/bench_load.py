@@ -1,8 +1,9 @@
 """Loading a shard, against reading the same bytes from the disk: `python -m tests.bench.bench_load`.
 
 Both end with the bytes in memory of their own, and begin with nothing of the files in the system's page cache
-(Linux drops a file's pages when asked; elsewhere the files are warm, and the benchmark says so). Without a
-model one of 1.2 GB is made. The goal: no more than 1.2 times as long.
+(Linux drops a file's pages when asked; elsewhere the files are warm, and the benchmark says so). The layers
+are loaded from the whole model, and from a directory that holds nothing else of it. Without a model one of
+1.2 GB is made. The goal: no more than 1.2 times as long.
 """
 
 import argparse
@@ -22,6 +23,7 @@ prepare_mlx()
 from meshinfer.model.card import read_card  # noqa: E402
 from meshinfer.model.safetensors import StoredTensor, read_tensors, weight_files  # noqa: E402
 from meshinfer.model.shard import Shard  # noqa: E402
+from tests.meshinfer.model.parts import fill, part_of  # noqa: E402
 from tests.tiny import make_tiny_model  # noqa: E402
 
 
@@ -34,29 +36,33 @@ def main() -> None:
     args = parser.parse_args()
     first, last = map(int, args.layers.split("-"))
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as scratch:
-        path = args.model or make_tiny_model(Path(scratch), layers=8, hidden=2048, file_count=4)
-        compare(ModelFiles("bench", f"dir:{path}", path), range(first, last + 1), args.rounds)
+        path = args.model or make_tiny_model(Path(scratch) / "whole", layers=8, hidden=2048, file_count=4)
+        layers = range(first, last + 1)
+        compare("the whole model", ModelFiles("bench", f"dir:{path}", path), layers, args.rounds)
+        part = part_of(path, Path(scratch) / "part")
+        fill(part, path, part.needed(layers))
+        compare("a part of it", part.files, layers, args.rounds)
 
 
-def compare(files: ModelFiles, layers: range, rounds: int) -> None:
-    """Read and load in turns."""
+def compare(what: str, files: ModelFiles, layers: range, rounds: int) -> None:
+    """Read and load in turns; print the medians."""
     card = read_card(files)
     tensors = _tensors_of(files.path, layers)
     size_bytes = sum(tensor.size_bytes for tensor in tensors)
     # The first load also imports what every later one has.
     Shard.load(files, card, layers).close()
     reads, loads = [], []
-    for number in range(rounds):
+    for _ in range(rounds):
         _forget(files.path)
         reads.append(_timed(lambda: _read(tensors)))
         _forget(files.path)
         loads.append(_timed(lambda: Shard.load(files, card, layers)))
-        print(f"round {number + 1}: read {reads[-1]:.3f} s, load {loads[-1]:.3f} s", flush=True)
     cache = "dropped before each" if hasattr(os, "posix_fadvise") else "warm"
-    print(f"layers {layers[0]}–{layers[-1]}, {size_bytes / 1e6:.0f} MB; page cache {cache}")
+    print(f"layers {layers[0]}–{layers[-1]} of {what}, {size_bytes / 1e6:.0f} MB; page cache {cache}")
     print(
         f"read {median(reads):.3f} s ({size_bytes / median(reads) / 1e9:.2f} GB/s), "
-        f"load {median(loads):.3f} s: ratio {median(loads) / median(reads):.2f} (goal ≤ 1.2)"
+        f"load {median(loads):.3f} s: ratio {median(loads) / median(reads):.2f} (goal ≤ 1.2)",
+        flush=True,
     )
 
 

@@ -1,11 +1,9 @@
-"""Compare what parts of a model cost with the plain work in it: reading, hashing, loading, fetching.
+"""Compare what parts of a model cost with the plain work in it: reading, hashing, fetching.
 
     python -m tests.bench.bench_parts [MODEL_DIRECTORY] [--rounds 3]
 
-Without a directory the model is SmolLM2 in float32, 538 MB. Files lie in the page cache, and where it says
-"cold" they were dropped from it before. Prints medians over the rounds. Expected: a shard of some gigabytes
-loads within 1.2 times of reading the same bytes into fresh memory; building the model, some 0.1 s, shows in a
-small one.
+Without a directory the model is SmolLM2 in float32, 538 MB. Files lie in the page cache. Prints medians
+over the rounds. What loading costs is `bench_load`'s, what peers give each other `bench_transfer`'s.
 """
 
 import argparse
@@ -15,9 +13,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from functools import partial as partial_call
 from pathlib import Path
-from typing import TypeVar
 from urllib.parse import urlsplit
 
 from meshinfer.model.base import ModelFiles
@@ -26,8 +22,7 @@ from meshinfer.model.card import read_card
 from meshinfer.model.hashing import hash_files
 from meshinfer.model.hashstore import HashStore
 from meshinfer.model.hub import Repository
-from meshinfer.model.partial import Partial, lay_out
-from meshinfer.model.pieces import cut
+from meshinfer.model.partial import lay_out
 from meshinfer.model.ranges import HubFiles
 from meshinfer.model.remote import fetch_from_hub, remote_blueprint
 from meshinfer.model.runtime import prepare_mlx
@@ -36,7 +31,6 @@ from tests.smollm2 import smollm2
 
 ROW = "{:<58}{:>10}{:>12}"
 CHUNK_BYTES = 4 << 20
-T = TypeVar("T")
 
 
 def unheard(what: str, done: int, total: int) -> None:
@@ -57,7 +51,6 @@ def main() -> None:
         bench.hashing()
         bench.laying_out()
         bench.fetching()
-        bench.loading()
 
 
 class Bench:
@@ -70,16 +63,13 @@ class Bench:
         self.weights = sorted(path.glob("model*.safetensors"))
         self.card = read_card(self.files, self.store)
 
-    def show(
-        self, what: str, size_bytes: int, work: Callable[[], T], end: Callable[[T], object] = id
-    ) -> float:
-        """Do some work, print and return how long it takes; `end` tidies up, untimed, what came of it."""
+    def show(self, what: str, size_bytes: int, work: Callable[[], object]) -> float:
+        """Do some work, print and return how long it takes."""
         taken = []
         for _ in range(self.rounds):
             began = time.perf_counter()
-            made = work()
+            work()
             taken.append(time.perf_counter() - began)
-            end(made)
         median_s = statistics.median(taken)
         speed = f"{size_bytes / median_s / 1e6:.0f}" if size_bytes else ""
         print(ROW.format(what, f"{median_s:.3f}", speed), flush=True)
@@ -128,49 +118,6 @@ class Bench:
             taken_s = self.show("fetch the first half of the layers from the hub", size_bytes, fetch)
             print(ROW.format("  ratio", f"{taken_s / plain_s:.2f}", ""))
 
-    def loading(self) -> None:
-        """Load the layers that were fetched, beside reading the same bytes."""
-        from meshinfer.model.shard import Shard
-
-        partial = Partial.open(self.scratch / "fetched")
-        layers = range(self.card.layer_count // 2)
-        tensors = [partial.tensors[name] for name in partial.needed(layers)]
-        size_bytes = sum(tensor.size_bytes for tensor in tensors)
-
-        def read() -> None:
-            # Into memory that is fresh, as weights are: half of the time goes into the system's giving it.
-            kept = [bytearray(piece.size_bytes) for piece in cut(tensors)]
-            for piece, memory in zip(cut(tensors), kept, strict=True):
-                with (partial.files.path / piece.file).open("rb", buffering=0) as stream:
-                    stream.seek(piece.offset)
-                    stream.readinto(memory)
-
-        for state in ("", ", cold"):
-            dropped = [tensors[0].file, *self.weights] if state else []
-
-            def load(files: ModelFiles, dropped: Iterable[Path] = dropped) -> Shard:
-                drop_cached(dropped)
-                return Shard.load(files, self.card, layers)
-
-            def read_anew(dropped: Iterable[Path] = dropped) -> None:
-                drop_cached(dropped)
-                read()
-
-            read_s = self.show(f"read the bytes of half the layers{state}", size_bytes, read_anew)
-            self.show(
-                f"load half the layers of the whole model{state}",
-                size_bytes,
-                partial_call(load, self.files),
-                Shard.close,
-            )
-            load_s = self.show(
-                f"load them from the partial directory{state}",
-                size_bytes,
-                partial_call(load, partial.files),
-                Shard.close,
-            )
-            print(ROW.format("  ratio to reading", f"{load_s / read_s:.2f}", ""))
-
 
 def read_all(files: Iterable[Path]) -> None:
     """Read files and forget what they hold."""
@@ -186,14 +133,6 @@ def sha256_all(files: Iterable[Path]) -> None:
     for file in files:
         with file.open("rb") as stream:
             hashlib.file_digest(stream, "sha256")
-
-
-def drop_cached(files: Iterable[Path]) -> None:
-    """Have the system forget what it has read of some files (Linux)."""
-    for file in files:
-        descriptor = os.open(file, os.O_RDONLY)
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-        os.close(descriptor)
 
 
 def plain_get(endpoint: str, name: str, size_bytes: int, target: Path) -> None:

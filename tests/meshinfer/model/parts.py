@@ -21,7 +21,9 @@ def part_of(whole: Path, directory: Path) -> Partial:
 
 def content_of(whole: Path, piece: Piece) -> bytes:
     """What a piece is in the whole copy."""
-    return (whole / piece.file).read_bytes()[piece.offset : piece.end]
+    with (whole / piece.file).open("rb") as stream:
+        stream.seek(piece.offset)
+        return stream.read(piece.size_bytes)
 
 
 def fill(partial: Partial, whole: Path, tensors: Iterable[str]) -> int:

@@ -71,7 +71,7 @@ def card_of(
         context_tokens=settings.context_tokens,
         layer_bytes=tuple(_bytes(layer) for layer in places.layers),
         layer_read_bytes=tuple(_read_bytes(experts, layer) for layer in places.layers),
-        embedding_bytes=embedding_bytes + unknown_bytes,
+        embedding_bytes=_bytes(places.entry) + embedding_bytes + unknown_bytes,
         tail_bytes=_bytes(places.norm) + (embedding_bytes if is_tied else head_bytes) + unknown_bytes,
         shared_bytes=(embedding_bytes if is_tied else 0) + unknown_bytes,
         kv_bytes_per_token=kv_bytes_per_token(settings, places.layers, places.embedding),

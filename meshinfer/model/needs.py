@@ -15,8 +15,10 @@ _DROPPED = re.compile(
     r"(^|\.)(vision\w*|visual|image\w*|audio\w*|multi_modal_projector|mm_\w+|embed_vision|mtp\w*)\.|rotary_emb\.inv_freq$"
 )
 _HEAD = re.compile(r"(^|\.)(lm_head|embed_out|output|output_layer|head|ff_out)\.(?!.*\.)")
-_EMBEDDING = re.compile(r"(^|\.)(\w*embed\w*|per_layer_\w+|wte|wpe|tok_embeddings|emb)\.")
-_NORM = re.compile(r"(^|\.)(\w*norm\w*|ln_f|ln_out|norm_f)\.")
+# What makes the first layer's input of the embeddings, and never logits of the last one's output.
+_ENTRY = re.compile(r"(^|\.)(\w+_per_layer|per_layer_\w+|altup_projections|wpe)\.")
+_EMBEDDING = re.compile(r"(^|\.)((?!\w*unembed)\w*embed\w*|wte|tok_embeddings|emb)\.")
+_NORM = re.compile(r"(^|\.)(\w*norm\w*|ln_f|ln_out|norm_f|altup_unembed_projections)\.")
 
 
 @dataclass(slots=True)
@@ -24,10 +26,13 @@ class Places:
     """A model's tensors by where they belong.
 
     layers: by the name within the layer, which begins after its number; the others by their full name.
-    head: empty where the embedding is the head too. unknown: what no pattern tells; any stage may need it.
+    entry: what stands before the first layer beside the embedding. head: empty where the embedding is the
+    head too. norm: what stands behind the last layer beside the head. unknown: what no pattern tells; any
+    stage may need it.
     """
 
     layers: list[dict[str, StoredTensor]]
+    entry: dict[str, StoredTensor] = field(default_factory=dict)
     embedding: dict[str, StoredTensor] = field(default_factory=dict)
     head: dict[str, StoredTensor] = field(default_factory=dict)
     norm: dict[str, StoredTensor] = field(default_factory=dict)
@@ -41,8 +46,10 @@ class Places:
     def needed(self, layers: range) -> dict[str, StoredTensor]:
         """The tensors, by full name, that a stage of `layers` loads."""
         groups = [self.unknown, *(self.layers[layer] for layer in layers)]
-        is_tail = layers.stop == len(self.layers)
-        if layers.start == 0 or (is_tail and self.is_tied):
+        is_head, is_tail = layers.start == 0, layers.stop == len(self.layers)
+        if is_head:
+            groups.append(self.entry)
+        if is_head or (is_tail and self.is_tied):
             groups.append(self.embedding)
         if is_tail:
             groups += [self.norm, self.head]
@@ -88,6 +95,8 @@ def _outside(places: Places, name: str) -> dict[str, StoredTensor]:
     """Where a tensor belongs that is in no layer."""
     if _HEAD.search(name):
         return places.head
+    if _ENTRY.search(name):
+        return places.entry
     if _EMBEDDING.search(name):
         return places.embedding
     return places.norm if _NORM.search(name) else places.unknown

@@ -131,8 +131,9 @@ class SlicedModel:
         """Whether a step of sessions of unequal length goes through, in the right shapes."""
         caches = [self.make_caches() for _ in range(_TRIED_ROWS)]
         try:
-            self._dry_run(caches[0], 2)
-            alone = [self._dry_run(each, 1).outgoing for each in caches[1:]]
+            alone = [self._dry_run(each, 1).outgoing for each in caches[:-1]]
+            # The longer one last: what is shorter than the first, merging broadcasts without a word.
+            self._dry_run(caches[-1], 2)
             made = self._dry_run(merge(caches), 1)
         except (*MLX_ERRORS, StageFailed):
             return False

@@ -305,7 +305,7 @@ BAD_INPUTS = [
     BadInput(
         "model too big",
         lambda mesh, place: mesh.start("peer", place.tiny, memory_gb=0.0001),
-        r"tiny needs [0-9.]+ MB with its KV cache; 1 peer offers 0.1 MB \(peer 0.1 MB\): .*--memory",
+        r"tiny needs [0-9.]+ MB .* 1 peer offers 0.1 MB \(peer 0.1 MB\), [0-9.]+ MB too little: .*--memory",
     ),
     BadInput(
         "more stages than peers",

@@ -56,6 +56,9 @@ COMMON = ("model.embed_tokens.weight", "model.layers.0.a", "model.layers.1.a", "
         (("lm_head.weight",), False, [{0, 1}, {2, 3, 4}]),
         (("lm_head.weight",), True, [{0, 1}, {0, 2, 3}]),
         (("lm_head.weight", "model.mystery"), False, [{0, 1, 5}, {2, 3, 4, 5}]),
+        (("model.embed_tokens_per_layer.weight",), True, [{0, 1, 4}, {0, 2, 3}]),
+        (("model.altup_projections.0.weight",), True, [{0, 1, 4}, {0, 2, 3}]),
+        (("model.altup_unembed_projections.0.weight",), True, [{0, 1}, {0, 2, 3, 4}]),
         (("lm_head.weight", "vision_tower.layers.7.b"), False, [{0, 1}, {2, 3, 4}]),
         (("lm_head.weight", "mtp.layers.0.b"), False, [{0, 1}, {2, 3, 4}]),
         (("lm_head.weight", "model.layers.2.mtp_head"), False, [{0, 1}, {2, 3, 4}]),
@@ -74,7 +77,7 @@ def cuts_of(model: SmallModel) -> Iterable[tuple[int, ...]]:
     """All ways to cut four layers that the family allows."""
     for count in range(LAYERS):
         for cuts in itertools.combinations(range(1, LAYERS), count):
-            if model.card.name != "hunyuan" or not any(cut % 2 for cut in cuts):
+            if set(cuts) <= set(model.card.cuts):
                 yield cuts
 
 

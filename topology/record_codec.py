@@ -9,6 +9,7 @@ from .record import (
     MAX_LINKS,
     MAX_MODELS,
     MAX_ON_DISK,
+    MAX_STORED,
     MAX_TEXT,
     MAX_USES,
     DiskModel,
@@ -26,7 +27,7 @@ from .target import Digest, Epoch, Target
 MAX_GOSSIP_BYTES = 1000
 """A longer record is announced by its version, and pulled over a link."""
 
-_LAYOUT = 2
+_LAYOUT = 3
 _PHASES = tuple(Phase)
 _MOST_U32 = (1 << 32) - 1
 
@@ -89,6 +90,11 @@ def encode_record(record: PeerRecord) -> bytes:
         out.number(use.used_ms, 6)
         out.number(use.is_busy, 1)
         out.number(min(use.token_us, _MOST_U32), 4)
+    out.number(len(record.stored), 1)
+    for stored in record.stored:
+        out.id(stored.fingerprint)
+        out.number(stored.first_layer, 2)
+        out.number(stored.end_layer, 2)
     return out.bytes()
 
 
@@ -153,6 +159,9 @@ def _read(read: Reader) -> PeerRecord:
         uses=tuple(
             ModelUse(read.id(), read.number(6), bool(read.number(1)), read.number(4))
             for _ in range(read.count(MAX_USES))
+        ),
+        stored=tuple(
+            Resident(read.id(), read.number(2), read.number(2)) for _ in range(read.count(MAX_STORED))
         ),
     )
 

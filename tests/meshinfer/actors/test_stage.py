@@ -31,7 +31,7 @@ from meshinfer.actors.mail import (
     StageEvent,
 )
 from meshinfer.actors.post import Post
-from meshinfer.actors.stage import LoadShard
+from meshinfer.actors.stage import BringLayers, LoadShard
 from meshinfer.actors.stage import Stage as StageActor
 from meshinfer.actors.watch import Bell, Watch
 from meshinfer.actors.work import StageWork
@@ -57,7 +57,7 @@ from meshinfer.messages import (
     Token,
     WrongEpoch,
 )
-from meshinfer.model.base import StageCompute
+from meshinfer.model.base import ModelCard, StageCompute
 from meshinfer.model.compute import ComputeThread
 from meshinfer.model.local import fetch_model, load_shard
 from meshinfer.topology.plan import Plan
@@ -86,12 +86,18 @@ async def compute() -> AsyncIterator[ComputeThread]:
     assert await thread.close()
 
 
+async def all_here(card: ModelCard, layers: range) -> tuple[tuple[int, int], ...]:
+    """The whole model is on the disk."""
+    return ((0, card.layer_count),)
+
+
 class Bench:
     """The stage of peer A, with C as origin."""
 
     def __init__(self, compute: ComputeThread, model: LocalModel, memory_bytes: int = MEMORY_BYTES) -> None:
         self.model = model
         self.load: LoadShard = load_shard
+        self.bring: BringLayers = all_here
         self.links: Mailbox[Send] = bag("links")
         self.events: Mailbox[StageEvent] = bag("placement")
         self.work = Watch(StageWork(), Bell())
@@ -101,6 +107,7 @@ class Bench:
             bag("stage"),
             post=self.post,
             compute=compute,
+            bring=lambda card, layers: self.bring(card, layers),
             load=lambda *wanted: self.load(*wanted),
             placement=self.events,
             memory_bytes=memory_bytes,

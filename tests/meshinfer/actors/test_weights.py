@@ -35,6 +35,7 @@ class Bench:
 
     def __init__(self, shop: Mapping[str, LocalModel], wished: str | None, spread: int = SPREAD_AUTO) -> None:
         self.fetched: list[str] = []
+        self.found: list[str] = []
         self.on_disk: tuple[DiskModel, ...] = ()
         self.membership: Mailbox[Desire] = bag("membership")
         self.placement: Mailbox[ModelsHere] = bag("placement")
@@ -45,10 +46,15 @@ class Bench:
                 raise UnknownModel(f"there is no {wanted}")
             return shop[wanted]
 
+        async def find(desired: DesiredModel) -> LocalModel:
+            self.found.append(desired.name)
+            return await fetch(desired.source, desired.is_download_allowed)
+
         self.weights = Weights(
             bag("weights"),
             wish=Wish(A, wished, spread, created_ms=1000),
             fetch=fetch,
+            find=find,
             list_models=self.list_models,
             pause=self.pause,
             membership=self.membership,

@@ -184,7 +184,7 @@ class Placement(Actor[PlacementMessage]):
             case Load():
                 self.tasks.create_task(self._door.load(message), name=f"load {message.model.files.name}")
             case Unload():
-                await self._door.unload(message)
+                self.tasks.create_task(self._door.unload(message), name=f"unload {message.name}")
             case _Thought(fingerprint, thought):
                 if (ring := self._rings.get(fingerprint)) is not None:
                     ring.thought(thought)

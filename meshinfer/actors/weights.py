@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from meshinfer.errors import BrokenModel, MeshError, ModelMismatch
+from meshinfer.errors import BrokenModel, MeshError, ModelMismatch, NoRing
 from meshinfer.topology.desire import (
     SPREAD_AUTO,
     DesiredModel,
@@ -160,6 +160,12 @@ class Weights(Actor[WeightsMessage]):
             case _:
                 assert_never(message)
         await self._compare()
+
+    async def end(self) -> None:
+        """Leave nobody waiting for files for ever."""
+        for key, replies in self._asked.items():
+            for reply in replies:
+                reply.refuse(NoRing(f"this peer stopped, or began anew, before {key[0]} was read: ask again"))
 
     # --- getting files
 

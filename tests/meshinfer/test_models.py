@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from meshinfer import NoRing, Peer, PeerConfig, Snapshot, WrongModel
-from meshinfer.errors import NoRoom, UnknownModel
+from meshinfer import NoRing, NoRoom, Peer, PeerConfig, Snapshot, UnknownModel, WrongModel
 from meshinfer.topology.agreement import AgreementTiming
 from tests.reference import greedy_text
 from tests.tiny import make_tiny_model

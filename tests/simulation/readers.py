@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 
@@ -59,7 +60,7 @@ class Readers:
     def __init__(
         self,
         origin: str,
-        models: tuple[LocalModel, ...],
+        models: Sequence[LocalModel],
         random: Random,
         requests: Tells[Begin | Abandon],
         tally: Tally,

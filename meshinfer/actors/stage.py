@@ -51,9 +51,6 @@ from .work import StageWork
 
 logger = logging.getLogger(__name__)
 
-_ON_THE_WAY_S = 5.0
-"""While layers are brought placement hears of it this often: well within what it waits for a load."""
-
 LoadShard = Callable[
     [ModelFiles, ModelCard, range, StageCompute | None, Progress], Generator[StageCompute | None, None, None]
 ]
@@ -95,6 +92,9 @@ class Stage(Actor[StageMessage]):
     """
 
     tick_s = 1.0
+
+    on_the_way_s = 5.0
+    """While layers are brought placement hears of it this often: well within what it waits for a load."""
 
     def __init__(
         self,
@@ -264,7 +264,7 @@ class Stage(Actor[StageMessage]):
 
     async def _tell_on_the_way(self, target: Target) -> None:
         while True:
-            await asyncio.sleep(_ON_THE_WAY_S)
+            await asyncio.sleep(self.on_the_way_s)
             await self._placement.tell(OnTheWay(target))
 
     async def _load_pieces(self, install: Install, stage: RingStage) -> StageCompute | str:

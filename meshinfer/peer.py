@@ -372,6 +372,7 @@ class Peer:
             list_models=partial(_list_models, config.cache_dir),
             load=load_shard,
             progress=self._progress,
+            doing=self._doing,
             transport=transport,
             listener=self._listener,
             datagrams=self._datagrams,
@@ -382,6 +383,11 @@ class Peer:
             random=Random(),
             created_ms=time.time_ns() // 1_000_000,
         )
+
+    def _doing(self) -> str:
+        activity = self._activity.value
+        # That layers are loaded is told by their plan's phase.
+        return "" if activity is None or activity.what.startswith("loading") else str(activity)
 
     def _hello(self) -> Hello:
         identity = self._identity

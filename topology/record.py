@@ -121,6 +121,7 @@ class PeerRecord:
     on_disk: what it could load without a network. uses: of models whose ring's head it is, or was.
     started_with: fingerprint of the model that its user wants it to run, empty where none was named.
     flap_level: how often it was lost and came back lately; is_eligible: false while that is too often.
+    activity: what takes long there, and how far it is, coarsely: `fetching tiny from desk, 40 %`.
     fault: why it cannot take part, for people. is_leaving: it goes as soon as others took over.
     """
 
@@ -147,10 +148,11 @@ class PeerRecord:
     uses: tuple[ModelUse, ...] = ()
     started_with: str = ""
     stored: tuple[Resident, ...] = ()
+    activity: str = ""
 
     def __post_init__(self) -> None:
         places = (text for model in self.on_disk for text in (model.name, model.source))
-        named = (self.peer, self.name, self.release, self.api, self.fault)
+        named = (self.peer, self.name, self.release, self.api, self.fault, self.activity)
         texts = (*named, *self.addresses, *self.models, *places)
         if any(len(text) > MAX_TEXT for text in texts):
             raise ValueError(f"a text of a record has at most {MAX_TEXT} characters")

@@ -44,7 +44,7 @@ def encode_record(record: PeerRecord) -> bytes:
     out.id(record.peer)
     out.number(record.run, 8)
     out.number(record.version, 4)
-    for text in (record.name, record.release, record.api, record.fault):
+    for text in (record.name, record.release, record.api, record.fault, record.activity):
         out.text(text)
     out.number(record.memory_bytes, 8)
     out.number(record.planner, 2)
@@ -122,7 +122,7 @@ def decode_record(data: bytes) -> PeerRecord:
 
 def _read(read: Reader) -> PeerRecord:
     peer, run, version = read.peer(), Run(read.number(8)), Version(read.number(4))
-    name, release, api, fault = (read.text(4 * MAX_TEXT) for _ in range(4))
+    name, release, api, fault, activity = (read.text(4 * MAX_TEXT) for _ in range(5))
     memory_bytes, planner = read.number(8), read.number(2)
     ns_per_mib, disk_mb_s, flap_level, flags = read.number(4), read.number(4), read.number(1), read.number(1)
     started_with = read.id() if flags & 4 else ""
@@ -134,6 +134,7 @@ def _read(read: Reader) -> PeerRecord:
         release=release,
         api=api,
         fault=fault,
+        activity=activity,
         memory_bytes=memory_bytes,
         planner=planner,
         ns_per_mib=ns_per_mib,

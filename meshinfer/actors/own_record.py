@@ -26,6 +26,7 @@ def own_word(
     resident: tuple[Resident, ...],
     stored: tuple[Resident, ...],
     uses: Sequence[ModelUse],
+    activity: str,
 ) -> OwnWord:
     """Put together what this peer says of itself. rings: those that were asked for first first."""
     held = [each.model.card.fingerprint for each in here.models if each.model is not None]
@@ -53,6 +54,7 @@ def own_word(
             uses=tuple(uses)[:MAX_USES],
             started_with=here.started_with,
             stored=stored[:MAX_STORED],
+            activity=activity,
         )
 
     return OwnWord(change, fault)

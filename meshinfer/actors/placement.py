@@ -134,6 +134,7 @@ class Placement(Actor[PlacementMessage]):
         head: Tells[HeadOrder],
         requests: Tells[Serving],
         work: Watch[HeadWork],
+        doing: Callable[[], str],
         board: Watch[Picture],
     ) -> None:
         super().__init__(mailbox)
@@ -151,6 +152,7 @@ class Placement(Actor[PlacementMessage]):
         self._head = head
         self._requests = requests
         self._work = work
+        self._doing = doing
         self._board = board
         self._members: tuple[Member, ...] = ()
         self._desires: tuple[DesiredModel, ...] = ()
@@ -366,7 +368,7 @@ class Placement(Actor[PlacementMessage]):
         rings, clock_ms = list(self._rings.values()), self._clock_ms()
         uses = [use for ring in rings if (use := ring.use(work, now_s, clock_ms)) is not None]
         stored = tuple(Resident(of, *span) for of, spans in self._stored.items() for span in spans)
-        return own_word(rings, self._here, self._resident, stored, uses)
+        return own_word(rings, self._here, self._resident, stored, uses, self._doing())
 
     def _note_own(self, work: HeadWork, now_s: float) -> None:
         """Show at once what this peer says of itself: its own word needs no gossip."""

@@ -192,6 +192,7 @@ class Life:
             list_models=self._list_models,
             load=self.memory.load,
             progress=lambda what, done_bytes, total_bytes: None,
+            doing=lambda: "",
             transport=transport,
             listener=listener,
             datagrams=datagrams,

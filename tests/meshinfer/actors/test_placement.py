@@ -112,6 +112,7 @@ class Bench:
         self.head: Mailbox[HeadOrder] = bag("head")
         self.requests: Mailbox[Serving] = bag("requests")
         self.work = Watch(HeadWork(), Bell())
+        self.doing = ""
         self.board = Watch(Picture(picture("test", (), (), ""), (), Phase.IDLE, ""), Bell())
         self.placement = Placement(
             bag("placement"),
@@ -129,6 +130,7 @@ class Bench:
             head=self.head,
             requests=self.requests,
             work=self.work,
+            doing=lambda: self.doing,
             board=self.board,
         )
         self.placement.tick_s = 0.005

@@ -52,11 +52,11 @@ class Ground:
 
     hello: how this peer greets others; its run was persisted. begin_run: persists a run greater than the
     given one, and returns the greeting of the new life. addresses, find_addresses: where it can be reached,
-    then and now. seeds: peers that it seeks for ever. fetch, receive: get a model, by its name or source, or by
-    the blueprint that another peer gave. stock: what there is of models, to give and to take in. load: layers
-    into memory. list_models: what lies on its disk. doing: what takes long here, for others. think: runs the planner off the loop. now_s, pause,
-    random, created_ms: time and chance; created_ms is this machine's clock at the start. stage_work,
-    head_work: what they have to do, told about once a second.
+    then and now. seeds: peers that it seeks for ever. fetch, receive: get a model, by its name or source, or
+    by the blueprint that another peer gave. stock: what there is of models, to give and to take in. load:
+    layers into memory. list_models: what lies on its disk. doing: what takes long here, for others. think:
+    runs the planner off the loop. now_s, pause, random, created_ms: time and chance; created_ms is this
+    machine's clock at the start. stage_work, head_work: what they have to do, told about once a second.
     """
 
     config: PeerConfig

@@ -45,7 +45,8 @@ class ModelRow:
 class MemberRow:
     """A member of the mesh. state: `serving`, `loading`, … or how it is missed.
 
-    activity: what takes long there, and how far it is. layers: of the first model; model_layers: of each model, in the mesh's order, None where it has none.
+    activity: what takes long there, and how far it is. layers: of the first model; model_layers: of each
+    model, in the mesh's order, None where it has none.
     """
 
     name: str

@@ -16,6 +16,8 @@ _DROPPED = re.compile(
 )
 _HEAD = re.compile(r"(^|\.)(lm_head|embed_out|output|output_layer|head|ff_out)\.(?!.*\.)")
 _EMBEDDING = re.compile(r"(^|\.)(\w*embed\w*|per_layer_\w+|wte|wpe|tok_embeddings|emb)\.")
+# Read when a model is built (prism_hadamard_qwen35), of all its layers.
+_EVERYWHERE = re.compile(r"\.signs$")
 _NORM = re.compile(r"(^|\.)(\w*norm\w*|ln_f|ln_out|norm_f)\.")
 
 
@@ -40,7 +42,10 @@ class Places:
 
     def needed(self, layers: range) -> dict[str, StoredTensor]:
         """The tensors, by full name, that a stage of `layers` loads."""
-        groups = [self.unknown, *(self.layers[layer] for layer in layers)]
+        everywhere = (
+            {name: t for name, t in layer.items() if _EVERYWHERE.search(name)} for layer in self.layers
+        )
+        groups = [self.unknown, *everywhere, *(self.layers[layer] for layer in layers)]
         is_tail = layers.stop == len(self.layers)
         if layers.start == 0 or (is_tail and self.is_tied):
             groups.append(self.embedding)

@@ -44,6 +44,9 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.bench.measure_hop
 	$(BIN)/python -m tests.bench.bench_launch
 	$(BIN)/python -m tests.bench.bench_lanes
+	$(BIN)/python -m tests.bench.bench_load
+	$(BIN)/python -m tests.bench.bench_transfer
+	$(BIN)/python -m tests.bench.measure_spread
 	$(BIN)/python -m tests.bench.bench_readers
 
 clean:

@@ -21,6 +21,7 @@ from .errors import (
     ModelError,
     ModelMismatch,
     NoRing,
+    NoRoom,
     Overloaded,
     PromptTooLong,
     RequestError,
@@ -31,6 +32,7 @@ from .errors import (
     WrongModel,
 )
 from .generation import Piece, Prompt
+from .loading import Loading
 from .messages import Finish, Sampling
 from .peer import Peer
 from .release import RELEASE as __version__
@@ -44,10 +46,12 @@ __all__ = [
     "DeadlineExceeded",
     "DiskFull",
     "Finish",
+    "Loading",
     "MeshError",
     "ModelError",
     "ModelMismatch",
     "NoRing",
+    "NoRoom",
     "Overloaded",
     "Peer",
     "PeerConfig",

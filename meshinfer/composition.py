@@ -3,11 +3,12 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
 from meshinfer.topology import quantise
+from meshinfer.topology.desire import DesiredModel
 from meshinfer.topology.membership import Membership
 from meshinfer.topology.planner import PLANNERS
 from meshinfer.topology.record import PeerRecord, Version
@@ -17,17 +18,22 @@ from meshinfer.transports.base import Address, Datagrams, Listener, Transport
 from meshinfer.transports.dialing import Backoff
 
 from . import messages as m
+from . import sharing as s
 from .actors.actor import Mailbox
 from .actors.discovery import DiscoveryActor
 from .actors.head import Head, HeadMessage
 from .actors.line import Lines
 from .actors.links import Links, LinksMessage
+from .actors.mail import LocalModel
 from .actors.membership import MembershipActor, MembershipMessage
 from .actors.placement import Picture, Placement, PlacementLimits, PlacementMessage, Think
+from .actors.porter import Porter, PorterMessage
 from .actors.post import Post
 from .actors.requests import Requests, RequestsMessage
+from .actors.search import Receive, Search
 from .actors.stage import LoadShard, Stage, StageMessage
 from .actors.supervisor import ActorFactory, Supervisor
+from .actors.supply import Stock, Supply
 from .actors.watch import Bell, Watch
 from .actors.weights import Fetch, ListModels, Weights, WeightsMessage, Wish
 from .actors.work import HeadWork, StageWork
@@ -46,10 +52,11 @@ class Ground:
 
     hello: how this peer greets others; its run was persisted. begin_run: persists a run greater than the
     given one, and returns the greeting of the new life. addresses, find_addresses: where it can be reached,
-    then and now. seeds: peers that it seeks for ever. fetch, load: get a model's files, and layers of them
-    into memory. list_models: what lies on its disk. think: runs the planner off the loop. now_s, pause,
-    random, created_ms: time and chance; created_ms is this machine's clock at the start. stage_work,
-    head_work: what they have to do, told about once a second.
+    then and now. seeds: peers that it seeks for ever. fetch, receive: get a model, by its name or source, or
+    by the blueprint that another peer gave. stock: what there is of models, to give and to take in. load:
+    layers into memory. list_models: what lies on its disk. doing: what takes long here, for others. think:
+    runs the planner off the loop. now_s, pause, random, created_ms: time and chance; created_ms is this
+    machine's clock at the start. stage_work, head_work: what they have to do, told about once a second.
     """
 
     config: PeerConfig
@@ -62,9 +69,12 @@ class Ground:
     memory_bytes: int
     compute: Compute
     fetch: Fetch
+    receive: Receive
+    stock: Stock
     list_models: ListModels
     load: LoadShard
     progress: Progress
+    doing: Callable[[], str]
     transport: Transport
     listener: Listener
     datagrams: Datagrams
@@ -102,6 +112,7 @@ class _Mailboxes:
         self.membership: Mailbox[MembershipMessage] = make("membership", capacity)
         self.weights: Mailbox[WeightsMessage] = make("weights", capacity)
         self.placement: Mailbox[PlacementMessage] = make("placement", capacity)
+        self.porter: Mailbox[PorterMessage] = make("porter", capacity)
         self.stage: Mailbox[StageMessage] = make("stage", capacity)
         self.head: Mailbox[HeadMessage] = make("head", capacity)
         self.requests: Mailbox[RequestsMessage] = make("requests", capacity)
@@ -160,15 +171,28 @@ def compose(ground: Ground, make_mailbox: MakeMailbox = Mailbox) -> Composition:
             find_addresses=ground.find_addresses,
             pause=ground.pause,
             links=boxes.links,
-            viewers=(boxes.placement, boxes.weights),
-            on_link_lost=(boxes.stage, boxes.head, boxes.requests),
+            viewers=(boxes.placement, boxes.weights, boxes.porter),
+            on_link_lost=(boxes.stage, boxes.head, boxes.requests, boxes.porter),
         )
+
+    async def fetch(wanted: str, is_download_allowed: bool) -> LocalModel:
+        return await in_stock(await ground.fetch(wanted, is_download_allowed))
+
+    async def receive(blueprint: bytes, desired: DesiredModel) -> LocalModel:
+        return await in_stock(await ground.receive(blueprint, desired))
+
+    async def in_stock(model: LocalModel) -> LocalModel:
+        return replace(model, stored=await ground.stock.put(model.card.fingerprint, model.files))
+
+    search = Search(fetch, receive, boxes.porter)
+    supply = Supply(ground.stock, boxes.porter)
 
     def weights() -> Weights:
         return Weights(
             boxes.weights,
             wish=Wish(hello.peer, config.model, config.spread, ground.created_ms),
-            fetch=ground.fetch,
+            fetch=fetch,
+            find=search.find,
             list_models=ground.list_models,
             pause=ground.pause,
             membership=boxes.membership,
@@ -194,7 +218,18 @@ def compose(ground: Ground, make_mailbox: MakeMailbox = Mailbox) -> Composition:
             head=boxes.head,
             requests=boxes.requests,
             work=ground.head_work,
+            doing=ground.doing,
             board=ground.board,
+        )
+
+    def porter() -> Porter:
+        return Porter(
+            boxes.porter,
+            post=post,
+            shelf=ground.stock,
+            timing=config.haul,
+            now_s=ground.now_s,
+            progress=lambda what, done, total: ground.progress(f"fetching {what}", done, total),
         )
 
     def stage() -> Stage:
@@ -202,6 +237,7 @@ def compose(ground: Ground, make_mailbox: MakeMailbox = Mailbox) -> Composition:
             boxes.stage,
             post=post,
             compute=ground.compute,
+            bring=supply.bring,
             load=ground.load,
             placement=boxes.placement,
             memory_bytes=ground.memory_bytes,
@@ -224,6 +260,7 @@ def compose(ground: Ground, make_mailbox: MakeMailbox = Mailbox) -> Composition:
         "membership": members,
         "weights": weights,
         "placement": placement,
+        "porter": porter,
         "stage": stage,
         "head": head,
         "requests": requests,
@@ -263,6 +300,12 @@ def _routes(boxes: _Mailboxes) -> dict[Any, tuple[Mailbox[Any], ...]]:
         # The head lets go of the session, the origin brings it back or tells its reader.
         m.WrongEpoch: (boxes.head, boxes.requests),
         m.Failed: (boxes.head, boxes.requests),
+        s.AskBlueprint: (boxes.porter,),
+        s.BlueprintPart: (boxes.porter,),
+        s.AskHeld: (boxes.porter,),
+        s.Held: (boxes.porter,),
+        s.AskPiece: (boxes.porter,),
+        s.PieceOf: (boxes.porter,),
     }
 
 

@@ -12,6 +12,7 @@ from meshinfer.topology.planner import PLANNERS
 from meshinfer.transports.base import LinkLimits
 
 from .errors import ConfigError
+from .scheduling.haul import HaulTiming
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
@@ -168,6 +169,7 @@ class PeerConfig:
     membership: MembershipKnobs = field(default_factory=lan)
     agreement: AgreementTiming = field(default_factory=AgreementTiming)
     requests: RequestLimits = field(default_factory=RequestLimits)
+    haul: HaulTiming = field(default_factory=HaulTiming)
     actors: ActorLimits = field(default_factory=ActorLimits)
 
     def __post_init__(self) -> None:

@@ -31,13 +31,17 @@ class DiskStock:
             self._made = self._made or self._make()
             return self._made
 
-    async def put(self, fingerprint: str, files: ModelFiles) -> None:
-        """Let others ask for this model, and let its layers be completed.
+    async def put(self, fingerprint: str, files: ModelFiles) -> tuple[tuple[int, int], ...]:
+        """Let others ask for this model, and let its layers be brought; return what `stored` does.
 
         Raises:
             BrokenModel: the directory is damaged.
         """
-        await asyncio.to_thread(lambda: self._stock().put(fingerprint, files))
+        return await asyncio.to_thread(lambda: self._stock().put(fingerprint, files))
+
+    async def stored(self, fingerprint: str) -> tuple[tuple[int, int], ...]:
+        """The layers whose weights are here, as ranges (first, end)."""
+        return await asyncio.to_thread(lambda: self._stock().stored(fingerprint))
 
     async def blueprint(self, fingerprint: str) -> bytes | None:
         """The encoded blueprint; None where the model is not known here."""

@@ -14,6 +14,7 @@ from random import Random
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from meshinfer.topology.desire import DesiredModel
 from meshinfer.topology.question import Answer, Infeasible, Planner, Question
 from meshinfer.topology.record import DiskModel, Phase
 from meshinfer.topology.snapshot import picture
@@ -31,6 +32,7 @@ from .actors.weights import Fetch
 from .actors.work import Work
 from .composition import Ground, Relay, compose
 from .config import PeerConfig, parse_host_port, parse_stages
+from .disk_stock import DiskStock
 from .errors import ConfigError, ModelError, NoRing, Overloaded, WrongModel
 from .farewell import leave_mesh
 from .generation import Deadline, Piece, Prompt, encode, opening_for, pieces
@@ -41,7 +43,7 @@ from .machine.memory import memory_budget_bytes
 from .messages import Hello, Sampling, SessionId
 from .model.arraypool import ArrayPool
 from .model.compute import ComputeThread
-from .model.local import fetch_model, load_shard, warm_up
+from .model.local import fetch_blueprint, load_shard, receive_blueprint, warm_up
 from .places import Places
 from .release import RELEASE
 from .snapshot import Activity, Snapshot
@@ -49,6 +51,7 @@ from .snapshot import Activity, Snapshot
 if TYPE_CHECKING:
     from .api.server import ApiServer
     from .model.source import InstalledModel
+    from .model.stock import ModelStock
 
 logger = logging.getLogger(__name__)
 
@@ -361,9 +364,15 @@ class Peer:
             memory_bytes=config.memory_bytes or measured_bytes,
             compute=compute,
             fetch=self._fetch_for(compute),
+            receive=self._receive,
+            stock=DiskStock(
+                lambda: _model_stock(config.cache_dir, config.is_download_allowed, self._progress),
+                self._progress,
+            ),
             list_models=partial(_list_models, config.cache_dir),
             load=load_shard,
             progress=self._progress,
+            doing=self._doing,
             transport=transport,
             listener=self._listener,
             datagrams=self._datagrams,
@@ -374,6 +383,11 @@ class Peer:
             random=Random(),
             created_ms=time.time_ns() // 1_000_000,
         )
+
+    def _doing(self) -> str:
+        activity = self._activity.value
+        # That layers are loaded is told by their plan's phase.
+        return "" if activity is None or activity.what.startswith("loading") else str(activity)
 
     def _hello(self) -> Hello:
         identity = self._identity
@@ -390,7 +404,7 @@ class Peer:
             may_download = is_download_allowed and config.is_download_allowed
             try:
                 parts = await self._files.run(
-                    fetch_model, wanted, config.cache_dir, may_download, self._progress
+                    fetch_blueprint, wanted, config.cache_dir, may_download, self._progress
                 )
             finally:
                 self._activity.set(None)
@@ -399,6 +413,12 @@ class Peer:
             return LocalModel(*parts)
 
         return fetch
+
+    async def _receive(self, blueprint: bytes, desired: DesiredModel) -> LocalModel:
+        named = desired.fingerprint, desired.name, desired.source
+        return LocalModel(
+            *await self._files.run(receive_blueprint, blueprint, *named, self._config.cache_dir)
+        )
 
     async def _listen(self, pool: ArrayPool) -> Transport:
         host, port = parse_host_port(self._config.listen, "--listen", is_any_port_allowed=True)
@@ -447,6 +467,13 @@ def _installed(cache_dir: Path) -> "list[InstalledModel]":
     from .model.source import installed
 
     return installed(cache_dir)
+
+
+def _model_stock(cache_dir: Path, is_download_allowed: bool, progress: Relay) -> "ModelStock":
+    # What it is made of takes long to import.
+    from .model.stock import ModelStock
+
+    return ModelStock(cache_dir, is_download_allowed, progress)
 
 
 def _import_api_server() -> "type[ApiServer]":

@@ -8,6 +8,8 @@ from meshinfer.topology.record import Phase
 from meshinfer.topology.ring import PeerId
 from meshinfer.topology.snapshot import MemberView, MeshSnapshot, ModelView
 
+_MAX_ACTIVITY = 100
+
 
 @dataclass(frozen=True, slots=True)
 class Activity:
@@ -16,6 +18,13 @@ class Activity:
     what: str
     done_bytes: int
     total_bytes: int
+
+    def __str__(self) -> str:
+        """For other peers, coarsely, so that they are told now and then only."""
+        if self.total_bytes <= 0:
+            return self.what[:_MAX_ACTIVITY]
+        tenths = 10 * min(self.done_bytes, self.total_bytes) // self.total_bytes
+        return f"{self.what[:_MAX_ACTIVITY]}, {10 * tenths} %"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +117,7 @@ def _member_json(member: MemberView) -> dict[str, Any]:
         "fault": member.fault or None,
         # Where they lie is nobody's business but the peers'.
         "on_disk": [{"name": model.name, "size_bytes": model.size_bytes} for model in member.on_disk],
+        "activity": member.activity or None,
         "ns_per_mib": member.ns_per_mib or None,
         "links": [asdict(link) for link in member.links],
     }

@@ -66,6 +66,7 @@ class Agreement:
         self._given_up: Target | None = None
         self._held: tuple[Ring, float] | None = None
         self._unclear_since_s: float | None = None
+        self._load_s = 0.0
         self.newest: Following | None = None
         self.former: Following | None = None
 
@@ -94,6 +95,14 @@ class Agreement:
             phase = self.newest.phase
             is_done = phase is Phase.PREPARE and self.newest.is_begun
             self.newest = replace(self.newest, kv_tokens=kv_tokens, phase=Phase.READY if is_done else phase)
+
+    def on_the_way(self, target: Target, now_s: float) -> None:
+        """This peer's layers of `target` are being brought to its disk: loading them has not begun yet."""
+        newest = self.newest
+        if newest is None or newest.target != target or not newest.is_begun:
+            return
+        if newest.phase is Phase.PREPARE:
+            self.newest = replace(newest, until_s=max(newest.until_s, now_s + self._load_s))
 
     def failed(self, target: Target) -> bool:
         """This peer cannot load its layers of `target`; return whether it still followed it."""
@@ -290,7 +299,8 @@ class Agreement:
         if former is None and not self._has_room(view):
             # Another model's layers must make way first.
             return []
-        self.newest = replace(newest, is_begun=True, until_s=now_s + self._load_patience_s(view))
+        self._load_s = self._load_patience_s(view)
+        self.newest = replace(newest, is_begun=True, until_s=now_s + self._load_s)
         return [Prepare(newest.plan)]
 
     def _has_room_for_both(self, view: View) -> bool:

@@ -22,7 +22,23 @@ def question_for(
         for m in members
         if is_able(m, desired) or (spare and _could(m, desired))
     )
+    if present is None:
+        candidates = _ready(candidates, desired.spread, footprint)
     return Question(desired.name, footprint, desired.spread, candidates, present)
+
+
+def _ready(candidates: tuple[Candidate, ...], spread: int, footprint: Footprint) -> tuple[Candidate, ...]:
+    """Those that have some of the model on their disks, where they are enough for a ring.
+
+    Readers wait for it; the others get their layers beside it, and join then.
+    """
+    ready = tuple(c for c in candidates if c.stored is None or c.stored)
+    is_whole = all(
+        any(c.stored is None or any(a <= layer < b for a, b in c.stored) for c in ready)
+        for layer in range(footprint.layer_count)
+    )
+    has_room = sum(c.memory_bytes for c in ready) >= footprint.total_bytes
+    return ready if is_whole and has_room and len(ready) >= spread else candidates
 
 
 def needs_flapping(
@@ -93,4 +109,5 @@ def _candidate(member: Member, fingerprint: str) -> Candidate:
         record.disk_mb_s,
         tuple(resident),
         record.links,
+        tuple((r.first_layer, r.end_layer) for r in record.stored if r.fingerprint == fingerprint),
     )

@@ -14,7 +14,8 @@ class Candidate:
 
     ns_per_mib: what a decode step costs it per MiB of weights read, 0 where unmeasured.
     disk_mb_s: how fast it loads, 0 where unmeasured. resident: layer ranges [first, end) of this model
-    that lie in its memory already. links: its measured ways to other peers.
+    that lie in its memory already; stored: those on its disk, None where all are. links: its measured ways
+    to other peers.
     """
 
     peer: PeerId
@@ -25,6 +26,7 @@ class Candidate:
     disk_mb_s: int = 0
     resident: tuple[tuple[int, int], ...] = ()
     links: tuple[LinkMeasure, ...] = ()
+    stored: tuple[tuple[int, int], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

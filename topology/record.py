@@ -21,6 +21,7 @@ MAX_FOLLOWS = 64
 MAX_MODELS = 64
 MAX_LINKS = 32
 MAX_ON_DISK = 32
+MAX_STORED = 64
 MAX_USES = 32
 
 
@@ -62,7 +63,7 @@ class Follow:
 
 @dataclass(frozen=True, slots=True)
 class Resident:
-    """Layers first_layer, …, end_layer - 1 of a model that lie in a peer's memory."""
+    """Layers first_layer, …, end_layer - 1 of a model that lie in a peer's memory, or on its disk."""
 
     fingerprint: str
     first_layer: int
@@ -113,12 +114,14 @@ class PeerRecord:
     go to the same host and port. api: base URL of its HTTP API, empty without one.
     memory_bytes: what it may use for weights and KV cache. ns_per_mib: what a decode step costs here per
     MiB of weights that it reads; disk_mb_s: how fast it reads weights; both 0 while unmeasured.
-    models: fingerprints of the models whose files it has read. resident: layers in its memory.
+    models: fingerprints of the models that it knows: settings, tokenizer, where tensors lie. stored: layers
+    of those whose weights are on its disk. resident: layers in its memory.
     links: its measured ways to others. follows: the plans it follows, at most two a model: one that is
     taken up, and one that still computes or drains.
     on_disk: what it could load without a network. uses: of models whose ring's head it is, or was.
     started_with: fingerprint of the model that its user wants it to run, empty where none was named.
     flap_level: how often it was lost and came back lately; is_eligible: false while that is too often.
+    activity: what takes long there, and how far it is, coarsely: `fetching tiny from desk, 40 %`.
     fault: why it cannot take part, for people. is_leaving: it goes as soon as others took over.
     """
 
@@ -144,10 +147,12 @@ class PeerRecord:
     on_disk: tuple[DiskModel, ...] = ()
     uses: tuple[ModelUse, ...] = ()
     started_with: str = ""
+    stored: tuple[Resident, ...] = ()
+    activity: str = ""
 
     def __post_init__(self) -> None:
         places = (text for model in self.on_disk for text in (model.name, model.source))
-        named = (self.peer, self.name, self.release, self.api, self.fault)
+        named = (self.peer, self.name, self.release, self.api, self.fault, self.activity)
         texts = (*named, *self.addresses, *self.models, *places)
         if any(len(text) > MAX_TEXT for text in texts):
             raise ValueError(f"a text of a record has at most {MAX_TEXT} characters")
@@ -156,12 +161,14 @@ class PeerRecord:
             or len(self.models) > MAX_MODELS
             or len(self.links) > MAX_LINKS
             or max(len(self.follows), len(self.resident)) > MAX_FOLLOWS
+            or len(self.stored) > MAX_STORED
             or len(self.on_disk) > MAX_ON_DISK
             or len(self.uses) > MAX_USES
         ):
             raise ValueError(
                 f"a record holds at most {MAX_ADDRESSES} addresses, {MAX_MODELS} models, {MAX_LINKS} links, "
-                f"{MAX_FOLLOWS} plans, {MAX_ON_DISK} models on disk and {MAX_USES} uses"
+                f"{MAX_FOLLOWS} plans, {MAX_ON_DISK} models on disk, {MAX_STORED} ranges of layers there and "
+                f"{MAX_USES} uses"
             )
         numbers = (self.run, self.version, self.memory_bytes, self.planner, self.ns_per_mib, self.disk_mb_s)
         if not self.peer or not self.name or min(*numbers, self.flap_level) < 0 or self.run > HIGHEST_RUN:

@@ -9,6 +9,7 @@ from .record import (
     MAX_LINKS,
     MAX_MODELS,
     MAX_ON_DISK,
+    MAX_STORED,
     MAX_TEXT,
     MAX_USES,
     DiskModel,
@@ -26,7 +27,7 @@ from .target import Digest, Epoch, Target
 MAX_GOSSIP_BYTES = 1000
 """A longer record is announced by its version, and pulled over a link."""
 
-_LAYOUT = 2
+_LAYOUT = 3
 _PHASES = tuple(Phase)
 _MOST_U32 = (1 << 32) - 1
 
@@ -43,7 +44,7 @@ def encode_record(record: PeerRecord) -> bytes:
     out.id(record.peer)
     out.number(record.run, 8)
     out.number(record.version, 4)
-    for text in (record.name, record.release, record.api, record.fault):
+    for text in (record.name, record.release, record.api, record.fault, record.activity):
         out.text(text)
     out.number(record.memory_bytes, 8)
     out.number(record.planner, 2)
@@ -89,6 +90,11 @@ def encode_record(record: PeerRecord) -> bytes:
         out.number(use.used_ms, 6)
         out.number(use.is_busy, 1)
         out.number(min(use.token_us, _MOST_U32), 4)
+    out.number(len(record.stored), 1)
+    for stored in record.stored:
+        out.id(stored.fingerprint)
+        out.number(stored.first_layer, 2)
+        out.number(stored.end_layer, 2)
     return out.bytes()
 
 
@@ -116,7 +122,7 @@ def decode_record(data: bytes) -> PeerRecord:
 
 def _read(read: Reader) -> PeerRecord:
     peer, run, version = read.peer(), Run(read.number(8)), Version(read.number(4))
-    name, release, api, fault = (read.text(4 * MAX_TEXT) for _ in range(4))
+    name, release, api, fault, activity = (read.text(4 * MAX_TEXT) for _ in range(5))
     memory_bytes, planner = read.number(8), read.number(2)
     ns_per_mib, disk_mb_s, flap_level, flags = read.number(4), read.number(4), read.number(1), read.number(1)
     started_with = read.id() if flags & 4 else ""
@@ -128,6 +134,7 @@ def _read(read: Reader) -> PeerRecord:
         release=release,
         api=api,
         fault=fault,
+        activity=activity,
         memory_bytes=memory_bytes,
         planner=planner,
         ns_per_mib=ns_per_mib,
@@ -153,6 +160,9 @@ def _read(read: Reader) -> PeerRecord:
         uses=tuple(
             ModelUse(read.id(), read.number(6), bool(read.number(1)), read.number(4))
             for _ in range(read.count(MAX_USES))
+        ),
+        stored=tuple(
+            Resident(read.id(), read.number(2), read.number(2)) for _ in range(read.count(MAX_STORED))
         ),
     )
 

@@ -17,7 +17,7 @@ class MemberView:
     """A member: who, where, how much memory it offers, and which layers it holds (first, end).
 
     layers, phase: of the first model's plan, and how far it is with that. on_disk: models that it could load
-    without a network. ns_per_mib, links: what it measured, as in its record.
+    without a network. ns_per_mib, links, activity: as in its record.
     """
 
     peer: PeerId
@@ -32,6 +32,7 @@ class MemberView:
     fault: str
     ns_per_mib: int = 0
     links: tuple[LinkMeasure, ...] = ()
+    activity: str = ""
     on_disk: tuple[DiskModel, ...] = ()
 
     @property
@@ -176,4 +177,5 @@ def _view(member: Member, plan: Plan | None) -> MemberView:
         ns_per_mib=record.ns_per_mib,
         links=record.links,
         on_disk=record.on_disk,
+        activity=record.activity if member.is_present else "",
     )

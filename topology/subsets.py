@@ -178,8 +178,8 @@ class Subsets:
     def _elders(self) -> list[int]:
         prices, alike = self.prices, list(enumerate(zip(self.peers, self.kinds, strict=True)))
 
-        def all_of(index: int, kind: int) -> tuple[int, object, object]:
-            return (kind, prices.table(index), prices.held(index))
+        def all_of(index: int, kind: int) -> tuple[int, object, object, object]:
+            return (kind, prices.table(index), prices.held(index), prices.weight(index))
 
         return [
             sum(1 << i for i, other in alike[:position] if all_of(*other) == all_of(*one))

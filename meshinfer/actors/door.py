@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
-from meshinfer.errors import NoRoom, WrongModel
+from meshinfer.errors import NoRing, NoRoom, WrongModel
 from meshinfer.topology.desire import SPREAD_AUTO, DesiredModel, asked_again, taken_back, wanted_models
 from meshinfer.topology.eviction import is_busy, may_go
 from meshinfer.topology.member import Member
@@ -65,11 +65,13 @@ class Door:
 
     async def load(self, load: Load) -> None:
         """Have the mesh run a model, if need be in the place of others; answers `load`."""
-        async with self._turn:
-            try:
+        try:
+            async with self._turn:
                 load.done.answer(await self._let_in(load))
-            except NoRoom as error:
-                load.done.refuse(error)
+        except NoRoom as error:
+            load.done.refuse(error)
+        finally:
+            load.done.refuse(_interrupted(load.model.card.name))
 
     async def _let_in(self, load: Load) -> str:
         seen, card = self._seen(), load.model.card
@@ -149,10 +151,19 @@ class Door:
             unload.done.refuse(WrongModel(f"the mesh does not run {unload.name}: it runs {names}", "model"))
             return
         logger.info("%s is unloaded, as somebody asked here", held.name)
-        await self._membership.tell(Desire(taken_back(held, self._peer, self._clock_ms())))
-        unload.done.answer(None)
+        try:
+            await self._membership.tell(Desire(taken_back(held, self._peer, self._clock_ms())))
+            await self._until(lambda seen: seen.desire(unload.name) != held)
+            unload.done.answer(None)
+        finally:
+            unload.done.refuse(_interrupted(unload.name))
 
     async def _until(self, is_so: Callable[[Seen], bool]) -> None:
         """Wait until placement sees what was told; membership passes it on without fail."""
         while not is_so(self._seen()):
             await self._changes.next.wait()
+
+
+def _interrupted(name: str) -> NoRing:
+    """What those are told who ask in vain; nothing, where they were answered before."""
+    return NoRing(f"this peer stopped, or began anew, before it knew what becomes of {name}: ask again")

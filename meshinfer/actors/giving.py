@@ -1,13 +1,17 @@
 """Gives other peers what they ask of the models on this disk."""
 
 import asyncio
+import logging
 from typing import Protocol
 
+from meshinfer.errors import MeshError
 from meshinfer.messages import Tensor
 from meshinfer.sharing import AskBlueprint, AskHeld, AskPiece, BlueprintPart, Held, PieceOf
 from meshinfer.topology.ring import PeerId
 
 from .post import Post
+
+logger = logging.getLogger(__name__)
 
 _PART_BYTES = 1 << 20
 
@@ -55,9 +59,22 @@ class Giver:
         self._noted += 1
         try:
             async with self._hands:
-                await self._post.send(asker, await self._answer_to(question))
+                await self._post.send(asker, await self._answer_or_nothing(question))
         finally:
             self._noted -= 1
+
+    async def _answer_or_nothing(self, question: Question) -> BlueprintPart | Held | PieceOf:
+        try:
+            return await self._answer_to(question)
+        except (MeshError, OSError) as error:
+            logger.warning("cannot give %s: %s", type(question).__name__, error)
+        match question:
+            case AskBlueprint(fingerprint, begin):
+                return BlueprintPart(fingerprint, begin, 0)
+            case AskHeld(fingerprint):
+                return Held(fingerprint, (), ())
+            case AskPiece(fingerprint, name, begin):
+                return PieceOf(fingerprint, name, begin)
 
     async def _answer_to(self, question: Question) -> BlueprintPart | Held | PieceOf:
         fingerprint = question.fingerprint

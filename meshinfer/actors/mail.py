@@ -185,11 +185,15 @@ class ViewChanged:
 
 @dataclass(frozen=True, slots=True)
 class LocalModel:
-    """The model's files on this machine, and what was read of them."""
+    """The model's files on this machine, and what was read of them.
+
+    stored: which layers' weights are among them, as ranges (first, end); those of others can be brought.
+    """
 
     files: ModelFiles
     card: ModelCard
     tokenizer: Tokenizer
+    stored: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,10 +227,11 @@ class ModelsHere:
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """The files of a model cannot be loaded after all."""
+    """The files of a model cannot be loaded after all; is_passing: it may go well in a while."""
 
     fingerprint: str
     reason: str
+    is_passing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,10 +361,11 @@ class Paced:
 
 @dataclass(frozen=True, slots=True)
 class LoadFailed:
-    """The layers of `target` cannot be loaded here."""
+    """The layers of `target` cannot be loaded here; is_passing: they may be in a while."""
 
     target: Target
     reason: str
+    is_passing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -444,7 +450,22 @@ class Abandon:
     session: SessionId
 
 
+@dataclass(frozen=True, slots=True)
+class OnTheWay:
+    """The layers of `target` are on their way to this disk: said now and then, until they are there."""
+
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
+class OnDisk:
+    """Which layers' weights of a model are on this machine's disk now, as ranges (first, end)."""
+
+    fingerprint: str
+    stored: tuple[tuple[int, int], ...]
+
+
 LinkEvent = LinkUp | LinkDown | Refusing | Undelivered
-StageEvent = Began | Loaded | LoadFailed | Confirmed | Drained | Holds | Paced
+StageEvent = Began | Loaded | LoadFailed | Confirmed | Drained | Holds | Paced | OnTheWay | OnDisk
 StageOrder = Clear | Install | Engage | Drain | Retire
 HeadOrder = Clear | Open | Drain | Close

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from meshinfer.topology.plan import PLANNER_VERSION
-from meshinfer.topology.record import MAX_USES, ModelUse, PeerRecord, Resident
+from meshinfer.topology.record import MAX_STORED, MAX_USES, ModelUse, PeerRecord, Resident
 
 from .mail import ModelsHere
 from .model_ring import ModelRing
@@ -21,7 +21,12 @@ class OwnWord:
 
 
 def own_word(
-    rings: Sequence[ModelRing], here: ModelsHere, resident: tuple[Resident, ...], uses: Sequence[ModelUse]
+    rings: Sequence[ModelRing],
+    here: ModelsHere,
+    resident: tuple[Resident, ...],
+    stored: tuple[Resident, ...],
+    uses: Sequence[ModelUse],
+    activity: str,
 ) -> OwnWord:
     """Put together what this peer says of itself. rings: those that were asked for first first."""
     held = [each.model.card.fingerprint for each in here.models if each.model is not None]
@@ -48,6 +53,8 @@ def own_word(
             on_disk=here.on_disk,
             uses=tuple(uses)[:MAX_USES],
             started_with=here.started_with,
+            stored=stored[:MAX_STORED],
+            activity=activity,
         )
 
     return OwnWord(change, fault)

@@ -45,6 +45,8 @@ from .mail import (
     LocalModel,
     ModelHere,
     ModelsHere,
+    OnDisk,
+    OnTheWay,
     Open,
     Paced,
     Publish,
@@ -132,6 +134,7 @@ class Placement(Actor[PlacementMessage]):
         head: Tells[HeadOrder],
         requests: Tells[Serving],
         work: Watch[HeadWork],
+        doing: Callable[[], str],
         board: Watch[Picture],
     ) -> None:
         super().__init__(mailbox)
@@ -149,12 +152,15 @@ class Placement(Actor[PlacementMessage]):
         self._head = head
         self._requests = requests
         self._work = work
+        self._doing = doing
         self._board = board
         self._members: tuple[Member, ...] = ()
         self._desires: tuple[DesiredModel, ...] = ()
         self._bodies: tuple[Plan, ...] = ()
         self._here = ModelsHere()
         self._resident: tuple[Resident, ...] = ()
+        self._stored: dict[str, tuple[tuple[int, int], ...]] = {}
+        """Which layers' weights of a model are on this disk, by fingerprint."""
         self._rings: dict[str, ModelRing] = {}
         """One for each content that the mesh was asked for, those that were asked for first first."""
         self._is_released = False
@@ -175,11 +181,12 @@ class Placement(Actor[PlacementMessage]):
                 self._sort_rings()
             case ModelsHere():
                 self._here = message
+                self._note_stored()
                 self._sort_rings()
             case Load():
                 self.tasks.create_task(self._door.load(message), name=f"load {message.model.files.name}")
             case Unload():
-                await self._door.unload(message)
+                self.tasks.create_task(self._door.unload(message), name=f"unload {message.name}")
             case _Thought(fingerprint, thought):
                 if (ring := self._rings.get(fingerprint)) is not None:
                     ring.thought(thought)
@@ -189,7 +196,16 @@ class Placement(Actor[PlacementMessage]):
                     ring.agreement.restarted()
             case Holds(resident):
                 self._resident = resident
-            case Loaded(target) | LoadFailed(target) | Confirmed(target) | Drained(target) | Paced(target):
+            case OnDisk(fingerprint, stored):
+                self._stored[fingerprint] = stored
+            case (
+                Loaded(target)
+                | LoadFailed(target)
+                | Confirmed(target)
+                | Drained(target)
+                | Paced(target)
+                | OnTheWay(target)
+            ):
                 ring = next((each for each in self._rings.values() if each.follows_plan(target)), None)
                 if ring is not None:
                     await self._stage_told(ring, message)
@@ -198,14 +214,16 @@ class Placement(Actor[PlacementMessage]):
         await self._settle()
 
     async def _stage_told(
-        self, ring: ModelRing, message: Loaded | LoadFailed | Confirmed | Drained | Paced
+        self, ring: ModelRing, message: Loaded | LoadFailed | Confirmed | Drained | Paced | OnTheWay
     ) -> None:
         match message:
             case Loaded(target, kv_tokens, is_trimmable):
                 ring.is_trimmable = is_trimmable
                 ring.agreement.loaded(target, kv_tokens)
-            case LoadFailed(target, reason):
-                await self._load_failed(ring, target, reason)
+            case LoadFailed():
+                await self._load_failed(ring, message)
+            case OnTheWay(target):
+                ring.agreement.on_the_way(target, self._now_s())
             case Confirmed(target):
                 await self._carry_out(ring, ring.agreement.confirmed(target, self._now_s()))
             case Drained(target):
@@ -244,6 +262,11 @@ class Placement(Actor[PlacementMessage]):
             ring.is_wanted = fingerprint in wanted
         self._rings = dict(sorted(kept.items(), key=lambda item: item[1].desired.age))
 
+    def _note_stored(self) -> None:
+        """Take over what was found of models that came; the stage tells of what it has brought since."""
+        models = [here.model for here in self._here.models if here.model is not None]
+        self._stored = {m.card.fingerprint: self._stored.get(m.card.fingerprint, m.stored) for m in models}
+
     async def _settle(self) -> None:
         now_s, mine = self._now_s(), self._mine
         told = mine.record if mine else None
@@ -277,12 +300,12 @@ class Placement(Actor[PlacementMessage]):
         before = takewhile(lambda other: other is not ring, self._rings.values())
         return [other.fingerprint for other in before if other.is_wanted]
 
-    async def _load_failed(self, ring: ModelRing, target: Target, reason: str) -> None:
-        logger.error("cannot load the layers of plan %s: %s", target, reason)
-        if ring.agreement.failed(target):
+    async def _load_failed(self, ring: ModelRing, failed: LoadFailed) -> None:
+        logger.error("cannot load the layers of plan %s: %s", failed.target, failed.reason)
+        if ring.agreement.failed(failed.target):
             # Without usable files the others plan without this peer.
-            ring.here = ModelHere(ring.desired.name, None, reason)
-            await self._weights.tell(Unusable(ring.fingerprint, reason))
+            ring.here = ModelHere(ring.desired.name, None, failed.reason)
+            await self._weights.tell(Unusable(ring.fingerprint, failed.reason, failed.is_passing))
 
     def _ask_planner(self, ring: ModelRing) -> None:
         """Have the planner think about how things are now, unless it still thinks of how they were."""
@@ -344,7 +367,8 @@ class Placement(Actor[PlacementMessage]):
     def _own_word(self, work: HeadWork, now_s: float) -> OwnWord:
         rings, clock_ms = list(self._rings.values()), self._clock_ms()
         uses = [use for ring in rings if (use := ring.use(work, now_s, clock_ms)) is not None]
-        return own_word(rings, self._here, self._resident, uses)
+        stored = tuple(Resident(of, *span) for of, spans in self._stored.items() for span in spans)
+        return own_word(rings, self._here, self._resident, stored, uses, self._doing())
 
     def _note_own(self, work: HeadWork, now_s: float) -> None:
         """Show at once what this peer says of itself: its own word needs no gossip."""

@@ -317,6 +317,9 @@ class Requests(Actor[RequestsMessage]):
 
     async def _submit_or_give_up(self, session: _Session, now_s: float) -> None:
         limits, serving = self._limits, self._served(session.begin.fingerprint).serving
+        if serving.is_over:
+            self._end(session, (RingBroken if session.answer else NoRing)(serving.reason))
+            return
         # While layers are loaded, a ring is on its way: that takes as long as it takes, within reason.
         wait_s = limits.progress_timeout_s if serving.is_forming else limits.ring_wait_s
         if session.broken_s is not None and now_s - session.broken_s > wait_s:

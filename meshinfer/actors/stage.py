@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
 from functools import partial
 from typing import assert_never
@@ -38,6 +38,8 @@ from .mail import (
     LinkLost,
     Loaded,
     LoadFailed,
+    OnDisk,
+    OnTheWay,
     Retire,
     StageEvent,
     StageOrder,
@@ -68,12 +70,16 @@ class _Loading:
 
 @dataclass(frozen=True, slots=True)
 class _LoadEnded:
-    """What came of a load: the shard, or why there is none."""
+    """What came of a load: the shard, or why there is none; is_passing: it may go well in a while."""
 
     install: Install
     stage: RingStage
     result: StageCompute | str
+    is_passing: bool = False
 
+
+BringLayers = Callable[[ModelCard, range], Awaitable[tuple[tuple[int, int], ...]]]
+"""Get the weights of some layers onto this machine's disk; tells of which layers they are there then."""
 
 StageMessage = StageOrder | Envelope | LinkLost | _LoadEnded
 
@@ -87,12 +93,16 @@ class Stage(Actor[StageMessage]):
 
     tick_s = 1.0
 
+    on_the_way_s = 5.0
+    """While layers are brought placement hears of it this often: well within what it waits for a load."""
+
     def __init__(
         self,
         mailbox: Mailbox[StageMessage],
         *,
         post: Post,
         compute: Compute,
+        bring: BringLayers,
         load: LoadShard,
         placement: Tells[StageEvent],
         memory_bytes: int,
@@ -101,6 +111,7 @@ class Stage(Actor[StageMessage]):
         work: Watch[StageWork],
     ) -> None:
         super().__init__(mailbox)
+        self._bring = bring
         self._post = post
         self._me = post.own.peer
         self._compute = compute
@@ -231,6 +242,32 @@ class Stage(Actor[StageMessage]):
         self._make_room()
 
     async def _load_layers(self, install: Install, stage: RingStage) -> None:
+        """Bring layers to this disk and load them, while frames of other plans are computed."""
+        reason = await self._bring_layers(install, stage)
+        if reason:
+            await self.mailbox.tell(_LoadEnded(install, stage, reason, is_passing=True))
+            return
+        result = await self._load_pieces(install, stage)
+        await self.mailbox.tell(_LoadEnded(install, stage, result))
+
+    async def _bring_layers(self, install: Install, stage: RingStage) -> str:
+        """Have the layers on this disk; return why they are not."""
+        telling = self.tasks.create_task(self._tell_on_the_way(install.plan.target), name="on the way")
+        try:
+            stored = await self._bring(install.card, stage.layers)
+        except (MeshError, OSError, MemoryError) as error:
+            return str(error)
+        finally:
+            telling.cancel()
+        await self._placement.tell(OnDisk(install.card.fingerprint, stored))
+        return ""
+
+    async def _tell_on_the_way(self, target: Target) -> None:
+        while True:
+            await asyncio.sleep(self.on_the_way_s)
+            await self._placement.tell(OnTheWay(target))
+
+    async def _load_pieces(self, install: Install, stage: RingStage) -> StageCompute | str:
         """Load piece by piece, with frames of other plans between two pieces."""
         held = (*self._installed.values(), *([self._spare] if self._spare else []))
         alike = [each for each in held if each.card.fingerprint == install.card.fingerprint]
@@ -252,7 +289,7 @@ class Stage(Actor[StageMessage]):
             # Lazy arrays belong to that thread, those of a load that was given up as well.
             self._compute.post(partial(_end_load, steps, made, result))
         assert result is not None, "the loop above goes on until something came"
-        await self.mailbox.tell(_LoadEnded(install, stage, result))
+        return result
 
     async def _load_ended(self, ended: _LoadEnded) -> None:
         target, result = ended.install.plan.target, ended.result
@@ -265,7 +302,7 @@ class Stage(Actor[StageMessage]):
         del self._loading[target]
         await self._drop_spare()
         if isinstance(result, str):
-            await self._placement.tell(LoadFailed(target, result))
+            await self._placement.tell(LoadFailed(target, result, ended.is_passing))
             await self._tell_holdings()
             return
         stage, card = ended.stage, ended.install.card

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from meshinfer.model.base import ModelCard
+from meshinfer.model.base import ModelCard, ModelFiles
 
 from .actor import Reply, Tells
 from .bringing import Bring, Intake
@@ -13,6 +13,20 @@ from .giving import Shelf
 
 class Stock(Shelf, Protocol):
     """What this machine's disk has of models, by content fingerprint; off the loop."""
+
+    async def put(self, fingerprint: str, files: ModelFiles) -> tuple[tuple[int, int], ...]:
+        """Let others ask for this model, and let its layers be brought.
+
+        Returns the layers whose weights are here, as ranges (first, end).
+
+        Raises:
+            BrokenModel: the directory is damaged.
+        """
+        ...
+
+    async def stored(self, fingerprint: str) -> tuple[tuple[int, int], ...]:
+        """The layers whose weights are here, as ranges (first, end)."""
+        ...
 
     async def missing(self, fingerprint: str, layers: range) -> Mapping[str, int]:
         """The tensors that a stage of `layers` needs and that are not here, with their sizes in bytes."""
@@ -42,19 +56,20 @@ class Supply:
         self._stock = stock
         self._porter = porter
 
-    async def is_here(self, card: ModelCard, layers: range) -> bool:
-        """Whether a stage of `layers` could be loaded as things are."""
-        return not await self._stock.missing(card.fingerprint, layers)
-
-    async def bring(self, card: ModelCard, layers: range) -> None:
+    async def bring(self, card: ModelCard, layers: range) -> tuple[tuple[int, int], ...]:
         """Have all that a stage of `layers` needs on this disk. Cancelled, what came so far stays.
+
+        Returns the layers whose weights are here then, as ranges (first, end).
 
         Raises:
             ModelError, OSError: it cannot be had; the text says why and what to do.
         """
         sizes = await self._stock.missing(card.fingerprint, layers)
-        if not sizes:
-            return
+        if sizes:
+            await self._bring(card, layers, sizes)
+        return await self._stock.stored(card.fingerprint)
+
+    async def _bring(self, card: ModelCard, layers: range, sizes: Mapping[str, int]) -> None:
         done: Reply[tuple[str, ...]] = Reply()
         async with self._stock.intake(card.fingerprint, layers) as intake:
             await self._porter.tell(Bring(card.fingerprint, card.name, sizes, intake, done))

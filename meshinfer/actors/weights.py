@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from meshinfer.errors import BrokenModel, MeshError, ModelMismatch, UnknownModel
+from meshinfer.errors import BrokenModel, MeshError, ModelMismatch, NoRing
 from meshinfer.topology.desire import (
     SPREAD_AUTO,
     DesiredModel,
@@ -13,6 +13,7 @@ from meshinfer.topology.desire import (
     spread_text,
     wanted_models,
 )
+from meshinfer.topology.member import Member
 from meshinfer.topology.record import MAX_ON_DISK, DiskModel
 from meshinfer.topology.ring import PeerId
 
@@ -22,6 +23,9 @@ from .mail import Desire, LocalModel, ModelHere, ModelsHere, Obtain, Unusable, V
 logger = logging.getLogger(__name__)
 
 _LIST_EVERY_S = 60.0
+
+_AGAIN_S = 15.0
+"""After this, what could not be brought is tried again: who had it may be back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,21 @@ class _Fetched:
 
 
 @dataclass(frozen=True, slots=True)
+class _Found:
+    """What came of the search for a model that the mesh runs."""
+
+    fingerprint: str
+    result: LocalModel | Exception
+
+
+@dataclass(frozen=True, slots=True)
+class _Again:
+    """What failed for a model may go well now."""
+
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Listed:
     on_disk: tuple[DiskModel, ...]
 
@@ -49,10 +68,13 @@ class _Listed:
 Fetch = Callable[[str, bool], Awaitable[LocalModel]]
 """(name or source, whether it may be downloaded) → the model, got off the event loop."""
 
+Find = Callable[[DesiredModel], Awaitable[LocalModel]]
+"""Get a model that the mesh runs: exactly that content, wherever it is to be had; off the event loop."""
+
 ListModels = Callable[[], Awaitable[tuple[DiskModel, ...]]]
 """What this machine could load without a network, looked up off the event loop."""
 
-WeightsMessage = ViewChanged | Unusable | Obtain | _Fetched | _Listed
+WeightsMessage = ViewChanged | Unusable | Obtain | _Fetched | _Found | _Again | _Listed
 
 _Key = tuple[str, bool]
 """What was fetched, and whether it could be downloaded."""
@@ -70,6 +92,7 @@ class Weights(Actor[WeightsMessage]):
         *,
         wish: Wish,
         fetch: Fetch,
+        find: Find,
         list_models: ListModels,
         pause: Callable[[float], Awaitable[None]],
         membership: Tells[Desire],
@@ -78,6 +101,7 @@ class Weights(Actor[WeightsMessage]):
         super().__init__(mailbox)
         self._wish = wish
         self._fetch = fetch
+        self._find = find
         self._list_models = list_models
         self._pause = pause
         self._membership = membership
@@ -89,6 +113,11 @@ class Weights(Actor[WeightsMessage]):
         self._is_wish_known = False
         self._results: dict[_Key, LocalModel | Exception | None] = {}
         """What came of each fetch; None while it goes on."""
+        self._found: dict[str, LocalModel | Exception | None] = {}
+        """What came of the search for what the mesh runs, by fingerprint; None while it goes on."""
+        self._knowing: dict[str, frozenset[PeerId]] = {}
+        """Who knew a model when it was looked for last."""
+        self._members: tuple[Member, ...] = ()
         self._unusable: dict[str, BrokenModel] = {}
         """Why files that were read cannot be loaded, by fingerprint."""
         self._asked: dict[_Key, list[Reply[LocalModel]]] = {}
@@ -107,8 +136,9 @@ class Weights(Actor[WeightsMessage]):
     async def handle(self, message: WeightsMessage) -> None:
         """Take in one piece of news and compare again."""
         match message:
-            case ViewChanged(_, desires):
-                if desires == self._desires:
+            case ViewChanged(members, desires):
+                self._members = members
+                if desires == self._desires and not self._look_again():
                     return
                 self._desires = desires
                 self._forget_unwanted()
@@ -118,11 +148,24 @@ class Weights(Actor[WeightsMessage]):
                 self._fetched(message)
             case _Listed(on_disk):
                 self._listed = on_disk
-            case Unusable(fingerprint, reason):
-                self._lose(fingerprint, reason)
+            case _Found(fingerprint, result):
+                self._found[fingerprint] = result
+                if isinstance(result, LocalModel):
+                    self._hold(result)
+            case _Again(fingerprint):
+                self._unusable.pop(fingerprint, None)
+                self._found.pop(fingerprint, None)
+            case Unusable():
+                self._lose(message)
             case _:
                 assert_never(message)
         await self._compare()
+
+    async def end(self) -> None:
+        """Leave nobody waiting for files for ever."""
+        for key, replies in self._asked.items():
+            for reply in replies:
+                reply.refuse(NoRing(f"this peer stopped, or began anew, before {key[0]} was read: ask again"))
 
     # --- getting files
 
@@ -172,14 +215,61 @@ class Weights(Actor[WeightsMessage]):
             if not desired.is_wanted and desired.fingerprint not in wanted:
                 self._held.pop(desired.fingerprint, None)
                 self._unusable.pop(desired.fingerprint, None)
+                if self._found.get(desired.fingerprint) is not None:
+                    del self._found[desired.fingerprint]
                 for is_download_allowed in (True, False):
                     key = (desired.source, is_download_allowed)
                     if self._results.get(key) is not None:
                         del self._results[key]
 
-    def _lose(self, fingerprint: str, reason: str) -> None:
+    def _lose(self, lost: Unusable) -> None:
+        fingerprint = lost.fingerprint
         if self._held.pop(fingerprint, None) is not None:
-            self._unusable[fingerprint] = BrokenModel(f"this peer cannot load its layers: {reason}")
+            self._unusable[fingerprint] = BrokenModel(f"this peer cannot load its layers: {lost.reason}")
+            if lost.is_passing:
+                self.tasks.create_task(self._try_later(fingerprint), name="try later")
+
+    async def _try_later(self, fingerprint: str) -> None:
+        await self._pause(_AGAIN_S)
+        await self.mailbox.tell(_Again(fingerprint))
+
+    # --- looking for what the mesh runs
+
+    def _look_for(self, desired: DesiredModel) -> LocalModel | Exception | None:
+        """What the search for a model has come to; None while it goes on."""
+        fingerprint = desired.fingerprint
+        if fingerprint not in self._found:
+            self._found[fingerprint] = None
+            self._knowing[fingerprint] = self._who_knows(fingerprint)
+            self.tasks.create_task(self._search(desired), name=f"find {desired.name}")
+        return self._found[fingerprint]
+
+    async def _search(self, desired: DesiredModel) -> None:
+        try:
+            result: LocalModel | Exception = await self._find(desired)
+        except (MeshError, OSError, MemoryError) as error:
+            result = error
+        await self.mailbox.tell(_Found(desired.fingerprint, result))
+
+    def _look_again(self) -> bool:
+        """Forget searches that failed, where somebody came who knows the model; whether there were any."""
+        again = [
+            fingerprint
+            for fingerprint, result in self._found.items()
+            if isinstance(result, Exception)
+            and self._who_knows(fingerprint) - self._knowing.get(fingerprint, frozenset())
+        ]
+        for fingerprint in again:
+            del self._found[fingerprint]
+        return bool(again)
+
+    def _who_knows(self, fingerprint: str) -> frozenset[PeerId]:
+        me = self._wish.by
+        return frozenset(
+            m.record.peer
+            for m in self._members
+            if m.is_present and m.record.peer != me and fingerprint in m.record.models
+        )
 
     async def _watch_disk(self) -> None:
         while True:
@@ -280,15 +370,8 @@ class Weights(Actor[WeightsMessage]):
         mine = self._wished if self._wished and self._wished.card.name == desired.name else None
         if mine is not None and mine.card.source.startswith("dir:"):
             return _other_directory(mine, desired)
-        key = (desired.source, desired.is_download_allowed)
-        self._start(key)
-        match self._results[key]:
-            case LocalModel() as other:
-                return _other_directory(other, desired) if is_directory else _other_files(desired)
-            case UnknownModel() if is_directory:
-                return _other_directory(mine, desired)
-            case result:
-                return result
+        result = self._look_for(desired)
+        return result if isinstance(result, Exception) else None
 
     def _warn_of_other_spread(self, desired: DesiredModel) -> None:
         spread = self._wish.spread
@@ -309,22 +392,10 @@ def _named(model: LocalModel, name: str) -> LocalModel:
     return replace(model, files=replace(model.files, name=name), card=replace(model.card, name=name))
 
 
-def _other_directory(model: LocalModel | None, desired: DesiredModel) -> ModelMismatch:
-    if model is None:
-        return ModelMismatch(
-            f"the mesh runs {desired.name} from a directory of another machine ({desired.source}): "
-            "start this peer with --model DIRECTORY, a copy of it"
-        )
+def _other_directory(model: LocalModel, desired: DesiredModel) -> ModelMismatch:
     mine = model.card
     return ModelMismatch(
         f"this peer's {mine.name} differs from the one that the mesh runs: its files have the fingerprint "
         f"{mine.fingerprint[:8]} ({mine.precision}, {mine.source}), the mesh's {desired.fingerprint[:8]} "
-        f"({desired.source}): copy the model's files from a peer that serves it, or give yours another name"
-    )
-
-
-def _other_files(desired: DesiredModel) -> ModelMismatch:
-    return ModelMismatch(
-        f"{desired.source} is something else here than where {desired.name} was asked for, whose fingerprint "
-        f"is {desired.fingerprint[:8]}: copy the model's files from a peer that serves it"
+        f"({desired.source}): start this peer without --model to get those, or give yours another name"
     )

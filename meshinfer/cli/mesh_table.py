@@ -40,6 +40,11 @@ def draw(view: MeshView, console: Console) -> RenderableType:
             table = _member_table(view, places)
     parts += [Text(""), table]
     parts += [
+        Text(f"{visible(member.name)}: {visible(member.activity)}", style="yellow")
+        for member in view.members
+        if member.activity
+    ]
+    parts += [
         Text(f"{visible(member.name)} {_lack(member)}: {visible(member.fault)}", style="red")
         for member in view.members
         if member.fault

@@ -45,7 +45,8 @@ class ModelRow:
 class MemberRow:
     """A member of the mesh. state: `serving`, `loading`, … or how it is missed.
 
-    layers: of the first model; model_layers: of each model, in the mesh's order, None where it has none.
+    activity: what takes long there, and how far it is. layers: of the first model; model_layers: of each
+    model, in the mesh's order, None where it has none.
     """
 
     name: str
@@ -55,6 +56,7 @@ class MemberRow:
     address: str
     api: str
     fault: str
+    activity: str = ""
     model_layers: tuple[tuple[int, int] | None, ...] = ()
     on_disk: tuple[DiskRow, ...] = ()
 
@@ -148,6 +150,7 @@ def _member(body: dict[str, Any], models: list[dict[str, Any]]) -> MemberRow:
         address=str(addresses[0]).partition("://")[2] if addresses else "",
         api=str(body["api"] or ""),
         fault=str(body["fault"] or ""),
+        activity=str(body.get("activity") or ""),
         model_layers=tuple(_layers(seat["layers"]) if seat else None for seat in seats),
         on_disk=tuple(DiskRow(str(m["name"]), int(m["size_bytes"])) for m in body.get("on_disk", [])),
     )

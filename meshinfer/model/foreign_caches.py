@@ -72,14 +72,14 @@ def _lm_studio(home: Path) -> Iterator[Path]:
     except (OSError, UnicodeDecodeError):
         named = ""
     if named:
-        homes.insert(0, Path(named).expanduser())
+        homes.insert(0, _expanded(named))
     for own in homes:
         try:
             folder = read_json(own / "settings.json").get("downloadsFolder")
         except (BrokenModel, OSError):
             folder = None
         if isinstance(folder, str) and folder:
-            yield Path(folder).expanduser()
+            yield _expanded(folder)
         yield own / "models"
 
 
@@ -92,9 +92,14 @@ def _exo(home: Path, environment: Mapping[str, str], platform: str) -> Iterator[
     ):
         for folder in environment.get(variable, "").split(":"):
             if folder:
-                yield Path(folder).expanduser()
+                yield _expanded(folder)
     if own := environment.get("EXO_HOME"):
         yield home / own / "models"
     if platform == "linux":
         yield Path(environment.get("XDG_DATA_HOME") or home / ".local" / "share") / "exo" / "models"
     yield home / ".exo" / "models"
+
+
+def _expanded(folder: str) -> Path:
+    # Path.expanduser raises for a user who does not exist.
+    return Path(os.path.expanduser(folder))

@@ -86,7 +86,7 @@ def _six_bits(blocks: Bytes) -> Floats:
     signed = (levels.astype(np.int8) - np.int8(32)).reshape(*count, 16, 16)
     small = np.ascontiguousarray(blocks[..., 192:208]).view(np.int8).astype(np.float32)
     scales: Floats = small * _halves(blocks[..., 208:210])[..., None]
-    numbers: Floats = signed.astype(np.float32) * scales[..., None]
+    numbers: NDArray[Any] = signed.astype(np.float32) * scales[..., None]
     return numbers.reshape(count[0], -1)
 
 

@@ -115,7 +115,7 @@ def commonest_type(tensors: dict[str, GgufTensor]) -> str:
     for tensor in tensors.values():
         if len(tensor.shape) > 1:
             sizes[tensor.type.name] += math.prod(tensor.shape)
-    return max(sorted(sizes), key=sizes.__getitem__)
+    return max(sorted(sizes), key=sizes.__getitem__, default="F32")
 
 
 def unpermuted_rows(heads: int, head_dim: int) -> NDArray[np.intp]:

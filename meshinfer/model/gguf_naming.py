@@ -17,8 +17,8 @@ def title(metadata: Mapping[str, Value]) -> str | None:
     parts = [metadata.get(f"general.{key}") for key in keys]
     named = "-".join(part for part in parts if isinstance(part, str)) if isinstance(parts[0], str) else ""
     for candidate in (named, metadata.get("general.name"), _repository(metadata)):
-        if isinstance(candidate, str) and (plain := _plain(candidate)):
-            return plain
+        if isinstance(candidate, str) and (name := plain(candidate)):
+            return name
     return None
 
 
@@ -34,6 +34,6 @@ def _repository(metadata: Mapping[str, Value]) -> str | None:
     return url.rstrip("/").rpartition("/")[2] if isinstance(url, str) else None
 
 
-def _plain(text: str) -> str:
-    """Only what may stand in a repository's and a file's name."""
+def plain(text: str) -> str:
+    """Make of a text what may stand in a repository's and a file's name; empty if nothing is left."""
     return re.sub(r"[^A-Za-z0-9._]+", "-", text[: 2 * _MAX_TITLE]).strip("-._")[:_MAX_TITLE]

@@ -12,7 +12,7 @@ from .conversion import convert_once
 from .directory import check_directory
 from .gguf import Gguf, first_parts, read_gguf
 from .gguf_convert import commonest_type, plan_conversion
-from .gguf_naming import title
+from .gguf_naming import plain, title
 
 # Part of the directory's name: raise it when the conversion writes other bytes.
 _CONVERSION = 1
@@ -58,9 +58,8 @@ def resolve_gguf(file: Path, cache_dir: Path, progress: Progress) -> ModelFiles:
     """
     gguf = read_gguf(file)
     content = _content_id(gguf)
-    name = title(gguf.metadata) or f"{gguf.metadata.get('general.architecture', 'gguf')}-{content[:8]}"
-    if gguf.tensors:
-        name = f"{name}-{commonest_type(gguf.tensors)}"
+    family = plain(str(gguf.metadata.get("general.architecture", "gguf")))
+    name = f"{title(gguf.metadata) or f'{family}-{content[:8]}'}-{commonest_type(gguf.tensors)}"
     directory = cache_dir / "models" / f"gguf-{name}-{content}-{_CONVERSION}"
     convert_once(directory, directory.name, name, lambda: plan_conversion(gguf), progress)
     check_directory(directory)

@@ -18,6 +18,8 @@ _HEAD = re.compile(r"(^|\.)(lm_head|embed_out|output|output_layer|head|ff_out)\.
 # What makes the first layer's input of the embeddings, and never logits of the last one's output.
 _ENTRY = re.compile(r"(^|\.)(\w+_per_layer|per_layer_\w+|altup_projections|wpe)\.")
 _EMBEDDING = re.compile(r"(^|\.)((?!\w*unembed)\w*embed\w*|wte|tok_embeddings|emb)\.")
+# Read when a model is built (prism_hadamard_qwen35), of all its layers.
+_EVERYWHERE = re.compile(r"\.signs$")
 _NORM = re.compile(r"(^|\.)(\w*norm\w*|ln_f|ln_out|norm_f|altup_unembed_projections)\.")
 
 
@@ -45,7 +47,10 @@ class Places:
 
     def needed(self, layers: range) -> dict[str, StoredTensor]:
         """The tensors, by full name, that a stage of `layers` loads."""
-        groups = [self.unknown, *(self.layers[layer] for layer in layers)]
+        everywhere = (
+            {name: t for name, t in layer.items() if _EVERYWHERE.search(name)} for layer in self.layers
+        )
+        groups = [self.unknown, *everywhere, *(self.layers[layer] for layer in layers)]
         is_head, is_tail = layers.start == 0, layers.stop == len(self.layers)
         if is_head:
             groups.append(self.entry)

@@ -124,8 +124,12 @@ class Shard:
         return StepResult(lend_all(outcome.outgoing), outcome.tokens, faults)
 
     def _compute(self, sessions: list[Session], step: Step) -> Outcome:
-        """Compute a step's rows as one batch, or one after the other where the model cannot take a batch."""
-        if len(step.rows) > 1 and not self._model.is_batchable:
+        """Compute a step's rows as one batch, or one after the other where the model cannot take a batch.
+
+        A session's first token goes alone: some models treat it otherwise, and a batch would hide that.
+        """
+        can_be_one = self._model.is_batchable and all(session.length for session in sessions)
+        if len(step.rows) > 1 and not can_be_one:
             steps = split(step)
             return joined([self._compute([held], one) for held, one in zip(sessions, steps, strict=True)])
         group = self._sessions.groups.gather([row.session for row in step.rows])

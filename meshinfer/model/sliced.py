@@ -131,9 +131,9 @@ class SlicedModel:
         """Whether a step of sessions of unequal length goes through, in the right shapes."""
         caches = [self.make_caches() for _ in range(_TRIED_ROWS)]
         try:
-            alone = [self._dry_run(each, 1).outgoing for each in caches[:-1]]
-            # The longer one last: what is shorter than the first, merging broadcasts without a word.
-            self._dry_run(caches[-1], 2)
+            # The longer one comes second: a state as long as the session takes in a shorter one unseen.
+            lengths = [1, 2, *[1] * (_TRIED_ROWS - 2)]
+            alone = [self._dry_run(*each).outgoing for each in zip(caches, lengths, strict=True)]
             made = self._dry_run(merge(caches), 1)
         except (*MLX_ERRORS, StageFailed):
             return False

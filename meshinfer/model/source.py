@@ -115,7 +115,8 @@ def _path(model: str) -> Path | None:
 def _resolve_path(path: Path, search: _Search) -> ModelFiles:
     if path.is_file():
         if is_gguf(path):
-            return resolve_gguf(path.resolve(), search.cache_dir, search.progress)
+            # Not resolved: the link in a cache has the name that tells of further files, its target has not.
+            return resolve_gguf(path.absolute(), search.cache_dir, search.progress)
         raise UnsupportedModel(f"{path} is no GGUF file; else a directory in mlx-lm's format is needed")
     if not path.is_dir():
         what = "GGUF file" if path.suffix == ".gguf" else "directory"

@@ -32,8 +32,8 @@ class ModelStock:
         self._blueprints: OrderedDict[str, bytes] = OrderedDict()
         self._lock = Lock()
 
-    def put(self, fingerprint: str, files: ModelFiles) -> None:
-        """Let others ask for this model, and let its layers be completed.
+    def put(self, fingerprint: str, files: ModelFiles) -> tuple[tuple[int, int], ...]:
+        """Let others ask for this model, and let its layers be completed; return what `stored` does.
 
         Raises:
             BrokenModel: the directory is damaged.
@@ -41,6 +41,11 @@ class ModelStock:
         holding = Holding.open(files, HashStore(self._cache_dir))
         with self._lock:
             self._files[fingerprint], self._holdings[fingerprint] = files, holding
+        return self.stored(fingerprint)
+
+    def stored(self, fingerprint: str) -> tuple[tuple[int, int], ...]:
+        """The layers whose own weights are here, as ranges (first, end)."""
+        return tuple((layers.start, layers.stop) for layers in self._holdings[fingerprint].layers)
 
     # --- giving
 

@@ -237,7 +237,7 @@ LANES = ("ab", "ab", "abc", "bc", "cb", "bca", "b")
 
 def _check_lanes(subject: Subject, rings: Sequence[Sequence[int]]) -> None:
     """Cut rings compute lanes as the whole shard does, to the bit, and that as each session alone, nearly."""
-    prompts = {"a": PROMPT[:9], "b": PROMPT[2:5], "c": PROMPT[4:16]}
+    prompts = {"a": PROMPT[:9], "b": PROMPT[2:3], "c": PROMPT[4:16]}
     alone = {}
     for name, prompt in prompts.items():
         with _overheard() as found:

@@ -232,6 +232,7 @@ class ProcessMesh:
         stages: str = "all",
         memory_gb: float = 1.0,
         min_peers: int = 1,
+        is_offline: bool = True,
         within: Sequence[str] = (),
     ) -> PeerProcess:
         """Start a peer; it prints its addresses when it is up, and nothing here waits for that.
@@ -246,7 +247,8 @@ class ProcessMesh:
             *(word for seed in known for word in seed),
             *("--no-mdns", "--api-port", str(api_port), "--stages", stages, "--memory", str(memory_gb)),
             *("--min-peers", str(min_peers), "--cache-dir", str(self._cache_dir), "--mesh", self._mesh),
-            *("--offline", "--exit-with-parent", *options),
+            *(["--offline"] if is_offline else []),
+            *("--exit-with-parent", *options),
         ]
         peer = PeerProcess(name, command)
         self.peers.append(peer)

@@ -12,6 +12,7 @@ from meshinfer.config import PeerConfig
 from meshinfer.farewell import leave_mesh
 from meshinfer.messages import Hello
 from meshinfer.release import RELEASE
+from meshinfer.topology.desire import DesiredModel
 from meshinfer.topology.question import Answer, Infeasible, Planner, Question
 from meshinfer.topology.record import DiskModel, Phase
 from meshinfer.topology.snapshot import picture
@@ -23,6 +24,7 @@ from tests.simulation.ledger import Ledger
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.probe import Probe
 from tests.simulation.readers import Readers, Tally
+from tests.simulation.stock import WholeStock
 from tests.simulation.story import Setting
 from tests.simulation.trace import Trace
 from tests.simulation.weights import Memory
@@ -185,9 +187,12 @@ class Life:
             memory_bytes=self._config.memory_bytes or 0,
             compute=self._compute,
             fetch=self._fetch,
+            receive=self._receive,
+            stock=WholeStock(),
             list_models=self._list_models,
             load=self.memory.load,
             progress=lambda what, done_bytes, total_bytes: None,
+            doing=lambda: "",
             transport=transport,
             listener=listener,
             datagrams=datagrams,
@@ -219,6 +224,9 @@ class Life:
     async def _fetch(self, wanted: str, is_download_allowed: bool) -> LocalModel:
         await asyncio.sleep(0.5 * self._random.random())
         return next(each for each in self._around.models if wanted in (each.card.name, each.card.source))
+
+    async def _receive(self, blueprint: bytes, desired: DesiredModel) -> LocalModel:
+        raise AssertionError("all models are whole here")
 
     async def _list_models(self) -> tuple[DiskModel, ...]:
         return ()

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 
@@ -59,7 +60,7 @@ class Readers:
     def __init__(
         self,
         origin: str,
-        models: tuple[LocalModel, ...],
+        models: Sequence[LocalModel],
         random: Random,
         requests: Tells[Begin | Abandon],
         tally: Tally,
@@ -83,8 +84,7 @@ class Readers:
                 if self.is_closed:
                     return
                 patience = None if self._random.random() < 0.9 else self._random.randint(0, 5)
-                first, *others = self._models
-                model = self._random.choice(self._models) if others else first
+                model = self._random.choice(self._models) if len(self._models) > 1 else self._models[0]
                 tasks.create_task(self.ask(model, patience), name=f"reader at {self._origin}")
 
     async def ask(self, model: LocalModel, patience: int | None = None) -> MeshError | None:

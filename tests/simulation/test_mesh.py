@@ -48,6 +48,23 @@ def test_whatever_befalls_a_mesh_nothing_happens_that_must_not(seed: int) -> Non
     assert not outcome.violations, f"python -m tests.simulation.run --seed {seed} --chaos 10 -v"
 
 
+def test_two_models_are_read_from_the_same_machines_and_no_request_meets_the_others_plan() -> None:
+    setting = replace(CALM, models=2, memory_shares=(1200, 1200, 1200))
+    outcome = troubled(
+        Trouble(4.0, "crash", 1, 0, 2.0, 0.5), Trouble(7.0, "leave", 2, 0, 2.0, 0.5), setting=setting
+    )
+    assert not outcome.violations
+    # Machines take up a plan of one model while they compute under one of the other.
+    assert outcome.counts["models"] >= 3
+    assert [(peace.is_live, len(peace.live)) for peace in outcome.peace] == [(True, 2)]
+
+
+def test_where_there_is_room_for_one_the_first_model_runs_and_the_other_says_why_not() -> None:
+    outcome = troubled(setting=replace(CALM, models=2, memory_shares=(250, 250, 250)), seed=3)
+    assert not outcome.violations
+    assert [(peace.is_live, len(peace.live)) for peace in outcome.peace] == [(False, 1)]
+
+
 def test_without_troubles_everybody_reads_from_one_ring_all_the_time() -> None:
     outcome = troubled(seed=4)
     assert not outcome.violations

@@ -5,6 +5,7 @@ from functools import cache
 from itertools import combinations, pairwise, permutations
 
 from meshinfer.topology.desire import SPREAD_ALL, SPREAD_AUTO
+from meshinfer.topology.prices import FETCH_FACTOR
 from meshinfer.topology.question import Candidate, Question
 
 Order = tuple[Candidate, ...]
@@ -66,12 +67,22 @@ class Judge:
         return sum(self.moved_to(*stage) for stage in self.stages(order, cuts))
 
     def moved_to(self, peer: Candidate, first: int, end: int) -> int:
-        held = {layer for a, b in peer.resident for layer in range(a, b)}
+        held = self.layers(peer.resident)
         stage = self.present.stage_of(peer.peer) if self.present else None
         if stage and stage.run == peer.run:
             held |= set(stage.layers)
         needed = self.parts(set(range(first, end)))
-        return sum(size for part, size in needed.items() if part not in self.parts(held))
+        stored = set(range(self.footprint.layer_count)) if peer.stored is None else self.layers(peer.stored)
+        near = self.parts(stored)
+        return sum(
+            size * (1 if part in near else FETCH_FACTOR)
+            for part, size in needed.items()
+            if part not in self.parts(held)
+        )
+
+    @staticmethod
+    def layers(ranges: tuple[tuple[int, int], ...]) -> set[int]:
+        return {layer for first, end in ranges for layer in range(first, end)}
 
     def parts(self, layers: set[int]) -> dict[object, int]:
         """What belongs to these layers: themselves, and what only the head, only the tail, and both need."""

@@ -97,6 +97,7 @@ def questions(draw: st.DrawFn, most_peers: int = 5, most_layers: int = 6) -> Que
             draw(st.sampled_from([0, 500])),
             draw(st.just(()) | ranges_within(layers).map(lambda held: (held,))),
             draw(links(index)),
+            draw(st.none() | st.lists(ranges_within(layers), max_size=2).map(tuple)),
         )
         for index in range(count)
     ]

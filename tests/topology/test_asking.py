@@ -9,7 +9,7 @@ from meshinfer.topology.member import Member, Status
 from meshinfer.topology.plan import PLANNER_VERSION
 from meshinfer.topology.question import Candidate
 from meshinfer.topology.record import LinkMeasure, PeerRecord, Resident, Version
-from meshinfer.topology.ring import PeerId, Run
+from meshinfer.topology.ring import PeerId, Ring, Run, Stage
 
 A, B = PeerId("a" * 32), PeerId("b" * 32)
 FINGERPRINT = "f" * 32
@@ -20,13 +20,49 @@ RECORD = PeerRecord(
     A, Run(3), Version(0), "peer-a", "0.1", (), "", 100, planner=PLANNER_VERSION, ns_per_mib=70,
     disk_mb_s=2000, models=(FINGERPRINT,), links=LINKS,
     resident=(Resident(FINGERPRINT, 0, 2), Resident("0" * 32, 0, 9)),
+    stored=(Resident(FINGERPRINT, 0, 3), Resident("0" * 32, 0, 9)),
 )  # fmt: skip
 
 
 def test_a_candidate_is_what_its_record_tells_of_this_model() -> None:
     question = question_for([Member(RECORD, Status.SUSPECT)], DESIRED, FOOTPRINT, None)
-    assert question.candidates == (Candidate(A, Run(3), "peer-a", 100, 70, 2000, ((0, 2),), LINKS),)
+    assert question.candidates == (
+        Candidate(A, Run(3), "peer-a", 100, 70, 2000, ((0, 2),), LINKS, ((0, 3),)),
+    )
     assert (question.model, question.spread, question.footprint) == ("tiny", SPREAD_ALL, FOOTPRINT)
+
+
+def stored(*spans: tuple[int, int]) -> tuple[Resident, ...]:
+    return tuple(Resident(FINGERPRINT, *span) for span in spans)
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "memory_bytes", "spread", "who"),
+    [
+        (stored((0, 4)), (), 100, SPREAD_ALL, [A]),
+        (stored((0, 4)), (), 100, SPREAD_AUTO, [A]),
+        # One cannot be two, and what has no room makes no ring.
+        (stored((0, 4)), (), 100, 2, [A, B]),
+        (stored((0, 4)), (), 3, SPREAD_ALL, [A, B]),
+        # Together they have all of it.
+        (stored((0, 2)), stored((2, 4)), 100, SPREAD_ALL, [A, B]),
+        # Some of it lies nowhere here.
+        (stored((0, 3)), (), 100, SPREAD_ALL, [A, B]),
+    ],
+)
+def test_a_first_ring_does_not_wait_for_those_who_have_nothing_of_the_model(
+    mine: tuple[Resident, ...],
+    theirs: tuple[Resident, ...],
+    memory_bytes: int,
+    spread: int,
+    who: list[PeerId],
+) -> None:
+    one = replace(RECORD, stored=mine, memory_bytes=memory_bytes)
+    members = [Member(one, Status.ALIVE), Member(replace(RECORD, peer=B, stored=theirs), Status.ALIVE)]
+    desired = replace(DESIRED, spread=spread)
+    assert [c.peer for c in question_for(members, desired, FOOTPRINT, None).candidates] == who
+    ring = Ring(4, (Stage(A, Run(3), 0, 4),))
+    assert [c.peer for c in question_for(members, desired, FOOTPRINT, ring).candidates] == [A, B]
 
 
 @pytest.mark.parametrize(

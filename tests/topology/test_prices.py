@@ -33,6 +33,28 @@ def test_a_stage_fits_with_its_ends_its_cache_and_room_for_a_prefill(
     assert (prices.stage_ns(0, *stage) < NEVER) is fits
 
 
+@pytest.mark.parametrize(
+    ("stored", "resident", "stage", "moved_bytes"),
+    [
+        (None, (), (0, 3), 60 + 7 + 9 - 4),
+        (((0, 3),), (), (0, 3), 60 + 7 + 9 - 4),
+        ((), (), (0, 3), 10 * (60 + 7 + 9 - 4)),
+        ((), ((0, 3),), (0, 3), 0),
+        (((1, 2),), (), (1, 3), 20 + 10 * (30 + 9)),
+        # What both ends need is on the disk with either of them.
+        (((0, 1),), (), (0, 3), 10 + 3 + 4 + 10 * (50 + 5)),
+    ],
+)
+def test_what_is_not_on_its_disk_counts_ten_times(
+    stored: tuple[tuple[int, int], ...] | None,
+    resident: tuple[tuple[int, int], ...],
+    stage: tuple[int, int],
+    moved_bytes: int,
+) -> None:
+    candidate = replace(peer(0, 100), stored=stored, resident=resident)
+    assert Prices(TIED, (candidate,), None).moved_bytes(0, *stage) == moved_bytes
+
+
 def test_an_unmeasured_peer_counts_as_the_lower_median() -> None:
     assert Prices(TIED, with_speeds(0, 3000, 1000, 2000, 9000), None).ns_per_mib[0] == 2000
 

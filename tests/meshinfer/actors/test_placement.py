@@ -25,6 +25,8 @@ from meshinfer.actors.mail import (
     LocalModel,
     ModelHere,
     ModelsHere,
+    OnDisk,
+    OnTheWay,
     Open,
     Paced,
     Publish,
@@ -110,6 +112,7 @@ class Bench:
         self.head: Mailbox[HeadOrder] = bag("head")
         self.requests: Mailbox[Serving] = bag("requests")
         self.work = Watch(HeadWork(), Bell())
+        self.doing = ""
         self.board = Watch(Picture(picture("test", (), (), ""), (), Phase.IDLE, ""), Bell())
         self.placement = Placement(
             bag("placement"),
@@ -127,6 +130,7 @@ class Bench:
             head=self.head,
             requests=self.requests,
             work=self.work,
+            doing=lambda: self.doing,
             board=self.board,
         )
         self.placement.tick_s = 0.005
@@ -344,6 +348,49 @@ async def test_files_that_cannot_be_loaded_are_not_counted_on(bench: Bench) -> N
         await bench.pass_s(0.1)
     assert bench.board.value.fault == "layer 3 is torn"
     assert bench.board.value.mesh.plan is None
+
+
+async def test_layers_that_are_on_their_way_are_waited_for(bench: Bench) -> None:
+    async with Living(bench.placement):
+        await bench.tell(HERE)
+        await bench.show()
+        await bench.pass_s(0.1)
+        await bench.pass_s(1.1)
+        plan = await bench.installed()
+        for _ in range(5):
+            await bench.pass_s(20.0)
+            await bench.tell(OnTheWay(plan.target))
+            await bench.pass_s(0.0)
+        await bench.pass_s(25.0)
+        assert len(bench.stage) == 0
+        await bench.pass_s(6.0)
+        assert await next_of(bench.stage, Retire) == Retire(plan.target)
+
+
+async def test_others_hear_which_layers_are_on_this_disk(bench: Bench) -> None:
+    async with Living(bench.placement):
+        await bench.tell(ModelsHere((ModelHere("tiny", replace(MODEL, stored=((0, 1),))),)))
+        await bench.show()
+        await bench.pass_s(0.1)
+        await bench.show()
+        assert [r.end_layer for r in bench.me.stored] == [1]
+        await bench.tell(OnDisk(FINGERPRINT, ((0, 1), (2, 4))))
+        await bench.pass_s(0.1)
+        await bench.show()
+        assert bench.me.stored == (Resident(FINGERPRINT, 0, 1), Resident(FINGERPRINT, 2, 4))
+
+
+async def test_layers_that_could_not_be_brought_may_be_tried_again(bench: Bench) -> None:
+    async with Living(bench.placement):
+        await bench.tell(HERE)
+        await bench.show()
+        await bench.pass_s(0.1)
+        await bench.pass_s(1.1)
+        plan = await bench.installed()
+        await bench.tell(LoadFailed(plan.target, "no peer has them", is_passing=True))
+        assert await next_of(bench.weights, Unusable) == Unusable(
+            FINGERPRINT, "no peer has them", is_passing=True
+        )
 
 
 async def test_a_stage_that_began_anew_loads_its_layers_again(bench: Bench) -> None:

@@ -46,11 +46,18 @@ class MemoryDisk:
     hollow: frozenset[str] = frozenset()
     coming: dict[str, bytearray] = field(default_factory=dict)
     is_full: bool = False
+    is_broken: bool = False
 
     async def blueprint(self, fingerprint: str) -> bytes | None:
+        self._look()
         return self.blueprint_bytes
 
+    def _look(self) -> None:
+        if self.is_broken:
+            raise OSError("the disk is gone")
+
     async def held(self, fingerprint: str, names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+        self._look()
         return tuple((n, self.told.get(n, sha256(self.tensors[n]))) for n in names if n in self.tensors)
 
     async def read(self, fingerprint: str, name: str, begin: int, size_bytes: int) -> memoryview | None:
@@ -231,6 +238,16 @@ async def test_the_link_to_a_giver_breaks_and_another_one_goes_on() -> None:
         await world.boxes[A].tell(LinkLost(B))
         assert await asked == ()
         assert world.disks[A].tensors == WEIGHTS
+
+
+async def test_a_giver_whose_disk_fails_has_nothing_to_give(caplog: pytest.LogCaptureFixture) -> None:
+    async with living(a=MemoryDisk({}), b=whole(is_broken=True), c=whole(blueprint_bytes=b"print")) as world:
+        await world.show(B, C)
+        assert await world.bring("layer") == ()
+        done: Reply[bytes | None] = Reply()
+        await world.boxes[A].tell(BringBlueprint(FINGERPRINT, done))
+        assert await done.wait(10.0) == b"print"
+    assert "cannot give AskHeld: the disk is gone" in caplog.text
 
 
 async def test_a_full_disk_ends_it() -> None:

@@ -25,17 +25,20 @@ from meshinfer.actors.mail import (
     Loaded,
     LoadFailed,
     LocalModel,
+    OnDisk,
+    OnTheWay,
     Paced,
     Retire,
     Send,
     StageEvent,
 )
 from meshinfer.actors.post import Post
-from meshinfer.actors.stage import LoadShard
+from meshinfer.actors.stage import BringLayers, LoadShard
 from meshinfer.actors.stage import Stage as StageActor
 from meshinfer.actors.watch import Bell, Watch
 from meshinfer.actors.work import StageWork
 from meshinfer.config import RequestLimits
+from meshinfer.errors import UnknownModel
 from meshinfer.messages import (
     Activation,
     Failed,
@@ -57,7 +60,7 @@ from meshinfer.messages import (
     Token,
     WrongEpoch,
 )
-from meshinfer.model.base import StageCompute
+from meshinfer.model.base import ModelCard, StageCompute
 from meshinfer.model.compute import ComputeThread
 from meshinfer.model.local import fetch_model, load_shard
 from meshinfer.topology.plan import Plan
@@ -86,12 +89,18 @@ async def compute() -> AsyncIterator[ComputeThread]:
     assert await thread.close()
 
 
+async def all_here(card: ModelCard, layers: range) -> tuple[tuple[int, int], ...]:
+    """The whole model is on the disk."""
+    return ((0, card.layer_count),)
+
+
 class Bench:
     """The stage of peer A, with C as origin."""
 
     def __init__(self, compute: ComputeThread, model: LocalModel, memory_bytes: int = MEMORY_BYTES) -> None:
         self.model = model
         self.load: LoadShard = load_shard
+        self.bring: BringLayers = all_here
         self.links: Mailbox[Send] = bag("links")
         self.events: Mailbox[StageEvent] = bag("placement")
         self.work = Watch(StageWork(), Bell())
@@ -101,6 +110,7 @@ class Bench:
             bag("stage"),
             post=self.post,
             compute=compute,
+            bring=lambda card, layers: self.bring(card, layers),
             load=lambda *wanted: self.load(*wanted),
             placement=self.events,
             memory_bytes=memory_bytes,
@@ -356,6 +366,61 @@ async def test_a_retained_session_serves_later_ones_until_weights_need_its_room(
 
 
 # --- two plans at once
+
+
+async def test_layers_are_brought_before_they_are_loaded(bench: Bench) -> None:
+    may_come = asyncio.Event()
+
+    async def bring(card: ModelCard, layers: range) -> tuple[tuple[int, int], ...]:
+        assert (card, layers) == (bench.model.card, range(1, 3))
+        await may_come.wait()
+        return ((1, 4),)
+
+    bench.bring = bring
+    bench.stage.on_the_way_s = 0.01
+    async with Living(bench.stage):
+        plan = bench.plan((B, 0, 1), (A, 1, 3), (C, 3, 4))
+        await bench.stage.mailbox.tell(Install(plan, bench.model.files, bench.model.card))
+        assert await next_of(bench.events, OnTheWay) == OnTheWay(plan.target)
+        assert await next_of(bench.events, OnTheWay) == OnTheWay(plan.target)
+        may_come.set()
+        assert await next_of(bench.events, OnDisk) == OnDisk(bench.model.card.fingerprint, ((1, 4),))
+        assert (await next_of(bench.events, Loaded)).target == plan.target
+
+
+async def test_layers_that_cannot_be_brought_may_be_later(bench: Bench) -> None:
+    async def bring(card: ModelCard, layers: range) -> tuple[tuple[int, int], ...]:
+        raise UnknownModel("no peer has them")
+
+    bench.bring = bring
+    async with Living(bench.stage):
+        plan = bench.plan((A, 0, 4))
+        await bench.stage.mailbox.tell(Install(plan, bench.model.files, bench.model.card))
+        failed = await next_of(bench.events, LoadFailed)
+        assert failed == LoadFailed(plan.target, "no peer has them", is_passing=True)
+        bench.bring = all_here
+        await bench.install(bench.plan((A, 0, 4), epoch=2))
+
+
+async def test_a_plan_that_is_over_brings_no_layers_any_more(bench: Bench) -> None:
+    is_brought, is_given_up = asyncio.Event(), asyncio.Event()
+
+    async def bring(card: ModelCard, layers: range) -> tuple[tuple[int, int], ...]:
+        is_brought.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            is_given_up.set()
+        raise AssertionError("nobody lets it go on")
+
+    bench.bring = bring
+    async with Living(bench.stage):
+        plan = bench.plan((A, 0, 4))
+        await bench.stage.mailbox.tell(Install(plan, bench.model.files, bench.model.card))
+        async with asyncio.timeout(10.0):
+            await is_brought.wait()
+            await bench.stage.mailbox.tell(Retire(plan.target))
+            await is_given_up.wait()
 
 
 async def test_while_a_plan_loads_another_one_computes(bench: Bench) -> None:

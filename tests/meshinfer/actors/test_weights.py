@@ -1,7 +1,6 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -12,7 +11,9 @@ from meshinfer.errors import UnknownModel
 from meshinfer.model.base import ModelCard, ModelFiles
 from meshinfer.model.local import fetch_model
 from meshinfer.topology.desire import SPREAD_ALL, SPREAD_AUTO, DesiredModel
-from meshinfer.topology.record import DiskModel
+from meshinfer.topology.member import Member, Status
+from meshinfer.topology.record import DiskModel, PeerRecord, Version
+from meshinfer.topology.ring import Run
 from tests.meshinfer.actors.mailbag import A, B, Living, bag, next_of, tapped_log
 from tests.tiny import make_tiny_model
 
@@ -35,6 +36,8 @@ class Bench:
 
     def __init__(self, shop: Mapping[str, LocalModel], wished: str | None, spread: int = SPREAD_AUTO) -> None:
         self.fetched: list[str] = []
+        self.found: list[str] = []
+        self.may_go_on = asyncio.Event()
         self.on_disk: tuple[DiskModel, ...] = ()
         self.membership: Mailbox[Desire] = bag("membership")
         self.placement: Mailbox[ModelsHere] = bag("placement")
@@ -45,10 +48,15 @@ class Bench:
                 raise UnknownModel(f"there is no {wanted}")
             return shop[wanted]
 
+        async def find(desired: DesiredModel) -> LocalModel:
+            self.found.append(desired.name)
+            return await fetch(desired.source, desired.is_download_allowed)
+
         self.weights = Weights(
             bag("weights"),
             wish=Wish(A, wished, spread, created_ms=1000),
             fetch=fetch,
+            find=find,
             list_models=self.list_models,
             pause=self.pause,
             membership=self.membership,
@@ -56,7 +64,9 @@ class Bench:
         )
 
     async def pause(self, _: float) -> None:
-        await asyncio.Event().wait()
+        await self.may_go_on.wait()
+        # Once: the rest of what waits now and then waits for ever.
+        self.may_go_on = asyncio.Event()
 
     async def list_models(self) -> tuple[DiskModel, ...]:
         return self.on_disk
@@ -234,9 +244,30 @@ async def test_a_directory_of_another_machine_is_taken_where_the_same_lies_here(
         assert await bench.here() == ModelHere("tiny", tiny)
 
 
-async def test_a_directory_of_another_machine_cannot_be_followed(tiny: LocalModel, tmp_path: Path) -> None:
-    theirs = like(tiny, source=f"dir:{tmp_path}", fingerprint="b" * 32)
-    bench = Bench({}, None)
+async def test_what_cannot_be_found_is_looked_for_again_once_somebody_comes_who_knows_it(
+    tiny: LocalModel,
+) -> None:
+    shop: dict[str, LocalModel] = {}
+    bench = Bench(shop, None)
+    desired = desired_of(tiny)
     async with Living(bench.weights):
-        await bench.view(desired_of(theirs))
-        assert "start this peer with --model DIRECTORY" in (await bench.here()).fault
+        await bench.view(desired)
+        assert "there is no" in (await bench.here()).fault
+        shop[desired.source] = tiny
+        record = PeerRecord(
+            B, Run(1), Version(0), "peer-b", "0.1", (), "", 1, models=(tiny.card.fingerprint,)
+        )
+        await bench.weights.mailbox.tell(ViewChanged((Member(record, Status.ALIVE),), (desired,)))
+        assert (await bench.here()).model == tiny
+        assert bench.found == ["tiny", "tiny"]
+
+
+async def test_layers_that_could_not_be_brought_are_tried_again_after_a_while(tiny: LocalModel) -> None:
+    bench = Bench({tiny.card.source: tiny}, None)
+    async with Living(bench.weights):
+        await bench.view(desired_of(tiny))
+        assert (await bench.here()).model == tiny
+        await bench.weights.mailbox.tell(Unusable(tiny.card.fingerprint, "nobody has them", is_passing=True))
+        assert "nobody has them" in (await bench.here()).fault
+        bench.may_go_on.set()
+        assert (await bench.here()).model == tiny

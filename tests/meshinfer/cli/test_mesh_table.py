@@ -66,3 +66,9 @@ def test_several_models_have_a_ring_and_a_column_each_and_fit_80_columns() -> No
     assert lines[6].split() == ["peer", "smollm2", "big", "bigger", "memory", "state", "address"]
     assert lines[7].split() == ["mac-1", "0–14", "0–3", "16", "GB", "serving", "192.168.1.4:52414"]
     assert lines[-1] == "mac-2 lacks a model: org/big is not here"
+
+
+def test_what_takes_long_at_a_peer_is_told_below() -> None:
+    busy = replace(MAC_2, state="loading", activity="fetching smollm2 from mac-1, 40 %")
+    lines = drawn(replace(LIVE, members=(MAC_1, busy)), 1000)
+    assert lines[-1] == "mac-2: fetching smollm2 from mac-1, 40 %"

@@ -162,6 +162,14 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "cla_share_factor": 2,
         "attention_bias": False,
     },
+    "recurrent_gemma": {
+        "model_type": "recurrent_gemma",
+        "attention_bias": False,
+        "conv1d_width": 4,
+        "logits_soft_cap": 30.0,
+        "attention_window_size": 6,
+        "block_types": ["recurrent", "attention"] * 2,
+    },
     "rwkv7": {
         "model_type": "rwkv7",
         "norm_eps": 1e-5,

@@ -70,6 +70,15 @@ def test_a_model_without_a_name_goes_by_its_content(tmp_path: Path) -> None:
     assert (kind, len(content), stored) == ("llama", 8, "F16")
 
 
+@pytest.mark.parametrize("changes", [{"general.architecture": "../../out"}, {"general.name": "../../out"}])
+def test_no_metadata_lead_out_of_the_cache(tmp_path: Path, changes: dict[str, str]) -> None:
+    file = write_gguf(tmp_path / "m.gguf", small_metadata() | changes, {})
+    with pytest.raises(ModelError):
+        resolve_gguf(file, tmp_path / "a" / "b" / "cache", ignored)
+    assert [entry.name for entry in (tmp_path / "a" / "b").iterdir()] == ["cache"]
+    assert [entry.name for entry in (tmp_path / "a" / "b" / "cache").iterdir()] == ["models"]
+
+
 def test_many_processes_may_convert_at_once(tmp_path: Path) -> None:
     file = tiny_gguf(tmp_path / "m.gguf")
     code = f"""

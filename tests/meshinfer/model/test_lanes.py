@@ -27,6 +27,7 @@ KINDS = [
     "rwkv7",
     "gemma4",
     "kimi_k3",
+    "recurrent_gemma",
 ]
 ONE_BY_ONE = "llama4"
 """Its caches have no form for a batch."""
@@ -256,8 +257,11 @@ def test_a_step_that_fits_not_all_of_its_sessions_ends_them_all(
 
 
 def test_hidden_states_of_fewer_rows_are_refused(llama: SmallModel) -> None:
-    head, tail = make_ring(llama, 2).shards
-    rows = (row(A, 0, (1,), BEGUN, True), row(B, 0, (1,), BEGUN, True))
+    ring = make_ring(llama, 2)
+    for session in (A, B):
+        ring.step(session, (1, 2), BEGUN, False)
+    head, tail = ring.shards
+    rows = (row(A, 2, (1,), None, True), row(B, 2, (1,), None, True))
     sent = head.forward(Step(rows[:1])).tensors
     with pytest.raises(StageFailed, match=r"shape \(1, 1, 32\), expected \(2, 1, 32\)"):
         tail.forward(Step(rows, sent))

@@ -40,13 +40,19 @@ def stored(*names: str) -> dict[str, StoredTensor]:
     return {name: StoredTensor(name, "F32", (1,), Path("model.safetensors"), 0, 4) for name in names}
 
 
+COMMON = ("model.embed_tokens.weight", "model.layers.0.a", "model.layers.1.a", "model.norm.weight")
+
+
+def test_what_is_read_when_a_model_is_built_is_needed_by_every_stage() -> None:
+    names = (*COMMON, "model.layers.0.mlp.signs", "model.layers.1.mlp.signs")
+    needed = sort_tensors(settings(), stored(*names)).needed(range(1))
+    assert {"model.layers.0.mlp.signs", "model.layers.1.mlp.signs"} <= needed.keys()
+
+
 def test_layers_that_reuse_keys_are_counted_behind_the_others() -> None:
     names = ("model.embed_tokens.weight", "model.layers.0.a", "model.kv_reuse_layers.0.b")
     places = sort_tensors(settings(reusing=1), stored(*names))
     assert [list(layer) for layer in places.layers] == [["a"], ["b"]]
-
-
-COMMON = ("model.embed_tokens.weight", "model.layers.0.a", "model.layers.1.a", "model.norm.weight")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from meshinfer.model.base import ModelFiles
 from meshinfer.model.card import read_card
 from meshinfer.model.source import installed, resolve
 from tests.fakehub import COMMIT, cache_tree
-from tests.gguf import small_metadata, small_tensors, write_gguf
+from tests.gguf import small_metadata, small_tensors, write_gguf, write_split_gguf
 from tests.tiny import make_tiny_model
 
 
@@ -98,6 +98,13 @@ def test_a_gguf_file_or_a_directory_with_one_is_converted(tmp_path: Path, model:
     # What is listed under a name is found by it.
     assert offline("Tiny-Llama-Q4_1", tmp_path / "cache") == files
     assert offline(files.source, tmp_path / "cache").path == files.path
+
+
+def test_a_split_model_is_found_through_links_into_a_cache(tmp_path: Path) -> None:
+    metadata = small_metadata()
+    first = write_split_gguf(tmp_path, metadata, small_tensors(metadata), 2)
+    snapshot = cache_tree(tmp_path / "hub", "org/Tiny-GGUF", tmp_path, left_out=("hub",))
+    assert read_card(offline(str(snapshot / first.name), tmp_path / "cache")).layer_count == 2
 
 
 @pytest.mark.parametrize("model", ["tiny.gguf", "here/tiny.gguf"])

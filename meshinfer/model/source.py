@@ -64,7 +64,7 @@ def resolve(
         BrokenModel: files are missing or torn. UnsupportedModel: another format.
         DiskFull: no room. ModelError: the download failed; the text says why.
     """
-    search = _Search(cache_dir, is_download_allowed and not _is_offline(), progress, hub_cache)
+    search = _Search(cache_dir, is_download_allowed and not is_offline(), progress, hub_cache)
     check_modelscope()
     builtin = BUILTINS.get(model)
     if builtin is not None:
@@ -100,7 +100,15 @@ def installed(cache_dir: Path, hub_cache: Path | None = None) -> list[InstalledM
     return [InstalledModel(files, directory_bytes(files.path)) for files in found]
 
 
-def _is_offline() -> bool:
+def hub_repository(model: str) -> Repository | None:
+    """The repository on Hugging Face that is meant, of which parts can be had; None for anything else."""
+    if is_modelscope_on() and not model.startswith("hf:"):
+        return None
+    return parse_repository(model)
+
+
+def is_offline() -> bool:
+    """Whether the environment forbids to connect to anything."""
     return any(os.environ.get(name, "").upper() in ("1", "ON", "YES", "TRUE") for name in _OFFLINE)
 
 

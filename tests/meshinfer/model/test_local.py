@@ -1,4 +1,7 @@
+import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -93,6 +96,21 @@ def test_what_is_partly_here_is_found_again_without_the_hub(whole: Path, tmp_pat
     again = fetched(tmp_path, wanted)
     assert again == files
     assert missing_bytes(again, range(1, 2)) == 0
+
+
+@pytest.mark.parametrize(("wanted", "switch"), [("ms:org/tiny", "False"), ("org/tiny", "True")])
+def test_what_modelscope_has_comes_from_there_and_whole(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: str, switch: str
+) -> None:
+    package: Any = ModuleType("modelscope")
+    package.snapshot_download = lambda name, **options: str(
+        tmp_path / "nothing" if options.get("local_files_only") else whole
+    )
+    package.__spec__ = object()
+    monkeypatch.setitem(sys.modules, "modelscope", package)
+    monkeypatch.setenv("MLXLM_USE_MODELSCOPE", switch)
+    files = fetched(tmp_path, wanted, endpoint="http://127.0.0.1:9")
+    assert files == ModelFiles("org/tiny", "ms:org/tiny", whole)
 
 
 @pytest.mark.parametrize("wanted", ["org/tiny", "org/tiny@other", "no-such-model", "./nowhere"])

@@ -260,19 +260,16 @@ for name in ("connect", "connect_ex", "sendto"):
 socket.getaddrinfo = socket.gethostbyname = socket.create_connection = refuse
 from pathlib import Path
 from meshinfer.errors import ModelError
-from meshinfer.model.card import read_card
-from meshinfer.model.source import installed, resolve
-from meshinfer.model.tokenizer import load_tokenizer
+from meshinfer.model.local import fetch_blueprint
+from meshinfer.model.source import installed
 folder, is_allowed, *models = sys.argv[1:]
 errors = []
 for model in models:
     try:
-        files = resolve(
-            model, Path(folder), is_download_allowed=is_allowed == "yes",
-            progress=lambda *report: None, hub_cache=Path(folder) / "hub",
+        _, _, tokenizer = fetch_blueprint(
+            model, Path(folder), is_allowed == "yes", lambda *report: None, hub_cache=Path(folder) / "hub"
         )
-        read_card(files)
-        load_tokenizer(files).encode("the")
+        tokenizer.encode("the")
     except ModelError as error:
         errors.append(str(error))
 installed(Path(folder), Path(folder) / "hub")

@@ -32,8 +32,8 @@ def join(
     model: Annotated[
         str | None,
         typer.Option(
-            help="What to run: smollm2 (built in), a Hugging Face repository, or a directory in mlx-lm's "
-            "format. Other peers' models run beside it. Without it, whatever the mesh runs."
+            help="What to run: smollm2 (built in), a Hugging Face repository, a directory in mlx-lm's "
+            "format, or a GGUF file. Other peers' models run beside it. Without it, whatever the mesh runs."
         ),
     ] = None,
     name: Annotated[

@@ -20,8 +20,8 @@ def load(
     model: Annotated[
         str,
         typer.Argument(
-            help="smollm2 (built in), a Hugging Face repository, a directory in mlx-lm's format, or the "
-            "name of a model on any disk of the mesh."
+            help="smollm2 (built in), a Hugging Face repository, a directory in mlx-lm's format, a GGUF "
+            "file, or the name of a model on any disk of the mesh."
         ),
     ],
     url: Annotated[str, url_option("The API of a peer of the mesh, on this machine.")] = USUAL_URL,
@@ -58,8 +58,8 @@ def load(
 
 
 def _absolute(model: str) -> str:
-    """Directories as the peer finds them, which was started elsewhere."""
-    from pathlib import Path
+    """Directories and files as the peer finds them, which was started elsewhere."""
+    from meshinfer.model.source import path_of
 
-    is_directory = model.startswith((".", "/", "~")) or (Path(model) / "config.json").exists()
-    return str(Path(model).expanduser().absolute()) if is_directory else model
+    path = path_of(model)
+    return model if path is None else str(path.absolute())

@@ -31,7 +31,8 @@ def models(
 ) -> None:
     """List the models of the mesh, and who has loaded them.
 
-    Where no peer answers, those on this machine: of the cache directory and of the Hugging Face cache.
+    Where no peer answers, those on this machine: of the cache directory, of the Hugging Face cache, and of
+    other programs.
     """
     from meshinfer.errors import ModelError
 

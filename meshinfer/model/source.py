@@ -73,7 +73,7 @@ def resolve(
         )
     if is_ollama(model):
         return _resolve_ollama(model, search)
-    path = _path(model)
+    path = path_of(model)
     if path is not None:
         return _resolve_path(path, search)
     file = parse_gguf(model)
@@ -112,8 +112,10 @@ def is_offline() -> bool:
     return any(os.environ.get(name, "").upper() in ("1", "ON", "YES", "TRUE") for name in _OFFLINE)
 
 
-def _path(model: str) -> Path | None:
-    """The directory or file that is meant; None if `model` does not look like a path and is none."""
+def path_of(model: str) -> Path | None:
+    """The directory or file that is meant; None where `model` is built in, or neither a path nor like one."""
+    if model in BUILTINS:
+        return None
     path = Path(os.path.expanduser(model.removeprefix("dir:")))
     looks_like_a_path = model.startswith(("dir:", ".", "/", "~")) or model.endswith("/")
     is_short = model.endswith(".gguf") and model.count("/") < 2

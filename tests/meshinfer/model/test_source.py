@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from meshinfer.errors import BrokenModel, ModelError, UnknownModel, UnsupportedModel
 from meshinfer.model.base import ModelFiles
 from meshinfer.model.card import read_card
-from meshinfer.model.source import installed, resolve
+from meshinfer.model.source import installed, path_of, resolve
 from tests.fakehub import COMMIT, cache_tree
 from tests.gguf import small_metadata, small_tensors, write_gguf, write_split_gguf
 from tests.tiny import make_tiny_model
@@ -226,6 +226,16 @@ def test_an_unknown_name_gets_a_suggestion_and_examples(tmp_path: Path) -> None:
 def test_no_text_does_worse_than_a_model_error(tmp_path: Path, text: str) -> None:
     with pytest.raises(ModelError):
         offline(text, tmp_path)
+
+
+def test_paths_are_told_from_other_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("smollm2", "mine"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "m.gguf").touch()
+    paths = {"mine": "mine", "dir:mine": "mine", "./none": "none", "m.gguf": "m.gguf", "n.gguf": "n.gguf"}
+    assert {model: str(path_of(model)) for model in paths} == paths
+    assert [path_of(name) for name in ("smollm2", "org/name", "org/name/m.gguf", "ollama:a")] == [None] * 4
 
 
 def test_models_on_this_machine_are_listed_with_their_size(tmp_path: Path) -> None:

@@ -241,9 +241,14 @@ class SmallModel:
         return [int(token) for token, _ in made]
 
 
-def make_model(path: Path, kind: str = "llama", *, dtype: Any = None, seed: int = 1) -> SmallModel:
-    """Write a model of four layers with loud random weights; the same for the same arguments."""
-    config = {**_SMALL, **CONFIGS[kind]}
+def make_model(
+    path: Path, kind: str = "llama", *, dtype: Any = None, seed: int = 1, **changes: Any
+) -> SmallModel:
+    """Write a model of four layers with loud random weights; the same for the same arguments.
+
+    changes: to its kind's config.
+    """
+    config = {**_SMALL, **CONFIGS[kind], **changes}
     path.mkdir(parents=True, exist_ok=True)
     (path / "config.json").write_text(json.dumps(config))
     weights = loud_weights(config, dtype=dtype, seed=seed)

@@ -183,16 +183,25 @@ def _described(
 def _partial(
     wanted: str, cache_dir: Path, is_download_allowed: bool, hub_cache: Path | None, endpoint: str | None
 ) -> ModelFiles | None:
-    """What is here of a model that is not here whole, perhaps nothing yet; None where it cannot be had."""
+    """What is here of a model that is not here whole, perhaps nothing yet; None where it cannot be had.
+
+    Raises:
+        ModelError: it cannot be had for another reason, which the text says.
+    """
     from .hub import parse_repository
     from .partial import Partial
     from .variant import split_variant
-    from .variant_files import has_adapter, make_partial_variant
+    from .variant_files import check_adapter, make_partial_variant
 
     plain, variant = split_variant(wanted)
-    if not has_adapter(variant):
-        # Another peer may have given it.
-        return _partly_here(wanted, cache_dir)
+    try:
+        check_adapter(variant)
+    except UnknownModel:
+        # Another peer may have given all of it.
+        found = _partly_here(wanted, cache_dir)
+        if found is None:
+            raise
+        return found
     files, repository = _partly_here(plain, cache_dir), parse_repository(plain)
     if files is None and repository is not None and is_download_allowed:
         files = _laid_out(repository, cache_dir, hub_cache, endpoint)

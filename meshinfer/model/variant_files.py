@@ -22,9 +22,14 @@ from .safetensors import StoredTensor, copy_prefixed, read_header, read_header_b
 from .variant import ADAPTER_CONFIG, ADAPTER_PREFIX, ADAPTER_WEIGHTS, SETTING, Variant
 
 
-def has_adapter(variant: Variant) -> bool:
-    """Whether the adapter is on this machine, or none is wanted."""
-    return not variant.adapter or Path(_settled(variant).adapter).is_dir()
+def check_adapter(variant: Variant) -> None:
+    """Check that the adapter is on this machine, if one is wanted.
+
+    Raises:
+        UnknownModel: there is no such directory. BrokenModel: it lacks a file.
+    """
+    if variant.adapter:
+        _adapter_files(Path(_settled(variant).adapter))
 
 
 def make_variant(files: ModelFiles, variant: Variant, cache_dir: Path) -> ModelFiles:

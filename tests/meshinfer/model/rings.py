@@ -242,13 +242,18 @@ class SmallModel:
 
 
 def make_model(
-    path: Path, kind: str = "llama", *, dtype: Any = None, seed: int = 1, **changes: Any
+    path: Path,
+    kind: str = "llama",
+    *,
+    dtype: Any = None,
+    seed: int = 1,
+    changes: dict[str, Any] | None = None,
 ) -> SmallModel:
     """Write a model of four layers with loud random weights; the same for the same arguments.
 
     changes: to its kind's config.
     """
-    config = {**_SMALL, **CONFIGS[kind], **changes}
+    config = {**_SMALL, **CONFIGS[kind], **(changes or {})}
     path.mkdir(parents=True, exist_ok=True)
     (path / "config.json").write_text(json.dumps(config))
     weights = loud_weights(config, dtype=dtype, seed=seed)

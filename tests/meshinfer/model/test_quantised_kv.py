@@ -1,4 +1,4 @@
-"""A ring whose KV caches are quantised answers as mlx-lm does with the same caches, whatever happens to it."""
+"""A ring with quantised KV caches answers as mlx-lm does with the same caches, whatever happens to it."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +25,7 @@ SAMPLED = Sampling(temperature=1.0, seed=3)
 
 
 def quantised(path: Path, kind: str = "llama", bits: int = 8, head_dim: int = 32) -> SmallModel:
-    model = make_model(path / "model", kind, head_dim=head_dim)
+    model = make_model(path / "model", kind, changes={"head_dim": head_dim})
     files = make_variant(model.files, Variant(kv_bits=bits), path / "cache")
     return SmallModel(files, replace(model.card, fingerprint="1" * 32))
 
@@ -125,7 +125,10 @@ def test_an_answer_goes_on_as_if_nothing_had_happened(kind: str, change: str, tm
 
 def test_quantised_caches_take_less_memory(tmp_path: Path) -> None:
     sizes = []
-    for model in (make_model(tmp_path / "exact", head_dim=64), quantised(tmp_path, bits=4, head_dim=64)):
+    for model in (
+        make_model(tmp_path / "exact", changes={"head_dim": 64}),
+        quantised(tmp_path, bits=4, head_dim=64),
+    ):
         shard = make_ring(model).shards[0]
         make = shard._model.make_caches()
         shard._model.build(mx.zeros((1, 256), mx.int32), {}, make)
@@ -152,7 +155,7 @@ def test_what_mlx_cannot_keep_in_few_bits_is_refused(
     kind: str, bits: int, head_dim: int, words: str, tmp_path: Path
 ) -> None:
     changes = {"head_dim": head_dim} if kind == "llama" else {}
-    model = make_model(tmp_path / "model", kind, **changes)
+    model = make_model(tmp_path / "model", kind, changes=changes)
     files = make_variant(model.files, Variant(kv_bits=bits), tmp_path / "cache")
     for cuts in [(), (2,)]:
         with pytest.raises(UnsupportedModel, match=rf"{files.name.replace('+', '.')}: .*{words}"):
@@ -162,7 +165,7 @@ def test_what_mlx_cannot_keep_in_few_bits_is_refused(
 def test_attention_that_mlx_lm_does_not_compute_with_them_is_refused(tmp_path: Path) -> None:
     latent = {"kv_lora_rank": 32, "q_lora_rank": 16, "qk_nope_head_dim": 8, "qk_rope_head_dim": 32}
     dense = {"moe_intermediate_size": 32, "n_routed_experts": None, "rope_scaling": None, "v_head_dim": 8}
-    model = make_model(tmp_path / "model", model_type="deepseek_v3", **latent, **dense)
+    model = make_model(tmp_path / "model", changes={"model_type": "deepseek_v3", **latent, **dense})
     files = make_variant(model.files, Variant(kv_bits=8), tmp_path / "cache")
     with pytest.raises(UnsupportedModel, match="cannot compute its attention with a quantised KV cache"):
         make_ring(replace(model, files=files), 2)

@@ -76,7 +76,7 @@ def packed(numbers: Any) -> Any:
 
 
 def write_packed(path: Path, method: str, extra: Callable[[str], dict[str, Any]] = lambda module: {}) -> None:
-    """Write the layers of a model as AutoAWQ does, with zero points, or as symmetric GPTQ models are, without."""
+    """Pack the layers of a model as AutoAWQ does, with zero points, or as mlx-lm reads GPTQ, without."""
     keys = iter(mx.random.split(mx.random.key(7), 200))
     for file in path.glob("model-[0-9].safetensors"):
         made: dict[str, Any] = {}

@@ -52,22 +52,19 @@ def fetch_blueprint(
         ModelError: it cannot be had or used; the text says why and what to do.
     """
     from .builtin import BUILTINS
-    from .hub import parse_repository
     from .source import resolve
+    from .variant import split_variant
 
-    is_fetched_whole = is_download_allowed and wanted in BUILTINS
+    is_fetched_whole = is_download_allowed and split_variant(wanted)[0] in BUILTINS
     try:
         files = resolve(
             wanted, cache_dir, is_download_allowed=is_fetched_whole, progress=progress, hub_cache=hub_cache
         )
     except UnknownModel:
-        partly_here, repository = _partly_here(wanted, cache_dir), parse_repository(wanted)
-        if partly_here is not None:
-            files = partly_here
-        elif repository is not None and is_download_allowed:
-            files = _laid_out(repository, cache_dir, hub_cache, endpoint)
-        else:
+        found = _partial(wanted, cache_dir, is_download_allowed, hub_cache, endpoint)
+        if found is None:
             raise
+        files = found
     return _described(files, cache_dir, progress)
 
 
@@ -131,10 +128,16 @@ def complete(
     from .hub import parse_repository
     from .ranges import HubFiles
     from .remote import fetch_from_hub
+    from .variant import ADAPTER_WEIGHTS, split_variant
 
-    repository = parse_repository(files.source)
-    if repository is None or not is_download_allowed:
+    repository = parse_repository(split_variant(files.source)[0])
+    is_adapter_missing = any(
+        piece.file == ADAPTER_WEIGHTS for piece in partial.missing(partial.needed(layers))
+    )
+    if repository is None or not is_download_allowed or is_adapter_missing:
         reason = "downloading is off" if repository else f"{files.source} is on another machine"
+        if is_adapter_missing:
+            reason = f"the adapter of {files.source} is on another machine"
         raise UnknownModel(
             f"{files.name}: of layers {layers.start} to {layers.stop - 1}, "
             f"{partial.missing_bytes(partial.needed(layers)):,} bytes are not here, and {reason}: "
@@ -175,6 +178,36 @@ def _described(
     from .tokenizer import load_tokenizer
 
     return files, read_card(files, HashStore(cache_dir), progress), load_tokenizer(files)
+
+
+def _partial(
+    wanted: str, cache_dir: Path, is_download_allowed: bool, hub_cache: Path | None, endpoint: str | None
+) -> ModelFiles | None:
+    """What is here of a model that is not here whole, perhaps nothing yet; None where it cannot be had.
+
+    Raises:
+        ModelError: it cannot be had for another reason, which the text says.
+    """
+    from .hub import parse_repository
+    from .partial import Partial
+    from .variant import split_variant
+    from .variant_files import check_adapter, make_partial_variant
+
+    plain, variant = split_variant(wanted)
+    try:
+        check_adapter(variant)
+    except UnknownModel:
+        # Another peer may have given all of it.
+        found = _partly_here(wanted, cache_dir)
+        if found is None:
+            raise
+        return found
+    files, repository = _partly_here(plain, cache_dir), parse_repository(plain)
+    if files is None and repository is not None and is_download_allowed:
+        files = _laid_out(repository, cache_dir, hub_cache, endpoint)
+    if files is None or variant.is_plain:
+        return files
+    return make_partial_variant(Partial.open(files.path), variant, cache_dir)
 
 
 def _laid_out(

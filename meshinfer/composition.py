@@ -190,7 +190,7 @@ def compose(ground: Ground, make_mailbox: MakeMailbox = Mailbox) -> Composition:
     def weights() -> Weights:
         return Weights(
             boxes.weights,
-            wish=Wish(hello.peer, config.model, config.spread, ground.created_ms),
+            wish=Wish(hello.peer, config.wanted, config.spread, ground.created_ms),
             fetch=fetch,
             find=search.find,
             list_models=ground.list_models,

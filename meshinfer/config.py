@@ -11,7 +11,8 @@ from meshinfer.topology.knobs import MembershipKnobs, lan
 from meshinfer.topology.planner import PLANNERS
 from meshinfer.transports.base import LinkLimits
 
-from .errors import ConfigError
+from .errors import ConfigError, UnsupportedModel
+from .model.variant import Variant
 from .scheduling.haul import HaulTiming
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -138,6 +139,8 @@ class PeerConfig:
     """What makes a peer.
 
     model: a directory, a repository id, or a built-in such as `smollm2`; None follows the mesh.
+    dtype: what its floats are cast to, float32, bfloat16 or float16; None leaves them. kv_bits: 2, 3, 4, 6 or
+    8, of its KV cache; None keeps floats. adapter: a directory that mlx_lm.lora has written.
     name: what people call this peer; None takes the host name. mesh: peers of other meshes are refused.
     listen: `HOST:PORT` for links from peers; port 0 means any. peers: addresses to reach, retried for ever.
     is_mdns_on: announce this peer and look for others on the local network. api: None serves no HTTP.
@@ -152,6 +155,9 @@ class PeerConfig:
     """
 
     model: str | None = None
+    dtype: str | None = None
+    kv_bits: int | None = None
+    adapter: str | None = None
     name: str | None = None
     mesh: str = "meshinfer"
     listen: str = "127.0.0.1:0"
@@ -190,7 +196,26 @@ class PeerConfig:
             raise ConfigError(f"planner {self.planner!r} is none of {', '.join(sorted(PLANNERS))}")
         if self.min_peers < 1:
             raise ConfigError(f"--min-peers {self.min_peers}: a ring takes at least 1 peer")
-        _ = self.spread
+        _ = self.spread, self.wanted
+
+    @property
+    def wanted(self) -> str | None:
+        """The model as `resolve` takes it: with how it is to be run, if that is not as its files say.
+
+        Raises:
+            ConfigError: it cannot be run so.
+        """
+        try:
+            variant = Variant(self.dtype or "", self.kv_bits or 0, self.adapter or "")
+        except UnsupportedModel as error:
+            raise ConfigError(str(error)) from error
+        if variant.is_plain:
+            return self.model
+        if self.model is None or "?" in self.model:
+            raise ConfigError(
+                f"{variant} says how a model is to be run: name the model too, without a question mark"
+            )
+        return f"{self.model}?{variant}"
 
     @property
     def spread(self) -> int:

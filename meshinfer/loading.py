@@ -122,13 +122,17 @@ class ModelDoor:
                     raise WrongModel(f"{name} was unloaded again before it answered", "model")
 
     def _source_of(self, wanted: str) -> str:
-        """Where a model is to be had that some peer's disk has under this name; else `wanted` itself."""
+        """Where a model is to be had that some peer's disk has under this name; else `wanted` itself.
+
+        How it is to be run stays behind it.
+        """
+        name, mark, variant = wanted.partition("?")
         seen = self._snapshot()
         mine = (m.on_disk for m in seen.mesh.members if m.peer == seen.peer)
         others = (m.on_disk for m in seen.mesh.members if m.peer != seen.peer)
-        found = (model for models in (*mine, *others) for model in models if model.name == wanted)
+        found = (model for models in (*mine, *others) for model in models if model.name == name)
         first = next(found, None)
-        return first.source if first else wanted
+        return f"{first.source}{mark}{variant}" if first else wanted
 
 
 def _is_planned(view: ModelView) -> bool:

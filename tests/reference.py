@@ -38,3 +38,11 @@ def greedy_text(path: Path, prompt: str, count: int, *, is_chat: bool = False) -
     """Those tokens as text. (`mlx_lm.generate` itself drops a leading space, which a reader wants.)"""
     _, tokenizer = _loaded(path)
     return str(tokenizer.decode(greedy_tokens(path, prompt, count, is_chat=is_chat)))
+
+
+def adapted_text(path: Path, adapter: Path, prompt: str, count: int) -> str:
+    """The text with an adapter, all floats cast to bfloat16, end marks ignored."""
+    model, tokenizer = mlx_lm.load(str(path), adapter_path=str(adapter))[:2]
+    model.set_dtype(mx.bfloat16)
+    steps = generate_step(mx.array(tokenizer.encode(prompt)), model, max_tokens=count)
+    return str(tokenizer.decode([token for token, _ in steps]))

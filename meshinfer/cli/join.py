@@ -14,6 +14,7 @@ from meshinfer.errors import ConfigError
 from .amounts import GIGABYTE
 from .greeting import USUAL_API_PORT
 from .terminal import Terminal, Tone
+from .variants import ADAPTER, DTYPE, KV_BITS, adapter_path
 
 EXAMPLES = """\b
 Examples:
@@ -21,6 +22,8 @@ Examples:
       one machine, one peer; ask it on http://127.0.0.1:52415/v1
   meshinfer join --model mlx-community/Qwen3-4B-4bit --listen 0.0.0.0:52414
       the first machine of a mesh
+  meshinfer join --model mlx-community/Qwen3-4B-4bit --kv-bits 8 --adapter ./adapters
+      with nearly twice the context in the same memory, and as it was trained further
   meshinfer join --listen 0.0.0.0:52414 --peer 192.168.1.4:52414
       another one: it takes the mesh's model, and its share of the layers
 """
@@ -36,6 +39,9 @@ def join(
             "format, or a GGUF file. Other peers' models run beside it. Without it, whatever the mesh runs."
         ),
     ] = None,
+    dtype: Annotated[str | None, DTYPE] = None,
+    kv_bits: Annotated[int | None, KV_BITS] = None,
+    adapter: Annotated[Path | None, ADAPTER] = None,
     name: Annotated[
         str | None, typer.Option(help="What people call this peer.", show_default="this machine's name")
     ] = None,
@@ -114,6 +120,9 @@ def join(
     try:
         config = PeerConfig(
             model=model,
+            dtype=dtype,
+            kv_bits=kv_bits,
+            adapter=adapter_path(adapter),
             name=name,
             mesh=mesh,
             listen=listen,

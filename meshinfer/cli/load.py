@@ -1,18 +1,26 @@
 """`meshinfer load`: have the mesh run one more model."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from meshinfer.errors import UnsupportedModel
+from meshinfer.model.variant import Variant
+
+from .join import WRONG_USE
 from .leaving import INTERRUPTED
 from .peer_url import USUAL_URL, url_option
 from .terminal import Terminal, Tone
+from .variants import ADAPTER, DTYPE, KV_BITS, adapter_path
 
 EXAMPLES = """\b
 Examples:
   meshinfer load mlx-community/Qwen3-4B-4bit
   meshinfer load smollm2 --stages all
   meshinfer load ./my-model --url http://127.0.0.1:52416
+  meshinfer load mlx-community/Qwen3-4B-4bit --kv-bits 8
+      beside the one with an exact KV cache: it is a model of its own
 """
 
 
@@ -33,6 +41,9 @@ def load(
             show_default="auto",
         ),
     ] = None,
+    dtype: Annotated[str | None, DTYPE] = None,
+    kv_bits: Annotated[int | None, KV_BITS] = None,
+    adapter: Annotated[Path | None, ADAPTER] = None,
 ) -> None:
     """Have the mesh run one more model, and wait until it answers.
 
@@ -42,9 +53,15 @@ def load(
     from .client import ClientError, PeerClient
 
     terminal, told = Terminal(), ""
+    try:
+        variant = Variant(dtype or "", kv_bits or 0, adapter_path(adapter) or "")
+    except UnsupportedModel as error:
+        terminal.say(str(error), Tone.ERROR)
+        raise typer.Exit(WRONG_USE) from error
+    wanted = _absolute(model) if variant.is_plain else f"{_absolute(model)}?{variant}"
     with PeerClient(url) as client:
         try:
-            for step in client.load(_absolute(model), stages):
+            for step in client.load(wanted, stages):
                 if step.is_live:
                     terminal.say(f"{step.model} is live", Tone.GOOD)
                 elif step.doing and step.doing != told:

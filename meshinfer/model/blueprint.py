@@ -15,13 +15,14 @@ from .fingerprint import WeightContent, fingerprint
 from .hashstore import HashStore
 from .safetensors import StoredTensor, header_size_bytes, parse_header, read_header_bytes, weight_files
 from .smallfiles import check_count, check_size, is_small_file, read_small_files
+from .variant import ADAPTER_WEIGHTS
 
 MAX_BYTES = 256 << 20
 """Of a blueprint on its way: the longest in use are some 60 MB, nearly all of it vocabulary."""
 
 _MAX_WEIGHT_FILES = 4096
 _MAX_WEIGHT_FILE_BYTES = 1 << 46
-_WEIGHT_FILE = re.compile(r"model[\w.-]{0,128}\.safetensors", re.ASCII)
+_WEIGHT_FILE = re.compile(rf"model[\w.-]{{0,128}}\.safetensors|{re.escape(ADAPTER_WEIGHTS)}", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 

@@ -10,9 +10,12 @@ from mlx_lm.models.cache import (
     BatchRotatingKVCache,
     CacheList,
     KVCache,
+    QuantizedKVCache,
     RotatingKVCache,
     make_prompt_cache,
 )
+
+from .quantised_kv import QuantisedKV
 
 # What has an offset and can be merged.
 _KEYED = (KVCache, BatchKVCache, RotatingKVCache, BatchRotatingKVCache)
@@ -52,14 +55,21 @@ class Caches:
 
 
 def make_caches(
-    model: Any, local_indexes: Iterable[int] | None, given: Mapping[int, Any] | None = None, length: int = 0
+    model: Any,
+    local_indexes: Iterable[int] | None,
+    given: Mapping[int, Any] | None = None,
+    length: int = 0,
+    quantised: QuantisedKV | None = None,
 ) -> Caches:
     """Make a session's caches: empty ones, or with the `given` entries, which hold `length` tokens.
 
     local_indexes: which entries local layers use; None when all layers are local. Entries of other
         peers' layers become aliases of a local one of the same kind: its offset is right.
+    quantised: which of them are; None for none.
     """
     entries = list(make_prompt_cache(model))
+    if quantised is not None:
+        quantised.put_into(entries)
     for index, entry in (given or {}).items():
         entries[index] = entry
     local_set = set(range(len(entries)) if local_indexes is None else local_indexes)
@@ -108,7 +118,8 @@ def _kind(entry: Any) -> object:
     """Caches of one kind have the same offset and the same masks after the same tokens."""
     if isinstance(entry, CacheList):
         return (CacheList, *map(_kind, entry.caches))
-    return type(entry), getattr(entry, "max_size", None), getattr(entry, "chunk_size", None)
+    kind = KVCache if type(entry) is QuantizedKVCache else type(entry)
+    return kind, getattr(entry, "max_size", None), getattr(entry, "chunk_size", None)
 
 
 def advance(entry: Any, rows: int, tokens: int) -> None:

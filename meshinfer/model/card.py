@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from math import prod
 
 from meshinfer.errors import BrokenModel
 
@@ -17,6 +18,7 @@ from .needs import Places, sort_tensors
 from .safetensors import StoredTensor, read_tensors
 from .settings import Settings, read_settings, read_stop_tokens
 from .smallfiles import read_small_files
+from .variant import DTYPES, Variant, read_variant
 
 _DTYPE_NAMES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "F8_E4M3": "float8", "F64": "float64"}
 
@@ -55,24 +57,26 @@ def card_of(
     Raises:
         BrokenModel: layers are missing, or not what the settings say.
     """
-    places = sort_tensors(settings, tensors)
+    places, variant = sort_tensors(settings, tensors), read_variant(settings.config)
     experts = read_experts(settings)
-    unknown_bytes = _bytes(places.unknown)
-    embedding_bytes, head_bytes = _bytes(places.embedding), _bytes(places.head)
+    unknown_bytes = _bytes(places.unknown, variant)
+    embedding_bytes, head_bytes = _bytes(places.embedding, variant), _bytes(places.head, variant)
     is_tied = places.is_tied
     return ModelCard(
         name=name,
         source=source,
         fingerprint=digest,
         model_type=settings.model_type,
-        precision=_precision(settings, tensors.values()),
+        precision=_precision(settings, tensors.values(), variant),
         hidden_size=settings.hidden_size,
         vocab_size=settings.vocab_size or _embedding_rows(settings, places),
         context_tokens=settings.context_tokens,
-        layer_bytes=tuple(_bytes(layer) for layer in places.layers),
-        layer_read_bytes=tuple(_read_bytes(experts, layer) for layer in places.layers),
-        embedding_bytes=_bytes(places.entry) + embedding_bytes + unknown_bytes,
-        tail_bytes=_bytes(places.norm) + (embedding_bytes if is_tied else head_bytes) + unknown_bytes,
+        layer_bytes=tuple(_bytes(layer, variant) for layer in places.layers),
+        layer_read_bytes=tuple(_read_bytes(experts, layer, variant) for layer in places.layers),
+        embedding_bytes=_bytes(places.entry, variant) + embedding_bytes + unknown_bytes,
+        tail_bytes=_bytes(places.norm, variant)
+        + (embedding_bytes if is_tied else head_bytes)
+        + unknown_bytes,
         shared_bytes=(embedding_bytes if is_tied else 0) + unknown_bytes,
         kv_bytes_per_token=kv_bytes_per_token(settings, places.layers, places.embedding),
         stop_tokens=stop_tokens,
@@ -80,15 +84,18 @@ def card_of(
     )
 
 
-def _bytes(tensors: Mapping[str, StoredTensor]) -> int:
-    return sum(_loaded_bytes(tensor) for tensor in tensors.values())
+def _bytes(tensors: Mapping[str, StoredTensor], variant: Variant) -> int:
+    return sum(_loaded_bytes(tensor, variant) for tensor in tensors.values())
 
 
-def _read_bytes(experts: Experts, layer: Mapping[str, StoredTensor]) -> int:
-    return experts.read((name, tensor.shape, _loaded_bytes(tensor)) for name, tensor in layer.items())
+def _read_bytes(experts: Experts, layer: Mapping[str, StoredTensor], variant: Variant) -> int:
+    loaded = ((name, tensor.shape, _loaded_bytes(tensor, variant)) for name, tensor in layer.items())
+    return experts.read(loaded)
 
 
-def _loaded_bytes(tensor: StoredTensor) -> int:
+def _loaded_bytes(tensor: StoredTensor, variant: Variant) -> int:
+    if variant.dtype and tensor.dtype in _DTYPE_NAMES:
+        return prod(tensor.shape) * DTYPES[variant.dtype]
     # mlx-lm expands 8-bit floats to bfloat16 as it loads them.
     return tensor.size_bytes * (2 if tensor.dtype == "F8_E4M3" else 1)
 
@@ -100,8 +107,15 @@ def _embedding_rows(settings: Settings, places: Places) -> int:
     raise BrokenModel(f"{settings.path}: config.json lacks vocab_size")
 
 
-def _precision(settings: Settings, tensors: Iterable[StoredTensor]) -> str:
-    """In words: `bfloat16`, `4-bit (float32 scales)`, `mxfp4`."""
+def _precision(settings: Settings, tensors: Iterable[StoredTensor], variant: Variant) -> str:
+    """In words: `bfloat16`, `4-bit (float32 scales)`, `mxfp4`, `bfloat16, 8-bit KV cache, adapter poems`."""
+    kv = f"{variant.kv_bits}-bit KV cache" if variant.kv_bits else ""
+    adapter = f"adapter {variant.adapter}" if variant.adapter else ""
+    weights = _weights_precision(settings, tensors, variant.dtype)
+    return ", ".join(part for part in (weights, kv, adapter) if part)
+
+
+def _weights_precision(settings: Settings, tensors: Iterable[StoredTensor], cast_to: str) -> str:
     quantization = settings.config.get("quantization") or settings.config.get("quantization_config")
     sizes: Counter[str] = Counter()
     scales: Counter[str] = Counter()
@@ -114,6 +128,6 @@ def _precision(settings: Settings, tensors: Iterable[StoredTensor]) -> str:
         bits = quantization.get("bits")
         kind = f"{bits}-bit" if mode in (None, "affine") and bits else str(mode)
         scale = _DTYPE_NAMES.get(scales.most_common(1)[0][0]) if scales else None
-        return f"{kind} ({scale} scales)" if scale else kind
+        return f"{kind} ({cast_to or scale} scales)" if scale else kind
     dtype = sizes.most_common(1)[0][0]
-    return _DTYPE_NAMES.get(dtype, dtype)
+    return cast_to or _DTYPE_NAMES.get(dtype, dtype)

@@ -55,7 +55,7 @@ class Guard:
             name: tensor if name in self._held or not tensor.size else poison(tensor)
             for name, tensor in tensors.items()
         }
-        self._admitted = {id(tensor): (name, tensor) for name, tensor in admitted.items()}
+        self._admitted |= {id(tensor): (name, tensor) for name, tensor in admitted.items()}
         return admitted
 
     def doubtful(self, weights: Mapping[str, Any]) -> frozenset[str]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from .safetensors import DTYPE_BITS, StoredTensor
 from .settings import Settings
+from .variant import DTYPES, KV_GROUP_SIZES, Variant, read_variant
 
 _KEYS = re.compile(r"(^|\.)(k_proj|wk|k|key|key_proj)\.weight$")
 _VALUES = re.compile(r"(^|\.)(v_proj|wv|v|value|value_proj)\.weight$")
@@ -34,17 +35,32 @@ def kv_bytes_per_token(
 
     layers: each layer's tensors by their name within the layer. Sliding windows count as if they were
     the full context. A layer whose names say nothing counts as full attention unless others say more. The
-    last layers keep nothing where they read keys and values of earlier ones.
+    last layers keep nothing where they read keys and values of earlier ones. A quantised cache counts as such
+    where it is of full attention for sure.
     """
+    variant = read_variant(settings.config)
     widths = [_cached_numbers(settings, layer) for layer in layers]
     if not any(widths):
         is_recurrent = any(_is_recurrent(layer) for layer in layers)
         widths = [0 if is_recurrent else _by_config(settings, layer) for layer in range(len(layers))]
     own = len(layers) - settings.reusing
     return tuple(
-        width * _item_bytes(layer, embedding) if index < own else 0
+        _token_bytes(settings, variant, index, width, _item_bytes(layer, embedding)) if index < own else 0
         for index, (width, layer) in enumerate(zip(widths, layers, strict=True))
     )
+
+
+def _token_bytes(settings: Settings, variant: Variant, layer: int, width: int, item_bytes: int) -> int:
+    """Bytes of a token's `width` cached numbers, which are of `item_bytes` in the files' type."""
+    item_bytes = DTYPES.get(variant.dtype, item_bytes)
+    if not variant.kv_bits or settings.has_window(layer):
+        return width * item_bytes
+    group_size = next(
+        (size for size in KV_GROUP_SIZES if settings.head_dim and settings.head_dim % size == 0),
+        KV_GROUP_SIZES[-1],
+    )
+    # A scale and a bias to each group.
+    return (width * variant.kv_bits + 7) // 8 + -(-width // group_size) * 2 * item_bytes
 
 
 def _cached_numbers(settings: Settings, layer: Mapping[str, StoredTensor]) -> int:

@@ -11,13 +11,16 @@ from mlx_lm.utils import _get_classes, load_config, load_model
 
 from meshinfer.errors import BrokenModel
 
+from .adapters import add_adapter
 from .anatomy import Anatomy, owned_modules, survey
 from .base import ModelCard, ModelFiles, Progress
+from .casting import cast
 from .families import Family, allowed_cuts, check_cuts, family_of
 from .foreign_code import needs_code, unknown_type
 from .guard import Guard, poison
 from .safetensors import read_header
 from .settings import text_settings
+from .variant import read_variant
 
 # What mlx and mlx-lm raise for files and settings that do not fit together.
 _MISFITS = (
@@ -43,12 +46,14 @@ class LoadedModel:
 
     anatomy: None when all layers are local.
     weights: the local weights by name, evaluated.
+    kv_bits: of what its KV caches are to keep; 0 for floats.
     """
 
     model: Any
     family: Family
     anatomy: Anatomy | None
     weights: dict[str, Any]
+    kv_bits: int = 0
 
     @property
     def weight_bytes(self) -> int:
@@ -95,18 +100,21 @@ def load_in_pieces(
 
     Raises:
         BrokenModel: a local tensor is missing, was not fetched, is torn, of another shape, or not part of the
-            model.
+            model; or its adapter is another model's.
         UnsupportedModel: mlx-lm does not know the architecture, it wants to run code of its own, or it
             cannot be cut like this.
     """
     _check_layers(files, card, layers)
     config = _read_config(files.path)
+    variant = read_variant(config)
     for file in sorted(files.path.glob("model*.safetensors")):
         # mlx would say that a file is torn, and not which one.
         read_header(file)
     guard = Guard(files.path)
     guard.require(layers)
     model, stored = _build(files.path, config, guard)
+    if variant.adapter:
+        stored = add_adapter(model, files.path, stored, guard)
     architecture = type(model).__module__.rpartition(".")[2]
     family, settings = family_of(architecture), text_settings(config)
     check_cuts(architecture, allowed_cuts(architecture, settings, card.layer_count), layers, card.layer_count)
@@ -119,20 +127,25 @@ def load_in_pieces(
     wanted = _Wanted(anatomy, layers)
     expected = dict(tree_flatten(model.parameters()))
     taken = {name: weight for name, weight in (kept or {}).items() if name in expected}
-    in_memory = frozenset(name for name in taken if wanted.is_local(name))
-    stored |= {name: taken[name] for name in in_memory}
+    in_memory = {name: weight for name, weight in taken.items() if wanted.is_local(name)}
+    stored |= in_memory
     # What is not needed must not stay in memory because of this load.
     del taken, kept
     _check_stored(files.path, wanted, expected, stored)
+    doubtful = guard.doubtful(
+        {name: stored[name] for name in expected if wanted.is_local(name) and name not in in_memory}
+    )
+    if variant.dtype:
+        stored = cast(model, stored, variant.dtype) | in_memory
     weights = {name: stored[name] for name in expected if wanted.is_local(name)}
-    doubtful = guard.doubtful({name: weight for name, weight in weights.items() if name not in in_memory})
+    del in_memory
     model.load_weights([*_elsewhere(wanted, expected, stored), *weights.items()], strict=False)
     # A class that `_build` made holds on to it, in a cycle: nothing would go before the collector comes.
     stored.clear()
     for piece in _evaluate(files.path, wanted, weights, progress):
         guard.check_made((name, weights[name]) for name in piece if name in doubtful)
         yield
-    return LoadedModel(model, family, anatomy, weights)
+    return LoadedModel(model, family, anatomy, weights, variant.kv_bits)
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,13 +60,11 @@ def fetch_blueprint(
             wanted, cache_dir, is_download_allowed=is_fetched_whole, progress=progress, hub_cache=hub_cache
         )
     except UnknownModel:
-        partly_here = _partly_here(wanted, cache_dir)
-        if partly_here is not None:
-            files = partly_here
-        elif repository is not None and is_download_allowed and not is_offline():
-            files = _laid_out(repository, cache_dir, hub_cache, endpoint)
-        else:
+        repository = repository if is_download_allowed and not is_offline() else None
+        found = _partial(wanted, repository, cache_dir, hub_cache, endpoint)
+        if found is None:
             raise
+        files = found
     return _described(files, cache_dir, progress)
 
 
@@ -131,10 +129,16 @@ def complete(
     from .ranges import HubFiles
     from .remote import fetch_from_hub
     from .source import is_offline
+    from .variant import ADAPTER_WEIGHTS, split_variant
 
-    repository = parse_repository(files.source)
-    if repository is None or not is_download_allowed or is_offline():
+    repository = parse_repository(split_variant(files.source)[0])
+    is_adapter_missing = any(
+        piece.file == ADAPTER_WEIGHTS for piece in partial.missing(partial.needed(layers))
+    )
+    if repository is None or not is_download_allowed or is_offline() or is_adapter_missing:
         reason = "downloading is off" if repository else f"{files.source} is on another machine"
+        if is_adapter_missing:
+            reason = f"the adapter of {files.source} is on another machine"
         raise UnknownModel(
             f"{files.name}: of layers {layers.start} to {layers.stop - 1}, "
             f"{partial.missing_bytes(partial.needed(layers)):,} bytes are not here, and {reason}: "
@@ -175,6 +179,41 @@ def _described(
     from .tokenizer import load_tokenizer
 
     return files, read_card(files, HashStore(cache_dir), progress), load_tokenizer(files)
+
+
+def _partial(
+    wanted: str,
+    repository: "Repository | None",
+    cache_dir: Path,
+    hub_cache: Path | None,
+    endpoint: str | None,
+) -> ModelFiles | None:
+    """What is here of a model that is not here whole, perhaps nothing yet; None where it cannot be had.
+
+    repository: where it may be had on the hub.
+
+    Raises:
+        ModelError: it cannot be had for another reason, which the text says.
+    """
+    from .partial import Partial
+    from .variant import split_variant
+    from .variant_files import check_adapter, make_partial_variant
+
+    plain, variant = split_variant(wanted)
+    try:
+        check_adapter(variant)
+    except UnknownModel:
+        # Another peer may have given all of it.
+        found = _partly_here(wanted, cache_dir)
+        if found is None:
+            raise
+        return found
+    files = _partly_here(plain, cache_dir)
+    if files is None and repository is not None:
+        files = _laid_out(repository, cache_dir, hub_cache, endpoint)
+    if files is None or variant.is_plain:
+        return files
+    return make_partial_variant(Partial.open(files.path), variant, cache_dir)
 
 
 def _laid_out(

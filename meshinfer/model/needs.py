@@ -62,7 +62,9 @@ class Places:
 
 
 def sort_tensors(settings: Settings, tensors: Mapping[str, StoredTensor]) -> Places:
-    """Sort a model's tensors; what mlx-lm drops belongs nowhere.
+    """Sort a model's tensors; what mlx-lm drops belongs nowhere, nor what an adapter has anew.
+
+    tensors: an adapter's come last.
 
     Raises:
         BrokenModel: config.json says other layers than the files hold, or there are no embeddings.

@@ -139,6 +139,9 @@ def _narrowed(leaf: Any) -> Any:
     if type(leaf) is KVCache and leaf.keys is not None and leaf.values is not None:
         leaf.keys = leaf.keys[..., : leaf.offset, :]
         leaf.values = leaf.values[..., : leaf.offset, :]
+    if type(leaf) is QuantizedKVCache and leaf.keys is not None and leaf.values is not None:
+        leaf.keys = tuple(part[..., : leaf.offset, :] for part in leaf.keys)
+        leaf.values = tuple(part[..., : leaf.offset, :] for part in leaf.values)
     return leaf
 
 

@@ -5,17 +5,16 @@ from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import Any
 
-import mlx.core as mx
 import mlx.nn as nn
-from mlx.utils import tree_map_with_path
+from mlx.utils import tree_flatten
 
 from meshinfer.errors import UnsupportedModel
 
+from .casting import cast
 from .precision import PRECISIONS, Precision
+from .variant import DTYPES
 
 _Predicate = Callable[[str, Any], bool | dict[str, Any]]
-
-_DTYPES = {"float16": mx.float16, "bfloat16": mx.bfloat16, "float32": mx.float32}
 
 _PACKED = {
     "pack-quantized": Precision("4-bit", 4, "affine", 32),
@@ -29,14 +28,9 @@ def cast_floats(model: Any, config: dict[str, Any]) -> str:
     text = config.get("text_config")
     named = config | text if isinstance(text, dict) else config
     wanted = str(named.get("torch_dtype") or named.get("dtype"))
-    name = wanted if wanted in _DTYPES else "bfloat16"
-    is_cast: Callable[[str], bool] = getattr(model, "cast_predicate", lambda _: True)
-
-    def cast(path: str, weight: Any) -> Any:
-        is_float = mx.issubdtype(weight.dtype, mx.floating)
-        return weight.astype(_DTYPES[name]) if is_float and is_cast(path) else weight
-
-    model.update(tree_map_with_path(cast, model.parameters()))
+    name = wanted if wanted in DTYPES else "bfloat16"
+    parameters: Any = tree_flatten(model.parameters())
+    model.load_weights(list(cast(model, dict(parameters), name).items()), strict=False)
     return name
 
 

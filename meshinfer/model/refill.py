@@ -14,6 +14,7 @@ from .base import Kept
 from .cache import Caches, make_caches
 from .kept import HandedOn, KeptSession, States
 from .loader import LoadedModel
+from .quantised_kv import QuantisedKV
 from .slicing import recut
 from .tensor import DTYPES, lend_all, take_states
 
@@ -50,10 +51,18 @@ class Refill:
 
 
 class Refiller:
-    """Works for one shard, on its model. hidden_dtypes: what may enter it; empty where it is whole."""
+    """Works for one shard, on its model.
+
+    hidden_dtypes: what may enter it; empty where it is whole. quantised: as for `make_caches`.
+    """
 
     def __init__(
-        self, loaded: LoadedModel, fingerprint: str, layers: range, hidden_dtypes: frozenset[str]
+        self,
+        loaded: LoadedModel,
+        fingerprint: str,
+        layers: range,
+        hidden_dtypes: frozenset[str],
+        quantised: QuantisedKV | None,
     ) -> None:
         self._model = loaded.model
         self._family = loaded.family
@@ -61,6 +70,7 @@ class Refiller:
         self._fingerprint = fingerprint
         self._layers = layers
         self._hidden_dtypes = hidden_dtypes or frozenset(DTYPES)
+        self._quantised = quantised
 
     def begin(self, session: SessionId, length: int, kept: Kept | None, missing: tuple[range, ...]) -> Refill:
         """Take over what is kept, and make room for what is missing.
@@ -69,7 +79,10 @@ class Refiller:
             StageFailed: caches of other layers are not in `kept`, or not for so many tokens.
         """
         given = self._given(session, length, kept, missing)
-        parts = {run: _Missing(make_caches(self._model, self._indexes(run))) for run in missing}
+        parts = {
+            run: _Missing(make_caches(self._model, self._indexes(run), quantised=self._quantised))
+            for run in missing
+        }
         return Refill(length, given, parts, kept.states if isinstance(kept, KeptSession) else None)
 
     def _given(

@@ -22,6 +22,7 @@ from .ranges import HubFiles
 from .runtime import quieten_hugging_face
 from .safetensors import header_size_bytes
 from .smallfiles import check_count, check_size, is_small_file
+from .variant import ADAPTER_WEIGHTS
 
 _WHOLE_FROM = 0.96
 """A file of which this part is needed is fetched whole: then its SHA-256 can be checked. No peer fetches more
@@ -210,6 +211,9 @@ def _with_nearly_whole_files(partial: Partial, tensors: Iterable[str]) -> frozen
     wanted = set(tensors)
     in_files: dict[Path, list[str]] = {}
     for name, tensor in partial.tensors.items():
+        if tensor.file.name == ADAPTER_WEIGHTS:
+            # No repository has it.
+            continue
         in_files.setdefault(tensor.file, []).append(name)
     for names in in_files.values():
         total_bytes = sum(partial.tensors[name].size_bytes for name in names)

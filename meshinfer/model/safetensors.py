@@ -6,12 +6,15 @@ A file is 8 bytes of header length, little endian, a JSON header, and the tensor
 import json
 import math
 import re
+import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from meshinfer.errors import BrokenModel
+
+from .variant import ADAPTER_WEIGHTS, read_variant
 
 # The reference implementation refuses longer headers too; the longest in use are some 10 MB.
 _MAX_HEADER_BYTES = 100_000_000
@@ -45,7 +48,7 @@ class StoredTensor:
 
 
 def read_tensors(directory: Path) -> dict[str, StoredTensor]:
-    """List every tensor of a model by name, from the headers of its `model*.safetensors`.
+    """List every tensor of a model by name, from the headers of its weight files.
 
     Raises:
         BrokenModel: no file, a torn header, a truncated file, a name in two files, or an index that names
@@ -68,10 +71,10 @@ def read_tensors(directory: Path) -> dict[str, StoredTensor]:
 
 
 def weight_files(directory: Path) -> tuple[Path, ...]:
-    """The files that mlx-lm would load, by name, after checking that the index agrees.
+    """The files that mlx-lm would load, by name, then an adapter's, after checking that the index agrees.
 
     Raises:
-        BrokenModel: there is none, or the index names one that is missing.
+        BrokenModel: there is none, or one is missing that the index or config.json tells of.
     """
     files = tuple(sorted(directory.glob("model*.safetensors")))
     present = {file.name for file in files}
@@ -82,7 +85,7 @@ def weight_files(directory: Path) -> tuple[Path, ...]:
         raise BrokenModel(f"{directory}: no model*.safetensors there; mlx-lm's format is needed")
     for file in files:
         _check_numbering(directory, file.name, present)
-    return files
+    return (*files, *_adapter_files(directory))
 
 
 def read_header(file: Path) -> tuple[StoredTensor, ...]:
@@ -151,14 +154,44 @@ def write_file(
         end = position + math.prod(shape) * DTYPE_BITS[dtype] // 8
         header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [position, end]}
         position = end
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
     with file.open("wb") as stream:
-        stream.write(len(text).to_bytes(8, "little"))
-        stream.write(text)
+        stream.write(_header_bytes(header))
         written_bytes = sum(stream.write(content) for content in contents)
     if written_bytes != position:
         raise ValueError(f"{file}: the header announces {position} bytes, {written_bytes} were written")
+
+
+def copy_prefixed(source: Path, target: Path, prefix: str) -> None:
+    """Copy a file, with `prefix` before the names of its tensors.
+
+    Raises:
+        BrokenModel: its header is torn or absurd, or it ends before its tensors do.
+    """
+    read_header(source)
+    header = read_header_bytes(source)
+    entries = _parse(source, header[8:])
+    renamed = {name if name == "__metadata__" else prefix + name: entry for name, entry in entries.items()}
+    with source.open("rb") as stream, target.open("wb") as out:
+        stream.seek(len(header))
+        out.write(_header_bytes(renamed))
+        shutil.copyfileobj(stream, out)
+
+
+def _header_bytes(entries: dict[str, Any]) -> bytes:
+    text = json.dumps(entries, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
+
+
+def _adapter_files(directory: Path) -> tuple[Path, ...]:
+    """The file of an adapter, if config.json says that there is one; others may lie beside any model."""
+    config = directory / "config.json"
+    if not config.is_file() or not read_variant(_parse(config, config.read_bytes(), "torn settings")).adapter:
+        return ()
+    file = directory / ADAPTER_WEIGHTS
+    if not file.is_file():
+        raise BrokenModel(f"{directory}: {ADAPTER_WEIGHTS} is missing, though config.json tells of it")
+    return (file,)
 
 
 def _index(directory: Path) -> dict[str, str]:
@@ -186,13 +219,13 @@ def _check_numbering(directory: Path, file_name: str, present: set[str]) -> None
             raise BrokenModel(f"{directory}: {sibling} is missing, though {file_name} counts it")
 
 
-def _parse(file: Path, text: bytes) -> dict[str, Any]:
+def _parse(file: Path, text: bytes, what: str = "torn header") -> dict[str, Any]:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise BrokenModel(f"{file}: torn header, not JSON: {error}") from error
+        raise BrokenModel(f"{file}: {what}, not JSON: {error}") from error
     if not isinstance(value, dict):
-        raise BrokenModel(f"{file}: torn header: a JSON object is expected")
+        raise BrokenModel(f"{file}: {what}: a JSON object is expected")
     return value
 
 

@@ -20,6 +20,8 @@ _CONTEXT = (
     "model_max_length", "max_context_length",
 )  # fmt: skip
 
+_WINDOWS = ("sliding_window", "sliding_window_size", "attention_chunk_size", "window_size")
+
 # Recurrent models name no limit; it only decides when a prompt is refused as too long.
 DEFAULT_CONTEXT_TOKENS = 2048
 
@@ -53,6 +55,13 @@ class Settings:
             if isinstance(values, list) and len(values) == self.layer_count:
                 return values[layer] if isinstance(values[layer], int) else 0
         return 0
+
+    def has_window(self, layer: int) -> bool:
+        """Whether a layer may look back at some of the tokens only."""
+        kinds = self.config.get("layer_types")
+        if isinstance(kinds, list) and len(kinds) == self.layer_count:
+            return "full" not in str(kinds[layer])
+        return self.config.get("use_sliding_window") is not False and self.number(*_WINDOWS) is not None
 
     def number(self, *names: str) -> int | None:
         """The first of some whole-number settings that is there and positive."""

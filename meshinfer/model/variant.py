@@ -1,33 +1,31 @@
 """How a model is run other than its files say: in another number type, with a quantised KV cache, or adapted.
 
-A variant is a model of its own: a directory whose config.json says so in one more setting, with an adapter's
-two files where there is one, and links to all else. So it has a fingerprint of its own, goes to other peers
-like any model, and a ring can never mix variants.
+A variant is a model of its own, whose config.json says so in one more setting. So it has a fingerprint of its
+own, goes to other peers like any model, and a ring can never mix variants.
 """
 
-import hashlib
-import json
-import os
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
-from meshinfer.errors import BrokenModel, UnknownModel, UnsupportedModel
-
-from .base import ModelFiles
-from .directory import read_json
+from meshinfer.errors import BrokenModel, UnsupportedModel
 
 SETTING = "meshinfer"
 """What config.json of a variant has more than the model's own."""
 
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapters.safetensors"
 
-DTYPES = ("float32", "bfloat16", "float16")
+ADAPTER_PREFIX = "adapter."
+"""Before the names of an adapter's tensors in a variant's directory: the model may have the same names."""
+
+DTYPES = {"float32": 4, "bfloat16": 2, "float16": 2}
+"""Types that a model's floats can be cast to, with the bytes of a number."""
+
 KV_BITS = (2, 3, 4, 6, 8)
-KV_GROUP_SIZE = 64
-"""Numbers that share a scale in a quantised KV cache, as mlx-lm has it unless told otherwise."""
+KV_GROUP_SIZES = (64, 32)
+"""How many numbers share a scale in a quantised KV cache: the first that divides a head."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +62,7 @@ class Variant:
 
     def __str__(self) -> str:
         """As `split_variant` reads it, behind a model's name or source."""
-        given = {key: value for key, value in asdict(self).items() if value}
+        given = {key: quote(str(value), safe="/ +~:") for key, value in asdict(self).items() if value}
         return "&".join(f"{key}={value}" for key, value in given.items())
 
 
@@ -74,9 +72,9 @@ def split_variant(wanted: str) -> tuple[str, Variant]:
     Raises:
         UnsupportedModel: what stands behind the question mark is none of these.
     """
-    model, mark, text = wanted.partition("?")
+    model, mark, text = wanted.rpartition("?")
     if not mark:
-        return model, Variant()
+        return wanted, Variant()
     given = dict(parse_qsl(text.replace("+", "%2B"), keep_blank_values=True))
     kv_bits = given.pop("kv_bits", "0")
     dtype, adapter = given.pop("dtype", ""), given.pop("adapter", "")
@@ -100,63 +98,3 @@ def read_variant(config: dict[str, Any]) -> Variant:
             return Variant()
         case other:
             raise BrokenModel(f"config.json says {SETTING} = {str(other)[:200]}: fetch the model again")
-
-
-def make_variant(files: ModelFiles, variant: Variant, cache_dir: Path) -> ModelFiles:
-    """Make the directory of a variant, unless it is there; the model's own stays as it is, and is linked to.
-
-    Raises:
-        UnknownModel: there is no such adapter. BrokenModel: it is not in mlx-lm's format.
-    """
-    if variant.is_plain:
-        return files
-    adapter = _adapter_files(variant.adapter) if variant.adapter else {}
-    config = read_json(files.path / "config.json")
-    # Where the adapter lies is this machine's affair.
-    said = {**asdict(variant), "adapter": Path(variant.adapter).name}
-    text = json.dumps({**config, SETTING: said}, indent=1)
-    digest = hashlib.sha256(f"{files.path.resolve()}\n{text}".encode())
-    for file in adapter.values():
-        digest.update(file.read_bytes())
-    directory = cache_dir / "models" / f"variant-{digest.hexdigest()[:32]}"
-    if not directory.is_dir():
-        beside = directory.with_name(f".{directory.name}-{os.getpid()}")
-        beside.mkdir(parents=True, exist_ok=True)
-        _fill(beside, files.path, adapter, text)
-        try:
-            beside.rename(directory)
-        except OSError:
-            # Another process was quicker; its directory is the same.
-            _remove(beside)
-    source = f"{files.source}?{variant}"
-    return ModelFiles(files.name + variant.suffix, source, directory)
-
-
-def _adapter_files(adapter: str) -> dict[str, Path]:
-    path = Path(adapter.removeprefix("dir:")).expanduser()
-    if not path.is_dir():
-        raise UnknownModel(
-            f"there is no adapter {path.absolute()}: give the directory that mlx_lm.lora has written, with "
-            f"{ADAPTER_CONFIG} and {ADAPTER_WEIGHTS}"
-        )
-    found = {name: path / name for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS)}
-    for name, file in found.items():
-        if not file.is_file():
-            raise BrokenModel(f"{path.absolute()}: {name} is missing: an adapter of mlx-lm has it")
-    return found
-
-
-def _fill(directory: Path, model: Path, adapter: dict[str, Path], config: str) -> None:
-    for file in model.iterdir():
-        if file.is_file() and file.name != "config.json" and file.name not in adapter:
-            (directory / file.name).symlink_to(file.resolve())
-    for name, file in adapter.items():
-        # Copied: a training run goes on to write over it.
-        (directory / name).write_bytes(file.read_bytes())
-    (directory / "config.json").write_text(config)
-
-
-def _remove(directory: Path) -> None:
-    for file in directory.iterdir():
-        file.unlink()
-    directory.rmdir()

@@ -15,6 +15,13 @@ def test_the_defaults_make_a_peer_on_loopback_that_follows_the_mesh() -> None:
     )
 
 
+def test_how_a_model_is_to_be_run_stands_behind_its_name() -> None:
+    assert PeerConfig(model="m").wanted == "m"
+    assert PeerConfig().wanted is None
+    config = PeerConfig(model="m", dtype="bfloat16", kv_bits=4, adapter="./mine")
+    assert config.wanted == "m?dtype=bfloat16&kv_bits=4&adapter=./mine"
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
@@ -30,6 +37,10 @@ def test_the_defaults_make_a_peer_on_loopback_that_follows_the_mesh() -> None:
         ({"min_peers": 0}, "--min-peers 0"),
         ({"stages": "some"}, "--stages 'some': give auto, all, or a number"),
         ({"stages": 0}, "--stages"),
+        ({"model": "m", "dtype": "int8"}, "dtype 'int8': give one of float32, bfloat16, float16"),
+        ({"model": "m", "kv_bits": 5}, "a KV cache of 5 bits: give one of 2, 3, 4, 6, 8"),
+        ({"kv_bits": 8}, "kv_bits=8 says how a model is to be run: name the model too"),
+        ({"model": "m?kv_bits=8", "dtype": "float32"}, "without a question mark"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named(settings: dict[str, object], words: str) -> None:

@@ -33,7 +33,8 @@ from meshinfer.topology import knobs
 from meshinfer.topology.agreement import AgreementTiming
 from meshinfer.topology.member import Status
 from meshinfer.topology.record import Phase
-from tests.reference import greedy_text
+from tests.adapters import make_adapter
+from tests.reference import adapted_text, greedy_text
 from tests.tiny import make_tiny_model
 
 HASTE = AgreementTiming(settle_s=0.1, widen_s=0.1, improve_s=0.1)
@@ -226,6 +227,21 @@ async def test_a_peer_without_a_model_follows_the_mesh_where_it_can_and_says_why
             assert "directory of another machine" in (await shown(guest, lambda s: bool(s.fault))).fault
             with pytest.raises(NoRing, match="directory of another machine"):
                 await answer(guest, "abc")
+
+
+async def test_a_model_is_run_cast_and_adapted_by_all_that_follow(
+    config: PeerConfig, tiny: Path, tmp_path: Path
+) -> None:
+    adapter = make_adapter(tmp_path / "poems", tiny)
+    own = replace(config, dtype="bfloat16", adapter=str(adapter), name="p0", min_peers=2)
+    guest = replace(config, model=None, name="p1", cache_dir=tmp_path / "another")
+    async with Peer(own) as first, Peer(replace(guest, peers=(seed_of(first),))) as second:
+        for peer in (first, second):
+            seen = await shown(peer, lambda s: s.mesh.is_live and has_stages(s, 2))
+            assert [model.name for model in seen.mesh.models] == ["tiny+bfloat16+poems"]
+        expected = adapted_text(tiny, adapter, PROMPTS[0], 16)
+        assert [await answer(peer, PROMPTS[0]) for peer in (first, second)] == [expected] * 2
+    assert expected != greedy_text(tiny, PROMPTS[0], 16)
 
 
 async def test_the_same_name_with_other_content_holds_no_layers_and_is_told(

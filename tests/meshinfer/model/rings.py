@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -249,9 +249,19 @@ class SmallModel:
         return [int(token) for token, _ in made]
 
 
-def make_model(path: Path, kind: str = "llama", *, dtype: Any = None, seed: int = 1) -> SmallModel:
-    """Write a model of four layers with loud random weights; the same for the same arguments."""
-    config = {**_SMALL, **CONFIGS[kind]}
+def make_model(
+    path: Path,
+    kind: str = "llama",
+    *,
+    dtype: Any = None,
+    seed: int = 1,
+    changes: dict[str, Any] | None = None,
+) -> SmallModel:
+    """Write a model of four layers with loud random weights; the same for the same arguments.
+
+    changes: to its kind's config.
+    """
+    config = {**_SMALL, **CONFIGS[kind], **(changes or {})}
     path.mkdir(parents=True, exist_ok=True)
     (path / "config.json").write_text(json.dumps(config))
     weights = loud_weights(config, dtype=dtype, seed=seed)
@@ -284,6 +294,30 @@ def _loud(name: str, weight: Any, key: Any, dtype: Any) -> Any:
     if weight.ndim < 2:
         return (weight + 0.2 * noise).astype(dtype)
     return (noise * 2 / weight.shape[-1] ** 0.5).astype(dtype)
+
+
+def quantise(path: Path, wanted: Callable[[str], dict[str, Any]] | None = None, **usual: Any) -> None:
+    """Quantise the matrices of a written model as `mlx_lm.convert` does.
+
+    wanted: settings of a module by its path, such as `model.layers.0.mlp.up_proj`; without it, `usual`.
+    """
+    config = json.loads((path / "config.json").read_text())
+    said: dict[str, Any] = dict(usual)
+    for file in sorted(path.glob("model*.safetensors")):
+        made: dict[str, Any] = {}
+        for name, weight in read_weights(file).items():
+            module = name.removesuffix(".weight")
+            if weight.ndim != 2:
+                made[name] = weight
+                continue
+            settings = wanted(module) if wanted is not None else usual
+            if settings != usual:
+                said[module] = settings
+            parts = mx.quantize(weight, **settings)
+            made |= dict(zip((name, f"{module}.scales", f"{module}.biases"), parts, strict=False))
+        mx.eval(made)
+        mx.save_safetensors(str(file), made)
+    (path / "config.json").write_text(json.dumps({**config, "quantization": said}))
 
 
 def read_weights(file: Path) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,9 @@ from meshinfer.errors import BrokenModel, UnsupportedModel
 from meshinfer.model.base import ModelCard, ModelFiles
 from meshinfer.model.card import read_card
 from meshinfer.model.safetensors import DTYPE_BITS, read_tensors, write_file
+from meshinfer.model.variant import Variant
+from meshinfer.model.variant_files import make_variant
+from tests.adapters import make_adapter
 from tests.tiny import END, START, make_tiny_model
 
 Shapes = dict[str, tuple[str, tuple[int, ...]]]
@@ -247,3 +251,49 @@ def test_a_model_without_embeddings_is_broken(tmp_path: Path) -> None:
     shapes = {name: what for name, what in llama_like().items() if "embed" not in name}
     with pytest.raises(BrokenModel, match="no token embeddings"):
         read_card(write_model(tmp_path, shapes))
+
+
+@pytest.mark.parametrize(
+    ("variant", "precision"),
+    [
+        (Variant("bfloat16"), "bfloat16"),
+        (Variant(kv_bits=8), "float32, 8-bit KV cache"),
+        (Variant("float16", 4, "poems"), "float16, 4-bit KV cache, adapter poems"),
+    ],
+)
+def test_the_card_of_a_variant_says_what_it_takes(variant: Variant, precision: str, tmp_path: Path) -> None:
+    plain = make_tiny_model(tmp_path / "tiny")
+    if variant.adapter:
+        variant = replace(variant, adapter=str(make_adapter(tmp_path / variant.adapter, plain, layers=2)))
+    before = tiny_card(tmp_path / "tiny")
+    made = make_variant(ModelFiles("tiny", f"dir:{plain}", plain), variant, tmp_path / "cache")
+    card = read_card(made)
+    assert card.precision == precision
+    assert card.fingerprint != before.fingerprint
+    item_bytes = 2 if variant.dtype else 4
+    # Two KV heads of 16, keys and values; of quantised ones a scale and a bias to 32 numbers.
+    quantised = 64 * variant.kv_bits // 8 + 2 * 2 * item_bytes
+    assert set(card.kv_bytes_per_token) == {quantised if variant.kv_bits else 64 * item_bytes}
+    # q_proj, v_proj and down_proj, from 64 or 128 numbers to 64 or 32, by way of two.
+    added = (64 + 64 + 64 + 32 + 128 + 64) * 2 * item_bytes if variant.adapter else 0
+    scaled = [layer_bytes * item_bytes // 4 for layer_bytes in before.layer_bytes]
+    assert card.layer_bytes == (scaled[0], scaled[1], scaled[2] + added, scaled[3] + added)
+    assert card.tail_bytes == before.tail_bytes * item_bytes // 4
+
+
+def test_scales_are_cast_and_packed_weights_are_not(tmp_path: Path) -> None:
+    packed: Shapes = {"self_attn.q_proj.weight": ("U32", (8, 1))}
+    packed |= {f"self_attn.q_proj.{part}": ("F16", (8, 1)) for part in ("scales", "biases")}
+    said = {"dtype": "float32", "kv_bits": 0, "adapter": ""}
+    quantization = {"bits": 4, "group_size": 8}
+    files = write_model(tmp_path, in_layers([packed] * 2), quantization=quantization, meshinfer=said)
+    card = read_card(files)
+    assert card.precision == "4-bit (float32 scales)"
+    assert card.layer_bytes == (8 * 4 + 2 * 8 * 4,) * 2
+
+
+def test_what_a_full_adapter_replaces_is_not_counted(tmp_path: Path) -> None:
+    plain = make_tiny_model(tmp_path / "tiny")
+    variant = Variant(adapter=str(make_adapter(tmp_path / "mine", plain, "full")))
+    made = make_variant(ModelFiles("tiny", f"dir:{plain}", plain), variant, tmp_path / "cache")
+    assert read_card(made).layer_bytes == tiny_card(tmp_path / "tiny").layer_bytes

@@ -7,6 +7,8 @@ import pytest
 
 from meshinfer.model.base import ModelFiles
 from meshinfer.model.card import read_card
+from meshinfer.model.variant import Variant
+from meshinfer.model.variant_files import make_variant
 from tests.meshinfer.model import rings
 
 _DEEPSEEK: dict[str, Any] = {
@@ -69,7 +71,12 @@ def kept_bytes(cache: Any) -> int:
         return sum(map(kept_bytes, cache.caches))
     if getattr(cache, "keys", None) is None:
         return 0
-    return sum(part.shape[1] * part.shape[3] * part.itemsize for part in (cache.keys, cache.values))
+    parts = [
+        part
+        for kept in (cache.keys, cache.values)
+        for part in (kept if isinstance(kept, tuple | list) else [kept])
+    ]
+    return sum(part.shape[1] * part.shape[3] * part.itemsize for part in parts)
 
 
 @pytest.mark.parametrize("kind", [*rings.CONFIGS, *CONFIGS])
@@ -94,3 +101,39 @@ def test_the_card_says_what_mlx_lm_keeps_and_loads(
     assert card.kv_bytes_per_token == tuple(kept[-card.layer_count :])
     weights: Any = tree_flatten(model.parameters())
     assert card.total_bytes == sum(weight.nbytes for _, weight in weights)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "is_exact"),
+    [
+        ("llama", {"head_dim": 32}, True),
+        ("llama", {"head_dim": 64}, True),
+        ("llama-sliding", {"head_dim": 32}, True),
+        ("qwen3_next", {"head_dim": 32}, True),
+        # Which of its layers have windows is not a list.
+        ("gemma3", {"head_dim": 32}, False),
+        (
+            "qwen2",
+            {"head_dim": 32, "hidden_size": 128, "sliding_window": 99, "use_sliding_window": False},
+            True,
+        ),
+    ],
+)
+@pytest.mark.parametrize("variant", [Variant("bfloat16", 4), Variant(kv_bits=3)])
+def test_a_quantised_cache_counts_as_what_is_kept_or_more(
+    kind: str, changes: dict[str, Any], is_exact: bool, variant: Variant, tmp_path: Path
+) -> None:
+    import mlx.core as mx
+
+    from meshinfer.model.loader import load_shard_model
+    from meshinfer.model.sliced import SlicedModel
+
+    model = rings.make_model(tmp_path / "model", kind, changes=changes)
+    (tmp_path / "model/tokenizer.json").write_text("{}")
+    files = make_variant(model.files, variant, tmp_path / "cache")
+    card = read_card(files)
+    sliced = SlicedModel(load_shard_model(files, card, range(4)), range(4), 4)
+    caches = sliced.make_caches()
+    sliced.build(mx.zeros((1, 3), mx.int32), {}, caches)
+    kept = tuple(map(kept_bytes, caches.entries))
+    assert card.kv_bytes_per_token == kept or (not is_exact and sum(card.kv_bytes_per_token) > sum(kept))

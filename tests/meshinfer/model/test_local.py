@@ -16,12 +16,15 @@ from meshinfer.model.local import (
     share_blueprint,
 )
 from tests.fakehub import COMMIT, Habits, cache_tree, fake_hub
+from tests.meshinfer.model.parts import fill
 from tests.meshinfer.model.rings import Ring
 from tests.tiny import make_tiny_model
 
 # Below what prepares mlx.
 from meshinfer.messages import Sampling  # isort: skip
 from meshinfer.model.shard import Shard  # isort: skip
+from meshinfer.model.partial import Partial  # isort: skip
+from tests.adapters import make_adapter  # isort: skip
 
 SOURCE = f"hf:org/tiny@{COMMIT}"
 
@@ -146,3 +149,64 @@ def test_another_models_blueprint_is_refused(whole: Path, tmp_path: Path) -> Non
     with pytest.raises(ModelMismatch, match="00000000 was asked for"):
         receive_blueprint(content, "0" * 32, card.name, card.source, tmp_path / "b")
     assert not (tmp_path / "b").exists()
+
+
+def test_a_variant_of_what_is_nowhere_yet_is_fetched_layer_by_layer(whole: Path, tmp_path: Path) -> None:
+    adapter = make_adapter(tmp_path / "mine", whole)
+    variant = f"dtype=bfloat16&adapter={adapter}"
+    shards = []
+    with fake_hub(whole) as endpoint:
+        for layers in (range(2), range(2, 4)):
+            home = tmp_path / str(layers.start)
+            files, card, _ = fetch_blueprint(
+                f"org/tiny?{variant}",
+                home / "cache",
+                True,
+                unheard,
+                hub_cache=home / "hub",
+                endpoint=endpoint,
+            )
+            assert (card.name, card.source) == ("org/tiny+bfloat16+mine", f"{SOURCE}?{variant}")
+            complete(files, layers, True, unheard, lambda: True, endpoint=endpoint)
+            shards.append(Shard.load(files, card, layers))
+    files, expected, _ = fetch_model(f"{whole}?{variant}", tmp_path / "cache", False, unheard)
+    assert expected.fingerprint == card.fingerprint
+    prompt, sampling = (40, 41, 42, 43), Sampling(temperature=1.0, seed=3)
+    answer = Ring([Shard.load(files, expected, range(4))]).answer(prompt, 8, chunk=4, sampling=sampling)
+    assert Ring(shards).answer(prompt, 8, chunk=4, sampling=sampling) == answer
+    # Asked for again, also by its source, it is there.
+    for wanted in (f"org/tiny?{variant}", card.source):
+        assert fetched(tmp_path / "0", wanted).path.name == card.fingerprint
+
+
+def test_a_variant_goes_from_peer_to_peer_with_its_adapter(whole: Path, tmp_path: Path) -> None:
+    snapshot = cache_tree(tmp_path / "hub", "org/tiny", whole)
+    adapter = make_adapter(tmp_path / "mine", whole)
+    files, card, _ = fetch_blueprint(
+        f"org/tiny?adapter={adapter}", tmp_path / "a", False, unheard, hub_cache=tmp_path / "hub"
+    )
+    assert card.source == f"{SOURCE}?adapter={adapter}"
+    content = share_blueprint(files, tmp_path / "a", unheard)
+    received, other, _ = receive_blueprint(content, card.fingerprint, card.name, card.source, tmp_path / "b")
+    assert other == card
+    partial = Partial.open(received.path)
+    adapted = {name for name in partial.needed(range(2, 4)) if name.startswith("adapter.")}
+    assert {name.split(".")[3] for name in adapted} == {"2", "3"}
+    # As on another machine.
+    adapter.rename(tmp_path / "moved")
+    again, _, _ = fetch_blueprint(card.source, tmp_path / "b", True, unheard, hub_cache=tmp_path / "nowhere")
+    assert again == received
+    with fake_hub(whole) as endpoint:
+        with pytest.raises(UnknownModel, match=r"the adapter of hf:org/tiny@\S+ is on another machine"):
+            complete(received, range(2, 4), True, unheard, lambda: True, endpoint=endpoint)
+        fill(partial, files.path, adapted)
+        complete(received, range(2, 4), True, unheard, lambda: True, endpoint=endpoint)
+    Shard.load(received, other, range(2, 4))
+    with pytest.raises(BrokenModel, match="has not been fetched"):
+        Shard.load(received, other, range(1, 4))
+    assert (snapshot / "config.json").read_bytes() == (whole / "config.json").read_bytes()
+
+
+def test_an_adapter_that_is_nowhere_is_named_and_no_hub_is_asked(tmp_path: Path) -> None:
+    with pytest.raises(UnknownModel, match="there is no adapter /nowhere"):
+        fetched(tmp_path, "org/tiny?adapter=/nowhere", endpoint="http://127.0.0.1:9")

@@ -14,6 +14,7 @@ from meshinfer.errors import BrokenModel, ModelError, UnknownModel, UnsupportedM
 from meshinfer.model.base import ModelFiles
 from meshinfer.model.card import read_card
 from meshinfer.model.source import installed, path_of, resolve
+from tests.adapters import make_adapter
 from tests.fakehub import COMMIT, cache_tree
 from tests.gguf import small_metadata, small_tensors, write_gguf, write_split_gguf
 from tests.tiny import make_tiny_model
@@ -315,3 +316,31 @@ def test_offline_nothing_is_ever_connected_to(tmp_path: Path, is_allowed: str, s
     assert "org/none is not in this machine's Hugging Face cache and downloading is off" in errors[0]
     assert switch is None or f"({switch} is set)" in errors[0]
     assert "smollm2-q4 is not on this machine" in errors[2]
+
+
+@pytest.mark.parametrize("prefix", ["", "dir:"])
+def test_how_a_model_is_to_be_run_stands_behind_a_question_mark(tmp_path: Path, prefix: str) -> None:
+    path = make_tiny_model(tmp_path / "mine", layers=1)
+    adapter = make_adapter(tmp_path / "poems", path, layers=1)
+    made = offline(f"{prefix}{path}?dtype=bfloat16&adapter={adapter}", tmp_path)
+    assert made.name == "mine+bfloat16+poems"
+    # What another peer is told makes the same there, and here again.
+    assert offline(made.source, tmp_path) == made
+    elsewhere = offline(made.source, tmp_path / "elsewhere")
+    assert read_card(elsewhere).fingerprint == read_card(made).fingerprint
+    assert read_card(offline(str(path), tmp_path)).fingerprint != read_card(made).fingerprint
+
+
+def test_a_variant_of_a_repository_names_its_commit(tmp_path: Path) -> None:
+    cache_tree(tmp_path / "hub", "org/tiny", make_tiny_model(tmp_path / "whole", layers=1))
+    made = offline("org/tiny?kv_bits=8", tmp_path)
+    assert (made.name, made.source) == ("org/tiny+kv8", f"hf:org/tiny@{COMMIT}?kv_bits=8")
+    assert offline(made.source, tmp_path) == made
+
+
+def test_a_directory_with_a_question_mark_in_its_name_is_a_directory(tmp_path: Path) -> None:
+    path = make_tiny_model(tmp_path / "what?", layers=1)
+    assert offline(str(path), tmp_path).path == path
+    assert offline(f"{path}?dtype=bfloat16", tmp_path).name == "what?+bfloat16"
+    with pytest.raises(UnsupportedModel, match="behind the question mark stand dtype="):
+        offline(f"{path}?precision=4", tmp_path)

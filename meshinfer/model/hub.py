@@ -16,7 +16,7 @@ from .growth import growth_reported
 from .runtime import quieten_hugging_face
 
 # What mlx-lm downloads, without "*.py": a repository's code is never run.
-_ALLOW_PATTERNS = [
+ALLOW_PATTERNS = [
     "*.json", "model*.safetensors", "tokenizer.model", "*.tiktoken", "tiktoken.model",
     "*.txt", "*.jsonl", "*.jinja",
 ]  # fmt: skip
@@ -159,7 +159,7 @@ def _in_cache(repository: Repository, hub_cache: Path | None) -> Path | None:
             repository.name,
             revision=repository.revision,
             cache_dir=hub_cache,
-            allow_patterns=_ALLOW_PATTERNS,
+            allow_patterns=ALLOW_PATTERNS,
             local_files_only=True,
         )
         check_directory(Path(snapshot))
@@ -179,7 +179,7 @@ def _download(
         repository.name,
         revision=repository.revision,
         cache_dir=cache,
-        allow_patterns=_ALLOW_PATTERNS,
+        allow_patterns=ALLOW_PATTERNS,
         endpoint=endpoint,
         tqdm_class=silent,
         dry_run=True,
@@ -196,7 +196,7 @@ def _download(
             repository.name,
             revision=repository.revision,
             cache_dir=cache,
-            allow_patterns=_ALLOW_PATTERNS,
+            allow_patterns=ALLOW_PATTERNS,
             endpoint=endpoint,
             tqdm_class=silent,
         )

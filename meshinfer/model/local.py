@@ -18,21 +18,6 @@ if TYPE_CHECKING:
     from .partial import Partial
 
 
-def fetch_model(
-    wanted: str, cache_dir: Path, is_download_allowed: bool, progress: Progress
-) -> tuple[ModelFiles, ModelCard, Tokenizer]:
-    """Resolve a model by name or source, downloading all of it if need be.
-
-    Raises:
-        ModelError: it cannot be had or used; the text says why and what to do.
-    """
-    # Here, not at the top: they take long to import, and only this thread needs them.
-    from .source import resolve
-
-    files = resolve(wanted, cache_dir, is_download_allowed=is_download_allowed, progress=progress)
-    return _described(files, cache_dir, progress)
-
-
 def fetch_blueprint(
     wanted: str,
     cache_dir: Path,
@@ -95,16 +80,6 @@ def share_blueprint(files: ModelFiles, cache_dir: Path, progress: Progress) -> b
     from .hashstore import HashStore
 
     return encode(blueprint_of(files, HashStore(cache_dir), progress))
-
-
-def missing_bytes(files: ModelFiles, layers: range) -> int:
-    """How many bytes must be fetched before a stage of `layers` can be loaded; 0 for a model that is whole.
-
-    Raises:
-        BrokenModel: the directory is damaged.
-    """
-    partial = _opened(files)
-    return partial.missing_bytes(partial.needed(layers)) if partial else 0
 
 
 def complete(

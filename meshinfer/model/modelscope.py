@@ -10,16 +10,11 @@ from meshinfer.errors import ModelError, UnknownModel
 
 from .base import ModelFiles, Progress
 from .directory import check_directory
-from .hub import Repository
+from .hub import ALLOW_PATTERNS, Repository
 
 PREFIX = "ms:"
 
 _SWITCH = "MLXLM_USE_MODELSCOPE"
-# What mlx-lm downloads, without "*.py": a repository's code is never run.
-_ALLOW_PATTERNS = [
-    "*.json", "model*.safetensors", "tokenizer.model", "*.tiktoken", "tiktoken.model",
-    "*.txt", "*.jsonl", "*.jinja",
-]  # fmt: skip
 
 
 def is_modelscope_on() -> bool:
@@ -81,7 +76,7 @@ def _downloaded(snapshot_download: Callable[..., Any], repository: Repository, p
     progress(what, 0, 1)
     try:
         found = snapshot_download(
-            repository.name, revision=repository.revision, allow_patterns=_ALLOW_PATTERNS
+            repository.name, revision=repository.revision, allow_patterns=ALLOW_PATTERNS
         )
     except Exception as error:  # theirs have no common root
         raise ModelError(

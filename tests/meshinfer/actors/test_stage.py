@@ -62,7 +62,7 @@ from meshinfer.messages import (
 )
 from meshinfer.model.base import ModelCard, StageCompute
 from meshinfer.model.compute import ComputeThread
-from meshinfer.model.local import fetch_model, load_shard
+from meshinfer.model.local import fetch_blueprint, load_shard
 from meshinfer.topology.plan import Plan
 from meshinfer.topology.record import Resident
 from meshinfer.topology.ring import PeerId, Ring, Run, Stage
@@ -149,7 +149,7 @@ class Bench:
 
 @pytest.fixture
 async def bench(compute: ComputeThread, directory: Path, tmp_path: Path) -> Bench:
-    parts = await compute.run(fetch_model, str(directory), tmp_path, False, lambda *_: None)
+    parts = await compute.run(fetch_blueprint, str(directory), tmp_path, False, lambda *_: None)
     return Bench(compute, LocalModel(*parts))
 
 

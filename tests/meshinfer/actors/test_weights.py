@@ -9,7 +9,7 @@ from meshinfer.actors.mail import Desire, LocalModel, ModelHere, ModelsHere, Obt
 from meshinfer.actors.weights import Weights, Wish
 from meshinfer.errors import UnknownModel
 from meshinfer.model.base import ModelCard, ModelFiles
-from meshinfer.model.local import fetch_model
+from meshinfer.model.local import fetch_blueprint
 from meshinfer.topology.desire import SPREAD_ALL, SPREAD_AUTO, DesiredModel
 from meshinfer.topology.member import Member, Status
 from meshinfer.topology.record import DiskModel, PeerRecord, Version
@@ -21,7 +21,7 @@ from tests.tiny import make_tiny_model
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> LocalModel:
     path = make_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
-    return LocalModel(*fetch_model(str(path), path, False, lambda *_: None))
+    return LocalModel(*fetch_blueprint(str(path), path, False, lambda *_: None))
 
 
 def like(model: LocalModel, *, name: str = "tiny", source: str, fingerprint: str) -> LocalModel:

@@ -10,11 +10,10 @@ from meshinfer.model.base import ModelFiles
 from meshinfer.model.local import (
     complete,
     fetch_blueprint,
-    fetch_model,
-    missing_bytes,
     receive_blueprint,
     share_blueprint,
 )
+from meshinfer.model.manifest import read_manifest
 from tests.fakehub import COMMIT, Habits, cache_tree, fake_hub
 from tests.meshinfer.model.parts import fill
 from tests.meshinfer.model.rings import Ring
@@ -51,6 +50,13 @@ def fetched(tmp_path: Path, wanted: str = "org/tiny", endpoint: str | None = Non
     return files
 
 
+def missing_bytes(files: ModelFiles, layers: range) -> int:
+    if read_manifest(files.path) is None:
+        return 0
+    partial = Partial.open(files.path)
+    return partial.missing_bytes(partial.needed(layers))
+
+
 def test_a_model_that_is_whole_in_the_cache_is_used_as_it_is(whole: Path, tmp_path: Path) -> None:
     snapshot = cache_tree(tmp_path / "hub", "org/tiny", whole)
     files = fetched(tmp_path, endpoint="http://127.0.0.1:9")
@@ -61,10 +67,10 @@ def test_a_model_that_is_whole_in_the_cache_is_used_as_it_is(whole: Path, tmp_pa
 
 def test_a_directory_is_hashed_once(whole: Path, tmp_path: Path) -> None:
     reported: list[str] = []
-    fetch_model(str(whole), tmp_path / "cache", False, lambda what, *sizes: reported.append(what))
+    fetch_blueprint(str(whole), tmp_path / "cache", False, lambda what, *sizes: reported.append(what))
     assert set(reported) == {"checking whole"}
     reported.clear()
-    fetch_model(str(whole), tmp_path / "cache", False, lambda what, *sizes: reported.append(what))
+    fetch_blueprint(str(whole), tmp_path / "cache", False, lambda what, *sizes: reported.append(what))
     assert reported == []
 
 
@@ -83,7 +89,7 @@ def test_each_peer_fetches_its_layers_and_together_they_answer(whole: Path, tmp_
             assert missing_bytes(files, layers) == 0
             needed_bytes += mine
             shards.append(Shard.load(files, card, layers))
-    files, card, _ = fetch_model(str(whole), tmp_path / "cache", False, unheard)
+    files, card, _ = fetch_blueprint(str(whole), tmp_path / "cache", False, unheard)
     assert needed_bytes == card.total_bytes
     expected = Ring([Shard.load(files, card, range(4))])
     prompt, sampling = (40, 41, 42, 43), Sampling(temperature=1.0, seed=3)
@@ -132,7 +138,7 @@ def test_layers_that_nobody_may_fetch_are_named(whole: Path, tmp_path: Path) -> 
 
 
 def test_a_blueprint_goes_from_peer_to_peer(whole: Path, tmp_path: Path) -> None:
-    files, card, _ = fetch_model(str(whole), tmp_path / "a", False, unheard)
+    files, card, _ = fetch_blueprint(str(whole), tmp_path / "a", False, unheard)
     content = share_blueprint(files, tmp_path / "a", unheard)
     received, other, _ = receive_blueprint(content, card.fingerprint, card.name, card.source, tmp_path / "b")
     assert other == card
@@ -144,7 +150,7 @@ def test_a_blueprint_goes_from_peer_to_peer(whole: Path, tmp_path: Path) -> None
 
 
 def test_another_models_blueprint_is_refused(whole: Path, tmp_path: Path) -> None:
-    files, card, _ = fetch_model(str(whole), tmp_path / "a", False, unheard)
+    files, card, _ = fetch_blueprint(str(whole), tmp_path / "a", False, unheard)
     content = share_blueprint(files, tmp_path / "a", unheard)
     with pytest.raises(ModelMismatch, match="00000000 was asked for"):
         receive_blueprint(content, "0" * 32, card.name, card.source, tmp_path / "b")
@@ -169,7 +175,7 @@ def test_a_variant_of_what_is_nowhere_yet_is_fetched_layer_by_layer(whole: Path,
             assert (card.name, card.source) == ("org/tiny+bfloat16+mine", f"{SOURCE}?{variant}")
             complete(files, layers, True, unheard, lambda: True, endpoint=endpoint)
             shards.append(Shard.load(files, card, layers))
-    files, expected, _ = fetch_model(f"{whole}?{variant}", tmp_path / "cache", False, unheard)
+    files, expected, _ = fetch_blueprint(f"{whole}?{variant}", tmp_path / "cache", False, unheard)
     assert expected.fingerprint == card.fingerprint
     prompt, sampling = (40, 41, 42, 43), Sampling(temperature=1.0, seed=3)
     answer = Ring([Shard.load(files, expected, range(4))]).answer(prompt, 8, chunk=4, sampling=sampling)

@@ -17,8 +17,8 @@ from meshinfer.topology.sync import Parcel, SyncDelta, SyncDigest
 from meshinfer.transports.base import Address, Datagrams, Listener, Transport
 from meshinfer.transports.dialing import Backoff
 
+from . import freight as f
 from . import messages as m
-from . import sharing as s
 from .actors.actor import Mailbox
 from .actors.discovery import DiscoveryActor
 from .actors.head import Head, HeadMessage
@@ -300,12 +300,12 @@ def _routes(boxes: _Mailboxes) -> dict[Any, tuple[Mailbox[Any], ...]]:
         # The head lets go of the session, the origin brings it back or tells its reader.
         m.WrongEpoch: (boxes.head, boxes.requests),
         m.Failed: (boxes.head, boxes.requests),
-        s.AskBlueprint: (boxes.porter,),
-        s.BlueprintPart: (boxes.porter,),
-        s.AskHeld: (boxes.porter,),
-        s.Held: (boxes.porter,),
-        s.AskPiece: (boxes.porter,),
-        s.PieceOf: (boxes.porter,),
+        f.AskBlueprint: (boxes.porter,),
+        f.BlueprintPart: (boxes.porter,),
+        f.AskHeld: (boxes.porter,),
+        f.Held: (boxes.porter,),
+        f.AskPiece: (boxes.porter,),
+        f.PieceOf: (boxes.porter,),
     }
 
 

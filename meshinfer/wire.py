@@ -15,8 +15,8 @@ from meshinfer.topology.sync import Parcel, SyncDelta, SyncDigest
 from meshinfer.transports.base import Buffer, Frame
 from meshinfer.transports.errors import ProtocolError
 
+from . import freight as f
 from . import messages as m
-from . import sharing as s
 
 Message = (
     m.Hello
@@ -43,12 +43,12 @@ Message = (
     | m.Release
     | m.WrongEpoch
     | m.Failed
-    | s.AskBlueprint
-    | s.BlueprintPart
-    | s.AskHeld
-    | s.Held
-    | s.AskPiece
-    | s.PieceOf
+    | f.AskBlueprint
+    | f.BlueprintPart
+    | f.AskHeld
+    | f.Held
+    | f.AskPiece
+    | f.PieceOf
 )
 
 TAGS: dict[int, type[Message]] = {
@@ -76,15 +76,15 @@ TAGS: dict[int, type[Message]] = {
     23: m.Advanced,
     24: m.Relayed,
     25: m.Unreachable,
-    26: s.AskBlueprint,
-    27: s.BlueprintPart,
-    28: s.AskHeld,
-    29: s.Held,
-    30: s.AskPiece,
-    31: s.PieceOf,
+    26: f.AskBlueprint,
+    27: f.BlueprintPart,
+    28: f.AskHeld,
+    29: f.Held,
+    30: f.AskPiece,
+    31: f.PieceOf,
 }
-_Laden = m.Activation | m.Relayed | s.BlueprintPart | s.PieceOf
-_LADEN = (m.Activation, m.Relayed, s.BlueprintPart, s.PieceOf)
+_Laden = m.Activation | m.Relayed | f.BlueprintPart | f.PieceOf
+_LADEN = (m.Activation, m.Relayed, f.BlueprintPart, f.PieceOf)
 _OF_LINKS = (m.Hello, m.Farewell, m.Pulse, m.Relayed, m.Unreachable)
 _TAG_OF = {kind: tag for tag, kind in TAGS.items()}
 

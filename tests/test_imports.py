@@ -25,7 +25,7 @@ CORES = [
     *(ROOT / "topology").glob("*.py"),
     ROOT / "transports" / "frame.py",
     ROOT / "meshinfer" / "messages.py",
-    ROOT / "meshinfer" / "sharing.py",
+    ROOT / "meshinfer" / "freight.py",
     ROOT / "meshinfer" / "wire.py",
     ROOT / "meshinfer" / "model" / "sampling.py",
     ROOT / "meshinfer" / "model" / "stops.py",

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from meshinfer.freight import MAX_NAMES, AskHeld, Held
 from meshinfer.scheduling.haul import Haul, HaulTiming, Piece
-from meshinfer.sharing import MAX_NAMES, AskHeld, Held
 from meshinfer.topology.ring import PeerId
 
 from .actor import Reply

@@ -5,8 +5,8 @@ import logging
 from typing import Protocol
 
 from meshinfer.errors import MeshError
+from meshinfer.freight import AskBlueprint, AskHeld, AskPiece, BlueprintPart, Held, PieceOf
 from meshinfer.messages import Tensor
-from meshinfer.sharing import AskBlueprint, AskHeld, AskPiece, BlueprintPart, Held, PieceOf
 from meshinfer.topology.ring import PeerId
 
 from .post import Post

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from meshinfer.errors import MeshError
+from meshinfer.freight import AskBlueprint, AskHeld, AskPiece, BlueprintPart, Held, PieceOf
 from meshinfer.model.base import Progress
 from meshinfer.scheduling.haul import HaulTiming, Piece
-from meshinfer.sharing import AskBlueprint, AskHeld, AskPiece, BlueprintPart, Held, PieceOf
 from meshinfer.topology.member import Member
 from meshinfer.topology.ring import PeerId
 

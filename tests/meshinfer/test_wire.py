@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from meshinfer import freight, wire
 from meshinfer import messages as m
-from meshinfer import sharing, wire
 from meshinfer.topology.desire import DesiredModel
 from meshinfer.topology.plan import Plan
 from meshinfer.topology.record import Follow, LinkMeasure, PeerRecord, Phase, Resident, Version
@@ -99,12 +99,12 @@ MESSAGES: list[wire.Message] = [
     m.Release(SESSION, TARGET, retained_tokens=40),
     m.WrongEpoch(SESSION, TARGET, None),
     m.Failed(SESSION, TARGET, B, "out of memory", False),
-    sharing.AskBlueprint("f" * 32, 5),
-    sharing.BlueprintPart("f" * 32, 5, 10, (PIECE,)),
-    sharing.AskHeld("f" * 32, ("norm.weight", "lm_head.weight")),
-    sharing.Held("f" * 32, ("norm.weight",), ("0" * 64,)),
-    sharing.AskPiece("f" * 32, "norm.weight", 0, 5),
-    sharing.PieceOf("f" * 32, "norm.weight", 0, (PIECE,)),
+    freight.AskBlueprint("f" * 32, 5),
+    freight.BlueprintPart("f" * 32, 5, 10, (PIECE,)),
+    freight.AskHeld("f" * 32, ("norm.weight", "lm_head.weight")),
+    freight.Held("f" * 32, ("norm.weight",), ("0" * 64,)),
+    freight.AskPiece("f" * 32, "norm.weight", 0, 5),
+    freight.PieceOf("f" * 32, "norm.weight", 0, (PIECE,)),
 ]
 
 

@@ -17,8 +17,8 @@ from meshinfer.actors.porter import BringBlueprint, Porter, PorterMessage
 from meshinfer.actors.post import Post
 from meshinfer.actors.watch import Bell
 from meshinfer.errors import DiskFull
+from meshinfer.freight import AskHeld, AskPiece, PieceOf
 from meshinfer.scheduling.haul import HaulTiming
-from meshinfer.sharing import AskHeld, AskPiece, PieceOf
 from meshinfer.topology.member import Member, Status
 from meshinfer.topology.record import PeerRecord, Version
 from meshinfer.topology.ring import PeerId, Run

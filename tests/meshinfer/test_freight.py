@@ -1,6 +1,6 @@
 import pytest
 
-from meshinfer.sharing import AskBlueprint, AskHeld, AskPiece, Held
+from meshinfer.freight import AskBlueprint, AskHeld, AskPiece, Held
 
 F = "f" * 32
 

@@ -69,7 +69,7 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Case]:
     tiny = make_tiny_model(tmp_path_factory.mktemp("models") / "tiny", layers=5, seed=3)
     return {
         "tiny": Case(tiny, (fox, story)),
-        "float32": Case(smollm2("float32").path, (story,)),
+        "float32": Case(smollm2("float32").path, (Question(story.prompt, True, 12),)),
         "q4": Case(smollm2("q4").path, (france,)),
     }
 

@@ -64,7 +64,7 @@ def test_what_came_before_a_break_is_not_asked_for_again(directory: Path) -> Non
         (Habits(refusal="no entry"), ModelError, "could not be read .*404"),
         (Habits(refusal="unauthorized"), ModelError, r"refuses access .401.: .*hf auth login"),
         (Habits(refusal="out of range"), ModelError, "could not be read .*416"),
-        (Habits(refusal="failing"), ModelError, "could not be read .*500"),
+        (Habits(refusal="failing"), ModelError, "could not be read .*501"),
         (Habits(failing=99), ModelError, "could not be read .*503"),
         (Habits(shifted=1), ModelError, "asked for bytes 10-19 .* answers 206 with the range 'bytes 11-"),
     ],

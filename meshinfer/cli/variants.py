@@ -15,7 +15,7 @@ DTYPE = typer.Option(
 KV_BITS = typer.Option(
     metavar="BITS",
     help=f"Keep the KV cache of full attention in so many bits: {', '.join(map(str, variant.KV_BITS))}. "
-    "Longer contexts fit; several readers are then computed one after the other.",
+    "Longer contexts fit; answers are less exact, and several readers are computed one after the other.",
     show_default="floats",
 )
 

@@ -140,7 +140,7 @@ def load_in_pieces(
     weights = {name: stored[name] for name in expected if wanted.is_local(name)}
     del in_memory
     model.load_weights([*_elsewhere(wanted, expected, stored), *weights.items()], strict=False)
-    # A class that `_build` made holds on to it, in a cycle: nothing would go before the collector comes.
+    # What was cast would stay in memory beside what came of it.
     stored.clear()
     for piece in _evaluate(files.path, wanted, weights, progress):
         guard.check_made((name, weights[name]) for name in piece if name in doubtful)
@@ -230,7 +230,10 @@ def _build(path: Path, config: dict[str, Any], guard: Guard) -> tuple[Any, dict[
     except _MISFITS as error:
         raise BrokenModel(f"{path}: mlx-lm cannot build the model: {error!r}") from error
     model.__class__ = model_class
-    return model, stored
+    found = dict(stored)
+    # The class above holds on to it, in a cycle: nothing would go before the collector comes.
+    stored.clear()
+    return model, found
 
 
 def _check_stored(

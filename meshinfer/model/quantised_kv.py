@@ -1,7 +1,8 @@
 """Keys and values of full attention, kept in a few bits: mlx-lm's QuantizedKVCache in place of its KVCache.
 
 From a session's first token on, unlike in mlx-lm's own generation, which computes the first piece of a prompt
-with floats: an answer must not depend on how its prompt was cut into pieces, nor on where it was begun again.
+with floats: an answer should depend as little as can be on how its prompt was cut into pieces, or where it
+was begun again. (It does a little: sums in another order may be rounded to another of so few numbers.)
 """
 
 from collections.abc import Mapping, Sequence

@@ -61,7 +61,8 @@ class Settings:
         kinds = self.config.get("layer_types")
         if isinstance(kinds, list) and len(kinds) == self.layer_count:
             return "full" not in str(kinds[layer])
-        return self.config.get("use_sliding_window") is not False and self.number(*_WINDOWS) is not None
+        is_off = self.config.get("use_sliding_window") is False
+        return not is_off and any(self.config.get(name) for name in _WINDOWS)
 
     def number(self, *names: str) -> int | None:
         """The first of some whole-number settings that is there and positive."""

@@ -10,6 +10,7 @@ from meshinfer.cli.greeting import read_api_line
 from meshinfer.cli.join import memory_bytes, usual_or_any
 from meshinfer.cli.terminal import Terminal
 from meshinfer.errors import ConfigError
+from tests.adapters import make_adapter
 
 from .conftest import Running, Start
 
@@ -62,6 +63,14 @@ def all_lines(running: Running) -> list[str]:
     """All that a command that has ended wrote."""
     running.until_end()
     return running.lines
+
+
+def test_a_model_is_run_as_it_was_trained_further(join: Start, tiny: Path, tmp_path: Path) -> None:
+    adapter = make_adapter(tmp_path / "poems", tiny)
+    peer = join("--model", str(tiny), "--name", "mac-1", "--dtype", "bfloat16", "--adapter", str(adapter))
+    url = api_of(peer)
+    peer.until(LIVE)
+    assert httpx2.get(f"{url}/v1/models").json()["data"][0]["id"] == "tiny+bfloat16+poems"
 
 
 def test_a_second_signal_ends_it_at_once(join: Start, tiny: Path) -> None:

@@ -30,6 +30,22 @@ def test_a_model_is_loaded_listed_and_unloaded_from_a_terminal(
     assert again.ended() == 1
 
 
+def test_a_model_is_loaded_cast_beside_itself(join: Start, start: Start, tiny: Path) -> None:
+    peer = join("--model", str(tiny), "--name", "mac-1")
+    url = peer.until(r"^API on (\S+)/v1")[1]
+    peer.until("^ring live")
+    # By the name that it has on a disk of the mesh.
+    loading = start("load", "tiny", "--dtype", "bfloat16", "--url", url)
+    loading.until(r"^tiny\+bfloat16 is live$")
+    assert loading.ended() == 0
+
+
+def test_a_variant_that_there_is_not_is_refused(start: Start) -> None:
+    loading = start("load", "tiny", "--dtype", "int4")
+    loading.until("^error: dtype 'int4': give one of float32, bfloat16, float16$")
+    assert loading.ended() == 2
+
+
 def test_a_model_that_is_nowhere_is_refused(join: Start, start: Start) -> None:
     url = join("--name", "mac-1").until(r"^API on (\S+)/v1")[1]
     loading = start("load", "tyni", "--url", url)

@@ -1,3 +1,4 @@
+import gc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,15 @@ def test_what_a_model_must_have_in_float32_stays(tmp_path: Path) -> None:
     loaded = load_shard_model(made.files, made.card, range(1, 3))
     exact = {name for name, weight in loaded.weights.items() if weight.dtype == mx.float32}
     assert {name.rpartition(".")[2] for name in exact} == {"e_score_correction_bias"}
+
+
+@pytest.mark.parametrize("to", ["bfloat16", "float32"])
+def test_what_was_cast_does_not_stay_in_memory(to: str, tmp_path: Path) -> None:
+    made = cast(make_model(tmp_path / "model"), to, tmp_path / "cache")
+    gc.collect()
+    before = mx.get_active_memory()
+    loaded = load_shard_model(made.files, made.card, range(1, 3))
+    assert loaded.weight_bytes <= mx.get_active_memory() - before < 1.1 * loaded.weight_bytes + 4096
 
 
 def test_cast_weights_go_on_to_the_next_plan(tmp_path: Path) -> None:

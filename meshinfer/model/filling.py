@@ -109,33 +109,38 @@ class Filling:
         self._ungrow(tensor)
 
     def check_files(self, giver: str, progress: Progress) -> None:
-        """Hash the files of which all tensors are there, but for those that were found right before.
+        """Check every file, as `check_file` does.
 
         Raises:
             CorruptTensor: one is not what it must be; its tensors count as missing from now on.
         """
-        inside: dict[str, list[StoredTensor]] = {weight.name: [] for weight in self._manifest.weights}
-        for tensor in self._tensors.values():
-            inside[tensor.file.name].append(tensor)
         for weight in self._manifest.weights:
-            is_complete = all(
-                tensor.name in self._held.tensors or not tensor.size_bytes for tensor in inside[weight.name]
+            self.check_file(weight.name, giver, progress)
+
+    def check_file(self, name: str, giver: str, progress: Progress) -> None:
+        """Hash a file if all its tensors are there, unless it was found right before.
+
+        Raises:
+            CorruptTensor: it is not what it must be; its tensors count as missing from now on.
+        """
+        weight = next(each for each in self._manifest.weights if each.name == name)
+        inside = [tensor for tensor in self._tensors.values() if tensor.file.name == name]
+        is_complete = all(tensor.name in self._held.tensors or not tensor.size_bytes for tensor in inside)
+        if not is_complete or name in self._held.files:
+            return
+        what = f"checking {name}"
+        progress(what, 0, weight.size_bytes)
+        found = hash_range(self._directory / name, 0, weight.size_bytes)
+        if found != weight.sha256:
+            self.forget(inside)
+            raise CorruptTensor(
+                name,
+                giver,
+                f"{self._manifest.name}: all of {name} came, the last from {giver}, but it has "
+                f"the SHA-256 {found[:16]}…, not {weight.sha256[:16]}…: all of it is fetched again",
             )
-            if not is_complete or weight.name in self._held.files:
-                continue
-            what = f"checking {weight.name}"
-            progress(what, 0, weight.size_bytes)
-            found = hash_range(self._directory / weight.name, 0, weight.size_bytes)
-            if found != weight.sha256:
-                self.forget(inside[weight.name])
-                raise CorruptTensor(
-                    weight.name,
-                    giver,
-                    f"{self._manifest.name}: all of {weight.name} came, the last from {giver}, but it has "
-                    f"the SHA-256 {found[:16]}…, not {weight.sha256[:16]}…: all of it is fetched again",
-                )
-            self._note([("file", weight.name)])
-            progress(what, weight.size_bytes, weight.size_bytes)
+        self._note([("file", name)])
+        progress(what, weight.size_bytes, weight.size_bytes)
 
     def check_unsynced(self) -> None:
         """Hash what the journal promises but may never have reached the disk; forget what is not there."""

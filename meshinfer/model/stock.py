@@ -151,9 +151,10 @@ class Intake:
             self._filling.finish(name, sha256, giver)
         except CorruptTensor:
             return False
-        if self._is_last(self._partial.tensors[name].file.name):
+        file = self._partial.tensors[name].file.name
+        if self._is_last(file):
             # At once: what else comes meanwhile hides that this file is read.
-            self._filling.check_files(giver, self._progress)
+            self._filling.check_file(file, giver, self._progress)
         return True
 
     def _is_last(self, file: str) -> bool:

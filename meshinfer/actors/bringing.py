@@ -57,7 +57,8 @@ class _Asked:
 class Bringing:
     """Keeps the books of one `Bring`; the porter does what they say.
 
-    sha256s: what each tensor's bytes must hash to, by who told so. done_bytes: what is on the disk.
+    sha256s: what each tensor's bytes must hash to, by who told so. done_bytes: what is on the disk. given_up:
+    those who fell silent; they are asked no more, or this would never end.
     """
 
     bring: Bring
@@ -65,6 +66,7 @@ class Bringing:
     haul: Haul = field(init=False)
     sha256s: dict[tuple[PeerId, str], str] = field(default_factory=dict)
     done_bytes: int = 0
+    given_up: set[PeerId] = field(default_factory=set)
     _asked: dict[PeerId, _Asked] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -84,7 +86,7 @@ class Bringing:
         """Ask those who were not asked yet."""
         names = self.haul.left
         for peer in peers:
-            if peer in self._asked or not names:
+            if peer in self._asked or peer in self.given_up or not names:
                 continue
             parts = [names[begin : begin + MAX_NAMES] for begin in range(0, len(names), MAX_NAMES)]
             self._asked[peer] = _Asked(now_s, len(parts))
@@ -102,7 +104,7 @@ class Bringing:
         self.haul.offer(peer, held.names)
 
     def gone(self, peer: PeerId) -> None:
-        """A peer is linked no longer, or does not answer; if it comes back it is asked anew."""
+        """A peer is linked no longer; if it comes back it is asked anew."""
         self._asked.pop(peer, None)
         for key in [key for key in self.sha256s if key[0] == peer]:
             del self.sha256s[key]
@@ -117,7 +119,7 @@ class Bringing:
     def spoilt(self, peer: PeerId, name: str) -> None:
         """What came of a tensor is not what its giver said."""
         self.done_bytes -= self.bring.sizes[name]
-        del self.sha256s[peer, name]
+        self.sha256s.pop((peer, name), None)
         self.haul.lost(peer, name)
 
     def silent(self, now_s: float) -> list[PeerId]:

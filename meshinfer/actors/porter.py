@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import assert_never
 
-from meshinfer.errors import MeshError
+from meshinfer.errors import MeshError, NoRing
 from meshinfer.freight import AskBlueprint, AskHeld, AskPiece, BlueprintPart, Held, PieceOf
 from meshinfer.model.base import Progress
 from meshinfer.scheduling.haul import HaulTiming, Piece
@@ -123,8 +123,14 @@ class Porter(Actor[PorterMessage]):
         for bringing in list(self._bringing.values()):
             for peer in bringing.silent(now_s):
                 logger.warning("%s does not send what it was asked for", self._name_of(peer))
+                bringing.given_up.add(peer)
                 bringing.gone(peer)
             await self._go_on(bringing)
+
+    async def end(self) -> None:
+        """Leave nobody waiting for ever."""
+        for bring in (*self._waiting, *(bringing.bring for bringing in self._bringing.values())):
+            bring.done.refuse(NoRing(f"this peer stopped, or began anew, while it fetched {bring.name}"))
 
     def _answer(self, asker: PeerId, question: Question) -> None:
         if self._giver.can_note_more:
@@ -193,18 +199,18 @@ class Porter(Actor[PorterMessage]):
         if stored.error is not None:
             await self._fail(bringing, stored.error)
             return
-        if bringing.stored(peer, stored.piece):
-            name = stored.piece.name
-            self.tasks.create_task(self._finish(bringing, peer, name), name="finish")
+        name = stored.piece.name
+        sha256 = bringing.sha256s.get((peer, name))
+        if bringing.stored(peer, stored.piece) and sha256 is not None:
+            self.tasks.create_task(self._finish(bringing, peer, name, sha256), name="finish")
         bring = bringing.bring
         givers = ", ".join(sorted(self._name_of(peer) for peer in bringing.givers))
         self._progress(f"{bring.name} from {givers}", bringing.done_bytes, bringing.total_bytes)
         await self._go_on(bringing)
 
-    async def _finish(self, bringing: Bringing, peer: PeerId, name: str) -> None:
+    async def _finish(self, bringing: Bringing, peer: PeerId, name: str, sha256: str) -> None:
         is_right: bool | Exception
         try:
-            sha256 = bringing.sha256s[peer, name]
             is_right = await bringing.bring.intake.finish(name, sha256, self._name_of(peer))
         except (MeshError, OSError) as error:
             is_right = error
@@ -231,12 +237,13 @@ class Porter(Actor[PorterMessage]):
     # --- bringing blueprints
 
     async def _bring_blueprint(self, bring: BringBlueprint) -> None:
-        for peer in self._holders(bring.fingerprint):
-            whole = await self._blueprint_of(peer, bring.fingerprint)
-            if whole is not None:
-                bring.done.answer(whole)
-                return
-        bring.done.answer(None)
+        whole = None
+        try:
+            for peer in self._holders(bring.fingerprint):
+                if (whole := await self._blueprint_of(peer, bring.fingerprint)) is not None:
+                    return
+        finally:
+            bring.done.answer(whole)
 
     async def _blueprint_of(self, peer: PeerId, fingerprint: str) -> bytes | None:
         whole = bytearray()

@@ -64,14 +64,15 @@ class Supply:
         Raises:
             ModelError, OSError: it cannot be had; the text says why and what to do.
         """
-        sizes = await self._stock.missing(card.fingerprint, layers)
-        if sizes:
-            await self._bring(card, layers, sizes)
+        if await self._stock.missing(card.fingerprint, layers):
+            await self._bring(card, layers)
         return await self._stock.stored(card.fingerprint)
 
-    async def _bring(self, card: ModelCard, layers: range, sizes: Mapping[str, int]) -> None:
+    async def _bring(self, card: ModelCard, layers: range) -> None:
         done: Reply[tuple[str, ...]] = Reply()
         async with self._stock.intake(card.fingerprint, layers) as intake:
+            # Another process on this machine may have brought some while this one waited for its turn.
+            sizes = await self._stock.missing(card.fingerprint, layers)
             await self._porter.tell(Bring(card.fingerprint, card.name, sizes, intake, done))
             # Ends by itself: a giver that falls silent is given up.
             orphans = await done.answered()

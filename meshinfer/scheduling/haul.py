@@ -137,7 +137,9 @@ class Haul:
         """A tensor is here, and is what it should be."""
         self._sizes.pop(name, None)
         self._left.pop(name, None)
-        self._giver_of.pop(name, None)
+        if (peer := self._giver_of.pop(name, None)) is not None:
+            # Somebody else may have been asked for it meanwhile.
+            self._givers[peer].forget(name)
         if name in self._free:
             self._free.remove(name)
 

@@ -16,8 +16,8 @@ from meshinfer.actors.mail import Envelope, LinkLost, Send, ViewChanged
 from meshinfer.actors.porter import BringBlueprint, Porter, PorterMessage
 from meshinfer.actors.post import Post
 from meshinfer.actors.watch import Bell
-from meshinfer.errors import DiskFull
-from meshinfer.freight import AskHeld, AskPiece, PieceOf
+from meshinfer.errors import DiskFull, NoRing
+from meshinfer.freight import AskBlueprint, AskHeld, AskPiece, PieceOf
 from meshinfer.scheduling.haul import HaulTiming
 from meshinfer.topology.member import Member, Status
 from meshinfer.topology.record import PeerRecord, Version
@@ -223,9 +223,24 @@ async def test_a_silent_giver_is_given_up() -> None:
         with tapped_log() as log:
             world.now_s = 1.0
             await log.line_with("peer-b does not send")
-        # It is asked anew, in case that it can speak again.
+        # It is asked no more, whether it can speak again or not.
         world.deaf.clear()
-        assert await asked == ()
+        assert await asked == ("layer",)
+        assert len(await world.until_sent(AskHeld)) == 1
+
+
+async def test_nobody_waits_for_a_porter_that_ends() -> None:
+    async with living(a=MemoryDisk({}), b=whole()) as world:
+        world.deaf.add(B)
+        await world.show(B)
+        asked = asyncio.create_task(world.bring("layer"))
+        await world.until_sent(AskHeld)
+        blueprint: Reply[bytes | None] = Reply()
+        await world.boxes[A].tell(BringBlueprint(FINGERPRINT, blueprint))
+        await world.until_sent(AskBlueprint)
+    with pytest.raises(NoRing, match="while it fetched tiny"):
+        await asked
+    assert await blueprint.answered() is None
 
 
 async def test_the_link_to_a_giver_breaks_and_another_one_goes_on() -> None:

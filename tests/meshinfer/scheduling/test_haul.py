@@ -109,6 +109,20 @@ def test_what_came_wrong_comes_from_somebody_else() -> None:
     assert (moved.asks(0.0), moved.orphans) == ([], ("w",))
 
 
+def test_what_is_complete_after_all_is_asked_of_nobody_any_more() -> None:
+    moved = haul(w=30)
+    moved.offer(A, ["w"])
+    moved.asks(0.0)
+    moved.withdraw(A)
+    moved.offer(B, ["w"])
+    (_, first), _ = moved.asks(0.0)
+    assert moved.arrived(B, first, 0.0)
+    # What the first giver gave was being checked when it went, and was right.
+    moved.complete("w")
+    assert not moved.stored(B, first)
+    assert (moved.asks(0.0), moved.left) == ([], ())
+
+
 def test_a_silent_giver_is_overdue() -> None:
     moved = haul(w=10)
     moved.offer(A, ["w"])

@@ -18,7 +18,7 @@ help:
 	@echo "make demo PROMPT=\"Hello\"   ask once; ARGS=\"--peers 4\" for whatever else meshinfer demo takes"
 	@echo "make test                  everything that must pass: linters, types, tests, the wheel"
 	@echo "make conformance           every architecture of mlx-lm in cut rings, as a table; some minutes"
-	@echo "make bench                 what frames, steps, prompts and readers cost here, beside mlx-lm; an hour"
+	@echo "make bench                 what frames, steps, prompts, readers and fetching cost here; an hour"
 	@echo "make clean                 forget $(VENV) and all that was built"
 
 demo: $(VENV)/.installed

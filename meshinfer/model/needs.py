@@ -14,11 +14,11 @@ _LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks|(kv_reuse_layers))\.(\d{1,6})\.
 _DROPPED = re.compile(
     r"(^|\.)(vision\w*|visual|image\w*|audio\w*|multi_modal_projector|mm_\w+|embed_vision|mtp\w*)\.|rotary_emb\.inv_freq$"
 )
-_HEAD = re.compile(r"(^|\.)(lm_head|embed_out|output|output_layer|head|ff_out)\.(?!.*\.)")
+_HEAD = re.compile(r"(^|\.)(lm_head\w*(\.|$)|(embed_out|output|output_layer|head|ff_out)\.(?!.*\.))")
 # What makes the first layer's input of the embeddings, and never logits of the last one's output.
 _ENTRY = re.compile(r"(^|\.)(\w+_per_layer|per_layer_\w+|altup_projections|wpe)\.")
 _EMBEDDING = re.compile(r"(^|\.)((?!\w*unembed)\w*embed\w*|wte|tok_embeddings|emb)\.")
-# Read when a model is built (prism_hadamard_qwen35), of all its layers.
+# Read when a model is built (prism_hadamard_qwen35), all of them.
 _EVERYWHERE = re.compile(r"\.signs$")
 _NORM = re.compile(r"(^|\.)(\w*norm\w*|ln_f|ln_out|norm_f|altup_unembed_projections)\.")
 
@@ -47,10 +47,7 @@ class Places:
 
     def needed(self, layers: range) -> dict[str, StoredTensor]:
         """The tensors, by full name, that a stage of `layers` loads."""
-        everywhere = (
-            {name: t for name, t in layer.items() if _EVERYWHERE.search(name)} for layer in self.layers
-        )
-        groups = [self.unknown, *everywhere, *(self.layers[layer] for layer in layers)]
+        groups = [self.unknown, self._everywhere(), *(self.layers[layer] for layer in layers)]
         is_head, is_tail = layers.start == 0, layers.stop == len(self.layers)
         if is_head:
             groups.append(self.entry)
@@ -59,6 +56,11 @@ class Places:
         if is_tail:
             groups += [self.norm, self.head]
         return {tensor.name: tensor for group in groups for tensor in group.values()}
+
+    def _everywhere(self) -> dict[str, StoredTensor]:
+        groups = (*self.layers, self.entry, self.embedding, self.head, self.norm)
+        tensors = (tensor for group in groups for tensor in group.values())
+        return {tensor.name: tensor for tensor in tensors if _EVERYWHERE.search(tensor.name)}
 
 
 def sort_tensors(settings: Settings, tensors: Mapping[str, StoredTensor]) -> Places:

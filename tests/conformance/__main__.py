@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from .configs import VARIANTS, module_names
 from .report import PASSED, Kind, Report
 
-CHECKS = ("card", "prefill", "decode", "lanes", "replay")
+CHECKS = ("card", "prefill", "decode", "lanes", "replay", "parts")
 WHOLE_TRIES = 3
 SHARE = 6
 """Architectures that one process checks: starting it takes as long as checking two."""

@@ -14,6 +14,7 @@ from meshinfer.model.base import ModelCard, ModelFiles
 from meshinfer.model.card import read_card
 from meshinfer.model.families import family_of
 from meshinfer.topology.ring import PeerId
+from tests.meshinfer.model.parts import fill, part_of
 from tests.meshinfer.model.rings import VOCABULARY, Ring, SmallModel, loud_weights
 from tests.meshinfer.model.test_resuming import broken, finish, rebuilt
 
@@ -34,6 +35,8 @@ CHUNK = 5
 ANSWER = 4
 PROMPT = tuple((7 * index + 3) % VOCABULARY for index in range(17))
 WHOLE_RUNS = 2
+MOST_FETCHED = 1.05
+"""Of the weights that a shard holds: what a machine may fetch for it."""
 CLOSE = 2e-3
 """A batch may round otherwise than a session alone: by this share of the largest logit."""
 
@@ -77,6 +80,15 @@ class Subject:
             self._check_size(shard)
             self._shards[layers] = shard
         return self._shards[layers]
+
+    def fetched(self, layers: range) -> Shard:
+        """A shard out of a directory that holds nothing of the weights but what it needs."""
+        partial = part_of(self.path, self._directory / f"part-{layers.start}-{layers.stop}")
+        fetched_bytes = fill(partial, self.path, partial.needed(layers))
+        shard = Shard.load(partial.files, self.card, layers)
+        if fetched_bytes > MOST_FETCHED * shard.weight_bytes:
+            raise Wrong(f"layers {layers} fetch {fetched_bytes} bytes, and hold {shard.weight_bytes}")
+        return shard
 
     def _check_size(self, shard: Shard) -> None:
         """A peer holds no more than its plan has room for."""
@@ -156,6 +168,7 @@ def check(
     do("decode", lambda: _check_answers(subject, report.rings, expected))
     do("lanes", lambda: _check_lanes(subject, report.rings))
     do("replay", lambda: _check_replay(subject, report.rings, report.remarks))
+    do("parts", lambda: _check_parts(subject, report.rings, expected))
 
 
 def _rings(cuts: Sequence[int]) -> Iterator[Sequence[int]]:
@@ -228,6 +241,18 @@ def _check_answers(subject: Subject, rings: Sequence[Sequence[int]], expected: L
     for cuts in [[], *rings]:
         with _overheard() as found:
             subject.ring(cuts).answer(PROMPT, len(expected), chunk=CHUNK)
+        _compare(found, expected, cuts)
+
+
+def _check_parts(subject: Subject, rings: Sequence[Sequence[int]], expected: Logits) -> None:
+    """Machines that fetched only their parts compute what the whole model does."""
+    shards: dict[range, Shard] = {}
+    for cuts in [rings[0], rings[-1]] if rings else []:
+        bounds = [0, *cuts, subject.card.layer_count]
+        stages = [range(*pair) for pair in pairwise(bounds)]
+        shards |= {layers: subject.fetched(layers) for layers in stages if layers not in shards}
+        with _overheard() as found:
+            Ring([shards[layers] for layers in stages]).answer(PROMPT, len(expected), chunk=CHUNK)
         _compare(found, expected, cuts)
 
 

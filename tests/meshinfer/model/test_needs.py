@@ -44,9 +44,15 @@ COMMON = ("model.embed_tokens.weight", "model.layers.0.a", "model.layers.1.a", "
 
 
 def test_what_is_read_when_a_model_is_built_is_needed_by_every_stage() -> None:
-    names = (*COMMON, "model.layers.0.mlp.signs", "model.layers.1.mlp.signs")
-    needed = sort_tensors(settings(), stored(*names)).needed(range(1))
-    assert {"model.layers.0.mlp.signs", "model.layers.1.mlp.signs"} <= needed.keys()
+    signs = {
+        "model.layers.0.mlp.signs",
+        "model.layers.1.mlp.signs",
+        "lm_head.signs",
+        "model.embed_tokens.signs",
+    }
+    places = sort_tensors(settings(), stored(*COMMON, *signs))
+    for layers in (range(1), range(1, 2)):
+        assert signs <= places.needed(layers).keys()
 
 
 def test_layers_that_reuse_keys_are_counted_behind_the_others() -> None:
@@ -61,6 +67,8 @@ def test_layers_that_reuse_keys_are_counted_behind_the_others() -> None:
         ((), False, [{0, 1}, {0, 2, 3}]),
         (("lm_head.weight",), False, [{0, 1}, {2, 3, 4}]),
         (("lm_head.weight",), True, [{0, 1}, {0, 2, 3}]),
+        (("lm_head",), False, [{0, 1}, {2, 3, 4}]),
+        (("lm_head.linear.weight", "lm_head_gain.w_g"), False, [{0, 1}, {2, 3, 4, 5}]),
         (("lm_head.weight", "model.mystery"), False, [{0, 1, 5}, {2, 3, 4, 5}]),
         (("model.embed_tokens_per_layer.weight",), True, [{0, 1, 4}, {0, 2, 3}]),
         (("model.altup_projections.0.weight",), True, [{0, 1, 4}, {0, 2, 3}]),

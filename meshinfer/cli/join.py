@@ -23,7 +23,7 @@ Examples:
   meshinfer join --model mlx-community/Qwen3-4B-4bit --listen 0.0.0.0:52414
       the first machine of a mesh
   meshinfer join --model ./my-model --kv-bits 8 --adapter ./adapters
-      with an adapter, and nearly twice the context in the same memory
+      nearly twice the context in the same memory, and trained further
   meshinfer join --listen 0.0.0.0:52414 --peer 192.168.1.4:52414
       another one: it takes the mesh's model, and its share of the layers
 """

@@ -64,6 +64,7 @@ class Bringing:
     bring: Bring
     timing: HaulTiming
     haul: Haul = field(init=False)
+    total_bytes: int = field(init=False)
     sha256s: dict[tuple[PeerId, str], str] = field(default_factory=dict)
     done_bytes: int = 0
     given_up: set[PeerId] = field(default_factory=set)
@@ -71,16 +72,7 @@ class Bringing:
 
     def __post_init__(self) -> None:
         self.haul = Haul(self.bring.sizes, self.timing)
-
-    @property
-    def total_bytes(self) -> int:
-        """All that is to come."""
-        return sum(self.bring.sizes.values())
-
-    @property
-    def givers(self) -> tuple[PeerId, ...]:
-        """Who has some of it."""
-        return tuple(dict.fromkeys(peer for peer, _ in self.sha256s))
+        self.total_bytes = sum(self.bring.sizes.values())
 
     def questions(self, peers: Iterable[PeerId], now_s: float) -> Iterator[tuple[PeerId, AskHeld]]:
         """Ask those who were not asked yet."""
@@ -131,6 +123,7 @@ class Bringing:
     @property
     def is_over(self) -> bool:
         """Whether all is here that anybody gives, as far as all have told."""
-        if any(asked.unanswered for asked in self._asked.values()):
+        # Asked with every piece that comes: all tensors are looked through only where nothing is on its way.
+        if self.haul.is_busy or any(asked.unanswered for asked in self._asked.values()):
             return False
         return len(self.haul.orphans) == len(self.haul.left)

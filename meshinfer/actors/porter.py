@@ -204,7 +204,7 @@ class Porter(Actor[PorterMessage]):
         if bringing.stored(peer, stored.piece) and sha256 is not None:
             self.tasks.create_task(self._finish(bringing, peer, name, sha256), name="finish")
         bring = bringing.bring
-        givers = ", ".join(sorted(self._name_of(peer) for peer in bringing.givers))
+        givers = ", ".join(sorted(self._name_of(peer) for peer in bringing.haul.givers))
         self._progress(f"{bring.name} from {givers}", bringing.done_bytes, bringing.total_bytes)
         await self._go_on(bringing)
 

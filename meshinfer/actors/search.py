@@ -8,8 +8,8 @@ from meshinfer.topology.desire import DesiredModel
 from .actor import Reply, Tells
 from .mail import LocalModel
 from .porter import BringBlueprint
+from .weights import Fetch
 
-Fetch = Callable[[str, bool], Awaitable[LocalModel]]
 Receive = Callable[[bytes, DesiredModel], Awaitable[LocalModel]]
 """(blueprint, what it is of) → the model, of which no layers are here."""
 

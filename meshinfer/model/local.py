@@ -98,7 +98,11 @@ def complete(
         ModelError: fetching failed; what came stays. NoLongerWanted: `is_wanted` said so.
     """
     partial = _opened(files)
-    if partial is None or not partial.missing(partial.needed(layers)):
+    if partial is None:
+        return
+    needed = partial.needed(layers)
+    missing = partial.missing(needed)
+    if not missing:
         return
     from .hub import parse_repository
     from .ranges import HubFiles
@@ -107,19 +111,17 @@ def complete(
     from .variant import ADAPTER_WEIGHTS, split_variant
 
     repository = parse_repository(split_variant(files.source)[0])
-    is_adapter_missing = any(
-        piece.file == ADAPTER_WEIGHTS for piece in partial.missing(partial.needed(layers))
-    )
+    is_adapter_missing = any(piece.file == ADAPTER_WEIGHTS for piece in missing)
     if repository is None or not is_download_allowed or is_offline() or is_adapter_missing:
         reason = "downloading is off" if repository else f"{files.source} is on another machine"
         if is_adapter_missing:
             reason = f"the adapter of {files.source} is on another machine"
         raise UnknownModel(
             f"{files.name}: of layers {layers.start} to {layers.stop - 1}, "
-            f"{partial.missing_bytes(partial.needed(layers)):,} bytes are not here, and {reason}: "
+            f"{partial.missing_bytes(needed):,} bytes are not here, and {reason}: "
             "start a peer that has them"
         )
-    fetch_from_hub(partial, partial.needed(layers), HubFiles(repository, endpoint), progress, is_wanted)
+    fetch_from_hub(partial, needed, HubFiles(repository, endpoint), progress, is_wanted)
 
 
 def warm_up() -> None:

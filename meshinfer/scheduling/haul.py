@@ -73,6 +73,17 @@ class Haul:
         return tuple(self._sizes)
 
     @property
+    def givers(self) -> tuple[PeerId, ...]:
+        """Who has some of it, or had some that is here now."""
+        return tuple(self._givers)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything is on its way, or will be."""
+        givers = self._givers.values()
+        return any(giver.under_way or giver.storing or giver.coming for giver in givers)
+
+    @property
     def orphans(self) -> tuple[str, ...]:
         """Those that are not here, and that nobody has."""
         held = set().union(*(giver.has for giver in self._givers.values()))
@@ -80,8 +91,10 @@ class Haul:
 
     def offer(self, peer: PeerId, names: Iterable[str]) -> None:
         """`peer` has these."""
-        self._givers.setdefault(peer, _Giver()).has.update(name for name in names if name in self._sizes)
-        self._sort()
+        wanted = [name for name in names if name in self._sizes]
+        if wanted:
+            self._givers.setdefault(peer, _Giver()).has.update(wanted)
+            self._sort()
 
     def withdraw(self, peer: PeerId) -> None:
         """`peer` gives nothing more."""

@@ -8,9 +8,10 @@ from meshinfer.actors.bringing import Bring, Intake
 from meshinfer.actors.supply import Supply
 from meshinfer.model.base import ModelFiles
 from tests.meshinfer.actors.test_placement import CARD, FINGERPRINT
+from tests.simulation.stock import WholeStock
 
 
-class Disk:
+class Disk(WholeStock):
     """A stock that lacks some tensors, and a porter that is told of it; `done` is what they did, in order."""
 
     def __init__(self, missing: Mapping[str, int], orphans: tuple[str, ...] = ()) -> None:
@@ -23,15 +24,6 @@ class Disk:
 
     async def stored(self, fingerprint: str) -> tuple[tuple[int, int], ...]:
         return ((1, 3),)
-
-    async def blueprint(self, fingerprint: str) -> bytes | None:
-        return None
-
-    async def held(self, fingerprint: str, names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-        return ()
-
-    async def read(self, fingerprint: str, name: str, begin: int, size_bytes: int) -> memoryview | None:
-        return None
 
     async def missing(self, fingerprint: str, layers: range) -> Mapping[str, int]:
         assert (fingerprint, layers) == (FINGERPRINT, range(1, 3))

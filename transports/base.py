@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NewType, Protocol
+from typing import TYPE_CHECKING, NewType, Protocol
+
+if TYPE_CHECKING:
+    import ssl
 
 Address = NewType("Address", str)
 """`scheme://host:port`, such as `tcp://192.168.1.4:52414` or `memory://a:1`; IPv6 hosts in brackets."""
@@ -72,6 +75,28 @@ class LinkLimits:
     keepalive_idle_s: float = 10.0
 
 
+class LinkSecurity(Protocol):
+    """Has both ends of a link prove who they are, by TLS."""
+
+    @property
+    def client(self) -> "ssl.SSLContext":
+        """For links that this side dials; asked anew for each, since certificates are renewed."""
+        ...
+
+    @property
+    def server(self) -> "ssl.SSLContext":
+        """For links that this side accepts."""
+        ...
+
+    def peer_of(self, connection: "ssl.SSLObject") -> str:
+        """Who is at the other end of a connection whose handshake is done.
+
+        Raises:
+            ProtocolError: it has proved nothing.
+        """
+        ...
+
+
 class Link(Protocol):
     """A connection to one peer: whole frames, in order. One sender, one receiver."""
 
@@ -83,6 +108,11 @@ class Link(Protocol):
     @property
     def remote(self) -> Address:
         """The other end's address."""
+        ...
+
+    @property
+    def peer(self) -> str:
+        """Who has proved to be at the other end: known once a frame came; empty where nobody has to."""
         ...
 
     @property
@@ -166,10 +196,12 @@ class DatagramLimits:
     max_bytes: longer ones are neither sent nor received. Beyond some 1,400 bytes the network may cut them
         in pieces, and one lost piece loses all.
     max_waiting: how many may await `receive`; what comes then is dropped.
+    share: of one core's time, for what comes in floods. What it is not enough for the system drops.
     """
 
     max_bytes: int = 1400
     max_waiting: int = 4096
+    share: float = 0.1
 
 
 class Datagrams(Protocol):
@@ -227,8 +259,11 @@ class Transport(Protocol):
         """
         ...
 
-    async def dial(self, address: Address) -> Link:
+    async def dial(self, address: Address, source: str = "", interface: str = "") -> Link:
         """Make one attempt to reach `address`, within `LinkLimits.dial_timeout_s`.
+
+        source: the own address, as a number, and interface: the one by which it is to go, where the way is
+        not left to the system. A transport that knows neither passes over them.
 
         Raises:
             DialFailed: nobody answered; the text says why.

@@ -1,7 +1,9 @@
-"""Sockets that are bound to an address, or a plain word why not."""
+"""Sockets that are bound to an address or an interface, or a plain word why not."""
 
 import asyncio
 import socket
+import sys
+from contextlib import suppress
 from typing import Any
 
 from .address import Endpoint, parse_address
@@ -9,6 +11,11 @@ from .base import Address
 from .errors import BadAddress, ListenFailed
 from .reasons import why_not_listening
 from .socketname import name_of
+
+_FAMILIES = (socket.AF_INET, socket.AF_INET6)
+# Of macOS' netinet/in.h and netinet6/in6.h; the socket module does not name them.
+_IP_BOUND_IF = 25
+_IPV6_BOUND_IF = 125
 
 
 async def bound_socket(address: Address, limit_s: float, *, backlog: int | None) -> socket.socket:
@@ -33,13 +40,51 @@ async def bound_socket(address: Address, limit_s: float, *, backlog: int | None)
         raise ListenFailed(f"cannot listen on {address}: {why_not_listening(error)}") from error
 
 
+def dialling_socket(endpoint: Endpoint, source: str, interface: str) -> socket.socket | None:
+    """Make a socket that dials from an own address and by an interface; empty ones are left to the system.
+
+    None where the endpoint's host is a name, which the event loop looks up.
+
+    Raises:
+        OSError: the address is not one of this machine's (any more).
+    """
+    family = next((each for each in _FAMILIES if name_of(endpoint, each) is not None), None)
+    if family is None:
+        return None
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        if interface:
+            _bind_to_interface(sock, interface)
+        own = name_of(Endpoint(endpoint.scheme, source, 0), family) if source else None
+        if own is not None:
+            sock.bind(own)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _bind_to_interface(sock: socket.socket, interface: str) -> None:
+    """Have a socket use one interface, where the system lets it: routes alone may lead another way."""
+    with suppress(PermissionError):
+        if sys.platform == "linux":
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())
+        elif sys.platform == "darwin":
+            is_six = sock.family == socket.AF_INET6
+            level = socket.IPPROTO_IPV6 if is_six else socket.IPPROTO_IP
+            option = _IPV6_BOUND_IF if is_six else _IP_BOUND_IF
+            sock.setsockopt(level, option, socket.if_nametoindex(interface))
+
+
 async def _bind(endpoint: Endpoint, backlog: int | None) -> socket.socket:
     kind = socket.SOCK_DGRAM if backlog is None else socket.SOCK_STREAM
     family, name = await _look_up(endpoint, kind)
     sock = socket.socket(family, kind)
     try:
         if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            # Who listens on :: takes IPv4 as well.
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, name[0] != "::")
         sock.setblocking(False)
         if backlog is not None:
             # Without this the port of a peer that just ended is taken for a minute. Never for datagrams:
@@ -57,7 +102,7 @@ async def _bind(endpoint: Endpoint, backlog: int | None) -> socket.socket:
 async def _look_up(endpoint: Endpoint, kind: socket.SocketKind) -> tuple[int, tuple[Any, ...]]:
     """Find the IP version and the socket's name of an endpoint."""
     # Numbers first: uvloop's getaddrinfo forgets the interface of a link-local address.
-    for family in (socket.AF_INET, socket.AF_INET6):
+    for family in _FAMILIES:
         if (name := name_of(endpoint, family)) is not None:
             return family, name
     loop = asyncio.get_running_loop()

@@ -6,6 +6,7 @@ from random import Random
 
 from .base import Address, Link, Transport
 from .errors import DialFailed
+from .ways import Way
 
 
 class Backoff:
@@ -52,10 +53,8 @@ async def dial_until(
             return link
 
 
-async def dial_first(
-    transport: Transport, addresses: Sequence[Address], stagger_s: float
-) -> tuple[Address, Link]:
-    """Dial several addresses of one peer, the best first; return the first that answers, and its link.
+async def dial_first(transport: Transport, ways: Sequence[Way], stagger_s: float) -> tuple[Way, Link]:
+    """Dial several ways to one peer, the best first; return the first that answers, and its link.
 
     Each is dialled `stagger_s` after the one before, or once that failed: behind a cable that was pulled
     nobody answers, and the next one must not wait for that. Cancelling stops all.
@@ -63,30 +62,31 @@ async def dial_first(
     Raises:
         DialFailed: none answers; is_refused if the machine refused at each of them.
     """
-    waiting, failures = list(addresses), list[DialFailed]()
-    dials: dict[asyncio.Task[Link], Address] = {}
+    waiting, failures = list(ways), list[DialFailed]()
+    dials: dict[asyncio.Task[Link], Way] = {}
     try:
         while waiting or dials:
             if waiting:
-                address = waiting.pop(0)
-                dials[asyncio.create_task(transport.dial(address), name=f"dial {address}")] = address
+                way = waiting.pop(0)
+                dial = transport.dial(way.address, way.source, way.interface)
+                dials[asyncio.create_task(dial, name=f"dial {way.address}")] = way
             timeout_s = stagger_s if waiting else None
             done, _ = await asyncio.wait(dials, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-            for dial in sorted(done, key=list(dials).index):
+            for dialled in sorted(done, key=list(dials).index):
                 try:
-                    link = dial.result()
+                    link = dialled.result()
                 except DialFailed as failure:
                     failures.append(failure)
-                    del dials[dial]
+                    del dials[dialled]
                 else:
-                    return dials.pop(dial), link
+                    return dials.pop(dialled), link
     finally:
         await _give_up(list(dials))
     if len(failures) == 1:
         raise failures[0]
     tried = "; ".join(str(failure) for failure in failures) or "it has no address"
     is_refused = bool(failures) and all(failure.is_refused for failure in failures)
-    raise DialFailed(", ".join(addresses), tried, is_refused=is_refused)
+    raise DialFailed(", ".join(way.address for way in ways), tried, is_refused=is_refused)
 
 
 async def _give_up(dials: list[asyncio.Task[Link]]) -> None:

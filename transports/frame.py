@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from .base import Buffer, Buffers, Frame, LinkLimits
 from .errors import FrameTooLarge, ProtocolError, VersionMismatch
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 PREFIX_BYTES = 20
 
 _PREFIX = struct.Struct(">4sHHIQ")
+_TLS_BEGINS = (b"\x16\x03", b"\x15\x03")  # a handshake, or an alert
 _MAGIC = b"\x89msh"  # the first byte is not ASCII: no HTTP request or TLS hello begins so
 _VERSION_NOTICE = 1  # the only flag there is
 
@@ -122,7 +123,9 @@ class FrameDecoder:
         """Complete one frame, or take in what there is of it."""
         if self._lengths is None:
             if self._end - self._start < PREFIX_BYTES:
+                self._check_is_clear()
                 return None
+            self._check_is_clear()
             self._lengths = self._decode_prefix(self._take(PREFIX_BYTES))
         if self._head is None:
             self._head = self._decode_head(self._lengths.head)
@@ -137,6 +140,11 @@ class FrameDecoder:
         begin = self._start
         self._start += size_bytes
         return self._scratch[begin : self._start]
+
+    def _check_is_clear(self) -> None:
+        assert self._scratch is not None
+        if bytes(self._scratch[self._start : min(self._end, self._start + 2)]) in _TLS_BEGINS:
+            raise ProtocolError("the other side speaks TLS: its mesh has a key, and this link has none")
 
     def _decode_prefix(self, prefix: memoryview) -> _Lengths:
         magic, version, flags, head_bytes, payload_bytes = _PREFIX.unpack(prefix)

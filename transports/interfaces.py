@@ -22,13 +22,17 @@ _ELSEWHERE = {
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """A network interface that is up. addresses: as numbers, link-local IPv6 ones with their `%scope`."""
+    """A network interface that is up. addresses: as numbers, link-local IPv6 ones with their `%scope`.
+
+    networks: the same with the length of their network's prefix, such as `10.0.0.1/24`.
+    """
 
     name: str
     index: int
     addresses: tuple[str, ...]
     is_loopback: bool = False
     is_point_to_point: bool = False
+    networks: tuple[str, ...] = ()
 
 
 def is_sensible(name: str, platform: str = sys.platform) -> bool:
@@ -47,8 +51,9 @@ def leads_to_peers(interface: Interface, platform: str = sys.platform) -> bool:
 def interfaces_for(host: str, interfaces: Iterable[Interface]) -> list[Interface]:
     """Choose the interfaces on which a peer that listens on `host` can be found.
 
-    All that lead to peers when it listens everywhere, with the addresses of that IP version; else the one
-    that has the address, with this address alone. So who listens on loopback is found there only.
+    All that lead to peers when it listens everywhere: on `0.0.0.0` with their IPv4 addresses, on `::` with
+    all of them. Else the one that has the address, with this address alone. So who listens on loopback is
+    found there only.
     """
     try:
         address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
@@ -58,7 +63,7 @@ def interfaces_for(host: str, interfaces: Iterable[Interface]) -> list[Interface
         return [
             replace(interface, addresses=own)
             for interface in interfaces
-            if leads_to_peers(interface) and (own := _of_version(address.version, interface.addresses))
+            if leads_to_peers(interface) and (own := _taken_by(address.version, interface.addresses))
         ]
     return [
         replace(interface, addresses=(own,))
@@ -84,10 +89,23 @@ def list_interfaces() -> list[Interface]:
                 tuple(each.address for each in addresses if each.family in (socket.AF_INET, socket.AF_INET6)),
                 is_loopback="loopback" in flags,
                 is_point_to_point="pointopoint" in flags,
+                networks=tuple(
+                    network for each in addresses if (network := _network_of(each.address, each.netmask))
+                ),
             )
         )
     return found
 
 
-def _of_version(version: int, addresses: Iterable[str]) -> tuple[str, ...]:
-    return tuple(each for each in addresses if ipaddress.ip_address(each).version == version)
+def _network_of(address: str, mask: str | None) -> str:
+    """An address with its prefix's length; empty where there is no such thing, as for MAC addresses."""
+    try:
+        ipaddress.ip_address(address)
+        bits = int(ipaddress.ip_address(mask or ""))
+    except ValueError:
+        return ""
+    return f"{address}/{bits.bit_count()}"
+
+
+def _taken_by(version: int, addresses: Iterable[str]) -> tuple[str, ...]:
+    return tuple(each for each in addresses if ipaddress.ip_address(each).version <= version)

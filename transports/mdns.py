@@ -66,18 +66,23 @@ class Discovery:
             await self._zeroconf.async_close()
 
     async def announce(self, who: Announcement) -> None:
-        """Tell the network that `who` listens here; takes about a second.
+        """Tell the network that `who` listens here; takes about a second. Nothing without an address.
 
         Raises:
             DiscoveryFailed: the network could not be told.
         """
-        addresses = [address for interface in self._interfaces for address in interface.addresses]
+        # A link-local address is good on one interface, and all are told to all: `beacon` finds those.
+        addresses = [
+            address for interface in self._interfaces for address in interface.addresses if "%" not in address
+        ]
+        if not addresses:
+            return
         info = AsyncServiceInfo(
             SERVICE,
             who.service_name,
             port=self._port,
             properties=who.to_txt(),
-            parsed_addresses=[address.partition("%")[0] for address in addresses],
+            parsed_addresses=addresses,
             server=f"{who.peer_id}.local.",
         )
         zeroconf = self._opened()

@@ -49,7 +49,7 @@ class MemoryTransport:
         self._network.bind(listener)
         return listener
 
-    async def dial(self, address: Address) -> StreamLink:
+    async def dial(self, address: Address, source: str = "", interface: str = "") -> StreamLink:
         """Make one attempt to reach `address`: a packet there, and one back.
 
         Raises:

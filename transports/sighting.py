@@ -10,6 +10,9 @@ from .base import Address
 
 SERVICE = "_meshinfer._tcp.local."
 
+OPEN = "open"
+"""What stands for a key's label where a mesh has no key."""
+
 _PEER = re.compile(r"[0-9A-Za-z_-]{1,63}", re.ASCII)  # 63 bytes: a label of DNS
 _MAX_TEXT_BYTES = 128
 _MAX_ADDRESSES = 16
@@ -17,18 +20,22 @@ _MAX_ADDRESSES = 16
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """What a peer says about itself. The peer's id names the service: it must be a DNS label."""
+    """What a peer says about itself. The peer's id names the service: it must be a DNS label.
+
+    key: the label of its mesh's key, by which people tell keys apart, or `OPEN`.
+    """
 
     peer_id: str
     name: str
     mesh: str
     release: str
     wire_version: int
+    key: str
 
     def __post_init__(self) -> None:
         if _PEER.fullmatch(self.peer_id) is None:
             raise ValueError(f"peer id {self.peer_id!r}: expected 1 to 63 of 0-9, A-Z, a-z, _ and -")
-        for text in (self.name, self.mesh, self.release):
+        for text in (self.name, self.mesh, self.release, self.key):
             if len(text.encode()) > _MAX_TEXT_BYTES or not text.isprintable():
                 raise ValueError(f"{text[:40]!r}: expected at most {_MAX_TEXT_BYTES} printable bytes")
         if not 0 <= self.wire_version <= 0xFFFF:
@@ -47,6 +54,7 @@ class Announcement:
             "mesh": self.mesh,
             "release": self.release,
             "wire": str(self.wire_version),
+            "key": self.key,
         }
 
 
@@ -75,7 +83,8 @@ def read_sighting(
         if peer_id is None or fields["peer"] != peer_id or not 0 < port <= 0xFFFF:
             return None
         wire_version = int(fields["wire"][:6])
-        who = Announcement(peer_id, fields["name"], fields["mesh"], fields["release"], wire_version)
+        texts = fields["name"], fields["mesh"], fields["release"]
+        who = Announcement(peer_id, *texts, wire_version, fields["key"])
     except (KeyError, ValueError):  # UnicodeDecodeError is one
         return None
     dialable = [format_address("tcp", host, port) for host in addresses if _is_dialable(host)]

@@ -6,6 +6,9 @@ from typing import Any
 from .address import Endpoint, format_address
 from .base import Address
 
+_MAPPED = "::ffff:"
+"""What stands before an IPv4 address where it is written as one of IPv6."""
+
 SocketName = tuple[str, int] | tuple[str, int, int, int]
 """What the socket module takes for an address: (host, port), IPv6 with (…, flow, scope) behind."""
 
@@ -25,12 +28,18 @@ def name_of(endpoint: Endpoint, family: int) -> SocketName | None:
     return None if scope else (host, endpoint.port)
 
 
+def mapped_name_of(endpoint: Endpoint) -> SocketName | None:
+    """The name by which a socket that has :: for IPv4 as well reaches an endpoint of IPv4."""
+    name = name_of(endpoint, socket.AF_INET)
+    return None if name is None else (f"{_MAPPED}{name[0]}", name[1], 0, 0)
+
+
 def address_of(scheme: str, name: tuple[Any, ...] | None) -> Address:
     """Turn a socket's name into an address; a link-local one keeps the interface it is good for."""
     if name is None:  # reset before anybody looked
         return Address(f"{scheme}://unknown:0")
-    host, port = str(name[0]), int(name[1])
-    if len(name) == 4 and name[3] and "%" not in host:
+    host, port = str(name[0]).removeprefix(_MAPPED), int(name[1])
+    if len(name) == 4 and name[3] and "%" not in host and ":" in host:
         host = f"{host}%{_interface_of(name[3])}"
     return format_address(scheme, host, port)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from .base import Address, Frame, LinkLimits
 from .errors import FrameTooLarge, LinkBroken, LinkClosed, ProtocolError
 from .frame import PROTOCOL_VERSION, encode_prefix
-from .wire import Wire
+from .wire import Tap, Wire
 
 # Up to here a payload is copied behind its head and written as one piece: that costs 5 µs at most, and
 # nobody waits for the lent memory. Beyond, it goes out from where it lies, in pieces: they stay in the
@@ -46,6 +46,11 @@ class StreamLink:
     def remote(self) -> Address:
         """The other end's address."""
         return self._remote
+
+    @property
+    def peer(self) -> str:
+        """Who has proved to be at the other end; empty before anything was received, and without keys."""
+        return self._wire.proven
 
     @property
     def received_bytes(self) -> int:
@@ -89,6 +94,10 @@ class StreamLink:
         frame = await self._wire.frames.get()
         self._wire.was_received(frame)
         return frame
+
+    def let_look(self, tap: Tap) -> None:
+        """Show each frame to `tap` as soon as it came, without a task's turn."""
+        self._wire.tap = tap
 
     def cut(self, reason: str) -> None:
         """End the link at once, for `reason`; the peer may never hear of it."""

@@ -4,40 +4,47 @@ import asyncio
 import logging
 import socket
 import sys
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from .address import parse_address
-from .base import Address, Buffers, DatagramLimits, LinkLimits
-from .binding import bound_socket
+from .address import Endpoint, parse_address
+from .base import Address, Buffers, DatagramLimits, LinkLimits, LinkSecurity
+from .binding import bound_socket, dialling_socket
 from .buffers import PooledBuffers
 from .errors import BadAddress, DialFailed, LinkClosed
 from .frame import PROTOCOL_VERSION
-from .queue import EndingQueue
 from .reasons import why_no_answer
-from .socketname import address_of
+from .socketname import address_of, name_of
 from .stream import StreamLink
+from .tls import TlsWire
 from .udp import UdpDatagrams, open_udp
 from .wire import Wire
 
 logger = logging.getLogger(__name__)
 
 _SCHEME = "tcp"
-_MAX_WAITING_LINKS = 64  # a stranger with more connections than anybody accepts is turned away
+_BACKLOG = 64  # connections that the system holds until they are accepted; further ones get no answer
+_RESTS_S = 1.0
 _KEEPALIVE_PROBES = 3
 
 
 class TcpTransport:
-    """Reaches peers by addresses such as `tcp://192.168.1.4:52414`, on whichever loop runs."""
+    """Reaches peers by addresses such as `tcp://192.168.1.4:52414`, on whichever loop runs.
+
+    security: has both ends of each link prove who they are, by TLS; None: links are clear, and anybody's.
+    """
 
     def __init__(
         self,
         limits: LinkLimits | None = None,
         buffers: Buffers | None = None,
         version: int = PROTOCOL_VERSION,
+        security: LinkSecurity | None = None,
     ) -> None:
         self._limits = limits or LinkLimits()
         self._buffers = buffers or PooledBuffers()
         self._version = version
+        self._security = security
 
     async def listen(self, address: Address) -> "TcpListener":
         """Await peers at `address`; port 0 means any free one. A name means the first of its addresses.
@@ -45,26 +52,24 @@ class TcpTransport:
         Raises:
             ListenFailed: the address is taken or not ours; the text says which and what to do.
         """
-        sock = await bound_socket(address, self._limits.dial_timeout_s, backlog=_MAX_WAITING_LINKS)
-        listener = TcpListener(address_of(_SCHEME, sock.getsockname()))
-        loop = asyncio.get_running_loop()
-        listener.attach(await loop.create_server(lambda: self._wire(listener), sock=sock))
-        return listener
+        return TcpListener(
+            await bound_socket(address, self._limits.dial_timeout_s, backlog=_BACKLOG), self._accepted
+        )
 
-    async def dial(self, address: Address) -> StreamLink:
+    async def dial(self, address: Address, source: str = "", interface: str = "") -> StreamLink:
         """Make one attempt to reach `address`, within `LinkLimits.dial_timeout_s`.
+
+        source, interface: as of `Transport.dial`; where the system does not let it choose an interface, the
+        address that it dials from has to do.
 
         Raises:
             DialFailed: nobody answered; the text says why.
         """
         limit_s = self._limits.dial_timeout_s
-        loop = asyncio.get_running_loop()
         try:
             endpoint = parse_address(address)
             async with asyncio.timeout(limit_s):
-                transport, wire = await loop.create_connection(
-                    lambda: self._wire(None), endpoint.host, endpoint.port
-                )
+                transport, wire = await self._connect(endpoint, source, interface)
         except BadAddress as error:
             raise DialFailed(address, str(error)) from error
         except TimeoutError as error:
@@ -76,6 +81,25 @@ class TcpTransport:
         wire.start()
         return link
 
+    async def _connect(
+        self, endpoint: Endpoint, source: str, interface: str
+    ) -> tuple[asyncio.Transport, Wire]:
+        loop = asyncio.get_running_loop()
+        wire, protocol = self._wire(is_server=False)
+        sock = dialling_socket(endpoint, source, interface)
+        if sock is None:
+            transport, _ = await loop.create_connection(lambda: protocol, endpoint.host, endpoint.port)
+            return transport, wire
+        try:
+            name = name_of(endpoint, sock.family)
+            assert name is not None, "the socket was made for it"
+            await loop.sock_connect(sock, name)
+            transport, _ = await loop.create_connection(lambda: protocol, sock=sock)
+        except BaseException:
+            sock.close()
+            raise
+        return transport, wire
+
     async def datagrams(self, address: Address, limits: DatagramLimits | None = None) -> UdpDatagrams:
         """Open a UDP port at an address such as `udp://192.168.1.4:52414`; port 0 means any free one.
 
@@ -84,13 +108,31 @@ class TcpTransport:
         """
         return await open_udp(address, limits, self._limits.dial_timeout_s)
 
-    def _wire(self, listener: "TcpListener | None") -> Wire:
-        def made(wire: Wire, transport: asyncio.Transport) -> None:
-            _tune(transport.get_extra_info("socket"), self._limits.keepalive_idle_s)
-            if listener is not None and not listener.offer(wire, self._link(wire, transport)):
-                wire.cut(LinkClosed("too many links wait to be accepted"))
+    async def _accepted(self, sock: socket.socket) -> StreamLink:
+        try:
+            sock.setblocking(False)
+            wire, protocol = self._wire(is_server=True)
+            loop = asyncio.get_running_loop()
+            transport, _ = await loop.connect_accepted_socket(lambda: protocol, sock)
+        except BaseException:
+            sock.close()
+            raise
+        link = self._link(wire, transport)
+        wire.start()
+        return link
 
-        return Wire(self._limits, self._buffers, self._version, made)
+    def _wire(self, *, is_server: bool) -> tuple[Wire, asyncio.BufferedProtocol]:
+        """A wire for a new link, and with which of it the event loop speaks."""
+
+        def made(_: Wire, transport: asyncio.Transport) -> None:
+            _tune(transport.get_extra_info("socket"), self._limits.keepalive_idle_s)
+
+        settings = self._limits, self._buffers, self._version
+        if self._security is None:
+            clear = Wire(*settings, made)
+            return clear, clear
+        shielded = TlsWire(*settings, self._security, is_server=is_server, on_made=made)
+        return shielded, shielded.protocol
 
     def _link(self, wire: Wire, transport: asyncio.Transport) -> StreamLink:
         local = address_of(_SCHEME, transport.get_extra_info("sockname"))
@@ -99,12 +141,16 @@ class TcpTransport:
 
 
 class TcpListener:
-    """A listening TCP port. What connects is read from once it is accepted, not before."""
+    """A listening TCP port. Until a connection is accepted, the system holds it and nothing of it is read."""
 
-    def __init__(self, address: Address) -> None:
-        self._address = address
-        self._waiting: EndingQueue[tuple[Wire, StreamLink]] = EndingQueue()
-        self._server: asyncio.AbstractServer | None = None
+    def __init__(
+        self, sock: socket.socket, accepted: Callable[[socket.socket], Awaitable[StreamLink]]
+    ) -> None:
+        self._sock = sock
+        self._accepted = accepted
+        self._address = address_of(_SCHEME, sock.getsockname())
+        self._ending: LinkClosed | None = None
+        self._waiter: asyncio.Future[None] | None = None
 
     @property
     def address(self) -> Address:
@@ -117,30 +163,47 @@ class TcpListener:
         Raises:
             LinkClosed: the listener was closed.
         """
-        wire, link = await self._waiting.get()
-        wire.start()
-        return link
+        while self._ending is None:
+            try:
+                sock, _ = self._sock.accept()
+                return await self._accepted(sock)
+            except BlockingIOError:
+                await self._until_somebody_comes()
+            except ConnectionError:  # gone before it was looked at
+                pass
+            except OSError as error:
+                logger.warning("no link can be accepted on %s for now: %s", self._address, error)
+                await asyncio.sleep(_RESTS_S)
+        raise LinkClosed(str(self._ending))
 
     async def close(self) -> None:
         """Stop listening; accepted links stay, those that still wait are cut."""
-        reason = LinkClosed(f"no longer listening on {self._address}")
-        if self._server is not None:
-            self._server.close()
-        self._waiting.end(reason)
-        for wire, _ in self._waiting.take_all():
-            wire.cut(reason)
+        if self._ending is not None:
+            return
+        self._ending = LinkClosed(f"no longer listening on {self._address}")
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+            asyncio.get_running_loop().remove_reader(self._sock)
+        self._sock.close()
 
-    def attach(self, server: asyncio.AbstractServer) -> None:
-        """Keep the server that feeds this listener."""
-        self._server = server
+    async def _until_somebody_comes(self) -> None:
+        if self._waiter is not None:
+            raise RuntimeError("somebody else accepts here already")
+        loop = asyncio.get_running_loop()
+        waiter = self._waiter = loop.create_future()
 
-    def offer(self, wire: Wire, link: StreamLink) -> bool:
-        """Let `link` wait to be accepted, unless too many do."""
-        if self._waiting.is_ended or len(self._waiting) >= _MAX_WAITING_LINKS:
-            logger.debug("turned %s away: %d links wait to be accepted", link.remote, len(self._waiting))
-            return False
-        self._waiting.put((wire, link))
-        return True
+        def come() -> None:
+            loop.remove_reader(self._sock)
+            if not waiter.done():
+                waiter.set_result(None)
+
+        loop.add_reader(self._sock, come)
+        try:
+            await waiter
+        finally:
+            self._waiter = None
+            if self._ending is None:
+                loop.remove_reader(self._sock)
 
 
 def _tune(sock: socket.socket, keepalive_idle_s: float) -> None:

@@ -1,20 +1,22 @@
 """Datagrams over UDP, on whichever event loop runs."""
 
 import asyncio
+import errno
 import logging
 import socket
-from typing import Any
+import time
 
 from .address import parse_address
 from .base import Address, DatagramLimits, Packet
 from .binding import bound_socket
-from .errors import BadAddress, LinkBroken, LinkClosed, ListenFailed
+from .errors import BadAddress, LinkBroken, LinkClosed, LinkError, ListenFailed
 from .packets import WaitingPackets
-from .socketname import SocketName, address_of, name_of
+from .socketname import SocketName, address_of, mapped_name_of, name_of
 
 logger = logging.getLogger(__name__)
 
 _SCHEME = "udp"
+_AT_ONCE = 64
 
 
 async def open_udp(
@@ -31,36 +33,32 @@ async def open_udp(
             raise ListenFailed(f"cannot receive datagrams on {address}: expected udp://host:port")
     except BadAddress as error:
         raise ListenFailed(str(error)) from error
-    sock = await bound_socket(address, lookup_timeout_s, backlog=None)
-    reader = _Reader(limits)
-    try:
-        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(lambda: reader, sock=sock)
-    except BaseException:
-        sock.close()
-        raise
-    return UdpDatagrams(sock, transport, reader, limits)
+    return UdpDatagrams(await bound_socket(address, lookup_timeout_s, backlog=None), limits)
 
 
 class UdpDatagrams:
-    """A bound UDP port. The event loop reads; sending goes straight to the system.
+    """A bound UDP port, which is read when the event loop says so; sending goes straight to the system.
 
-    Both loops would keep what the system does not take in a buffer without a limit, and old gossip is
-    worth nothing: here it is not sent, and the sender knows.
+    Both loops have datagram transports. They would read as much as a stranger sends, and keep what the system
+    does not take in a buffer without a limit, though old gossip is worth nothing: here it is not sent, and
+    the sender knows.
     """
 
-    def __init__(
-        self,
-        sock: socket.socket,
-        transport: asyncio.DatagramTransport,
-        reader: "_Reader",
-        limits: DatagramLimits,
-    ) -> None:
+    def __init__(self, sock: socket.socket, limits: DatagramLimits) -> None:
+        self.reported_errors = 0
+        """How often the network said that something could not be delivered; nobody knows what."""
         self._sock = sock
         self._family = sock.family
+        self._takes_both = sock.family == socket.AF_INET6 and not sock.getsockopt(
+            socket.IPPROTO_IPV6, socket.IPV6_V6ONLY
+        )
         self._address = address_of(_SCHEME, sock.getsockname())
-        self._transport = transport
-        self._reader = reader
         self._limits = limits
+        self._packets = WaitingPackets(limits)
+        self._is_open = True
+        self._rest: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(sock, self._read)
 
     @property
     def address(self) -> Address:
@@ -70,21 +68,16 @@ class UdpDatagrams:
     @property
     def dropped(self) -> int:
         """How many were received and thrown away, because too many waited."""
-        return self._reader.packets.dropped
+        return self._packets.dropped
 
     @property
     def oversized(self) -> int:
         """How many were received and thrown away, because they were longer than allowed."""
-        return self._reader.packets.oversized
-
-    @property
-    def reported_errors(self) -> int:
-        """How often the network said that something could not be delivered; nobody knows what."""
-        return self._reader.reported_errors
+        return self._packets.oversized
 
     def send(self, address: Address, data: bytes) -> bool:
         """Hand one datagram to the system; return whether it took it. Never blocks or raises."""
-        if self._transport.is_closing() or len(data) > self._limits.max_bytes:
+        if not self._is_open or len(data) > self._limits.max_bytes:
             return False
         name = self._name_of(address)
         if name is None:
@@ -98,43 +91,61 @@ class UdpDatagrams:
 
     async def receive(self) -> list[Packet]:
         """Wait for datagrams; return all that came. Cancelled, none is lost."""
-        return await self._reader.packets.receive()
+        return await self._packets.receive()
 
     async def close(self) -> None:
         """Free the port; what was not received is lost."""
-        self._reader.packets.end(LinkClosed(f"no longer receiving on {self._address}"))
-        self._transport.close()
-        await asyncio.shield(self._reader.lost)  # comes with one of the loop's next turns
+        self._end(LinkClosed(f"no longer receiving on {self._address}"))
 
     def _name_of(self, address: Address) -> SocketName | None:
         try:
             endpoint = parse_address(address)
         except BadAddress:
             return None
-        return name_of(endpoint, self._family) if endpoint.scheme == _SCHEME else None
+        if endpoint.scheme != _SCHEME:
+            return None
+        name = name_of(endpoint, self._family)
+        return mapped_name_of(endpoint) if name is None and self._takes_both else name
 
+    # What the event loop says
 
-class _Reader(asyncio.DatagramProtocol):
-    """The event loop's side. lost: done when the port is free."""
+    def _read(self) -> None:
+        """Let what came wait for the receiver; where much comes, rest, and let the system drop some."""
+        began_s = time.perf_counter()
+        try:
+            for _ in range(_AT_ONCE):
+                data, name = self._sock.recvfrom(self._limits.max_bytes + 1)
+                self._packets.put(Packet(address_of(_SCHEME, name), data))
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._failed(error)
+        if self._is_open:
+            spent_s = time.perf_counter() - began_s
+            self._loop.remove_reader(self._sock)
+            self._rest = self._loop.call_later(spent_s / self._limits.share - spent_s, self._go_on)
 
-    def __init__(self, limits: DatagramLimits) -> None:
-        self.packets = WaitingPackets(limits)
-        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.reported_errors = 0
+    def _go_on(self) -> None:
+        self._rest = None
+        self._loop.add_reader(self._sock, self._read)
 
-    def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:
-        """Let it wait for the receiver."""
-        self.packets.put(Packet(address_of(_SCHEME, addr), data))
-
-    def error_received(self, exc: Exception) -> None:
+    def _failed(self, error: OSError) -> None:
         """Count it: a peer that is gone says nothing about the others, so the port stays."""
-        self.reported_errors += 1
-        logger.debug("the network reports: %s", exc)
+        if error.errno not in (errno.EBADF, errno.ENOTSOCK):
+            self.reported_errors += 1
+            logger.debug("the network reports: %s", error)
+            return
+        broken = LinkBroken(f"the port for datagrams was lost: {error}")
+        broken.__cause__ = error
+        self._end(broken)
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """End, whoever ended it."""
-        broken = LinkBroken(f"the port for datagrams was lost: {exc}")
-        broken.__cause__ = exc
-        self.packets.end(broken)
-        if not self.lost.done():
-            self.lost.set_result(None)
+    def _end(self, reason: LinkError) -> None:
+        self._packets.end(reason)
+        if not self._is_open:
+            return
+        self._is_open = False
+        if self._rest is None:
+            self._loop.remove_reader(self._sock)
+        else:
+            self._rest.cancel()
+        self._sock.close()

@@ -5,7 +5,7 @@ import logging
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import cast
+from typing import Protocol, cast
 
 from .base import Buffers, Frame, LinkLimits
 from .errors import LinkBroken, LinkClosed, TransportError
@@ -13,6 +13,19 @@ from .frame import PROTOCOL_VERSION, FrameDecoder
 from .queue import EndingQueue
 
 logger = logging.getLogger(__name__)
+
+
+class Tap(Protocol):
+    """Who looks at what comes in before it waits for the link's owner."""
+
+    def arrived(self) -> None:
+        """Bytes came; what is in them is not known yet."""
+        ...
+
+    def take(self, frame: Frame) -> bool:
+        """A frame came; return whether it is dealt with, so that nobody else sees it."""
+        ...
+
 
 _FRAME_OBJECT_BYTES = 512  # what a waiting frame costs besides its bytes, so that empty ones count too
 
@@ -25,7 +38,8 @@ class Wire(asyncio.BufferedProtocol):
     frames: what was received, for the link; ends when the connection does.
     ending: why nothing more can be sent or received, once that is so.
     lost: done when the connection is gone.
-    received_bytes: how much came so far.
+    received_bytes: how much came so far. tap: looks at frames first, where somebody is that quick.
+    proven: the peer that the other end has proved to be; empty where none has to.
     """
 
     def __init__(
@@ -38,6 +52,8 @@ class Wire(asyncio.BufferedProtocol):
         self.frames: EndingQueue[Frame] = EndingQueue()
         self.ending: TransportError | None = None
         self.received_bytes = 0
+        self.tap: Tap | None = None
+        self.proven = ""
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._limits = limits
         self._decoder = FrameDecoder(limits, buffers, version)
@@ -95,7 +111,7 @@ class Wire(asyncio.BufferedProtocol):
 
     def end_sending(self, reason: TransportError) -> None:
         """Say goodbye after what was written; what still comes is thrown away."""
-        self._end(reason)
+        self.end(reason)
         self._decoder.close()
         self._drop_frames()
         if self._stream.is_closing():
@@ -108,7 +124,7 @@ class Wire(asyncio.BufferedProtocol):
 
     def cut(self, reason: TransportError) -> None:
         """End at once. From here on the loop reads not a byte more of lent memory."""
-        self._end(reason)
+        self.end(reason)
         if self.lost.done():
             return
         # abort() alone lets uvloop write once more before it closes.
@@ -117,6 +133,24 @@ class Wire(asyncio.BufferedProtocol):
             with suppress(OSError), sock.dup() as twin:
                 twin.shutdown(socket.SHUT_RDWR)
         self._stream.abort()
+
+    def refuse(self, fault: TransportError) -> None:
+        """End because of what came, such that the peer gets what was written last."""
+        # A close with unread bytes would reset the connection and the answer with it: half close, and
+        # swallow what comes until the peer has followed or its time is up.
+        self.end(fault)
+        with suppress(OSError):
+            self._stream.write_eof()
+        loop = asyncio.get_running_loop()
+        self._lingering = loop.call_later(self._limits.close_timeout_s, self._stream.abort)
+
+    def end(self, reason: TransportError) -> None:
+        """Note why nothing more can be sent or received; the first reason counts."""
+        if self.ending is None:
+            level = logging.DEBUG if isinstance(reason, LinkClosed) else logging.INFO
+            logger.log(level, "link ended: %s", reason)
+            self.ending = reason
+            self.frames.end(reason)
 
     # What the event loop says
 
@@ -134,6 +168,8 @@ class Wire(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Decode what came, or keep it until `start`."""
         self.received_bytes += nbytes
+        if self.tap is not None:
+            self.tap.arrived()
         if self._is_started:
             self._decode(nbytes)
         else:
@@ -143,7 +179,7 @@ class Wire(asyncio.BufferedProtocol):
     def eof_received(self) -> bool:
         """End the link: the peer sends no more, and throws away what it would still get."""
         where = " in the middle of a frame" if self._decoder.is_midway else ""
-        self._end(_caused(LinkBroken(f"the peer closed the link{where}"), EOFError("end of stream")))
+        self.end(_caused(LinkBroken(f"the peer closed the link{where}"), EOFError("end of stream")))
         self._stream.abort()
         return False
 
@@ -159,7 +195,7 @@ class Wire(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End the link, whoever ended it."""
         reason = "the connection was lost" if exc is None else f"the connection was lost: {exc}"
-        self._end(_caused(LinkBroken(reason), exc or ConnectionError("closed")))
+        self.end(_caused(LinkBroken(reason), exc or ConnectionError("closed")))
         self._decoder.close()
         if self._lingering is not None:
             self._lingering.cancel()
@@ -176,6 +212,8 @@ class Wire(asyncio.BufferedProtocol):
 
     def _decode(self, size_bytes: int) -> None:
         for frame in self._decoder.received(size_bytes):
+            if self.tap is not None and self.tap.take(frame):
+                continue
             self._unread_bytes += _cost_bytes(frame)
             self.frames.put(frame)
         if self.ending is not None:
@@ -189,21 +227,8 @@ class Wire(asyncio.BufferedProtocol):
         if not self._decoder.answer:
             self.cut(fault)
             return
-        # A close with unread bytes would reset the connection and the answer with it: half close, and
-        # swallow what comes until the peer has followed or its time is up.
-        self._end(fault)
         self._stream.write(self._decoder.answer)
-        with suppress(OSError):
-            self._stream.write_eof()
-        loop = asyncio.get_running_loop()
-        self._lingering = loop.call_later(self._limits.close_timeout_s, self._stream.abort)
-
-    def _end(self, reason: TransportError) -> None:
-        if self.ending is None:
-            level = logging.DEBUG if isinstance(reason, LinkClosed) else logging.INFO
-            logger.log(level, "link ended: %s", reason)
-            self.ending = reason
-            self.frames.end(reason)
+        self.refuse(fault)
 
     def _drop_frames(self) -> None:
         for frame in self.frames.take_all():

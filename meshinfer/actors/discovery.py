@@ -1,41 +1,88 @@
-"""Finds peers on the local network by mDNS, and lets itself be found."""
+"""Finds peers on this machine's networks, by mDNS and by calls on each cable, and lets itself be found."""
 
+import asyncio
 import logging
+import secrets
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Never
 
 from meshinfer.messages import Hello
 from meshinfer.topology.ring import PeerId
+from meshinfer.transports.address import parse_address
 from meshinfer.transports.base import Address
+from meshinfer.transports.beacon import Beacon
 from meshinfer.transports.errors import DiscoveryFailed
 from meshinfer.transports.frame import PROTOCOL_VERSION
+from meshinfer.transports.hail import NONCE_BYTES
+from meshinfer.transports.interfaces import Interface
 from meshinfer.transports.mdns import Discovery
-from meshinfer.transports.sighting import Announcement, Sighting, Vanished
+from meshinfer.transports.sighting import OPEN, Announcement, Sighting, Vanished
 
 from .actor import Actor, Mailbox, Tells
+from .cables import WatchInterfaces
 from .mail import Reach
+from .watch import Watch
 
 logger = logging.getLogger(__name__)
 
 MAX_SIGHTINGS = 256
 """Peers that are remembered; whoever announces more on this network is up to no good."""
 
+_MAX_ADDRESSES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """Somebody on this network with whom this peer has nothing to do: of another mesh, key or version.
+
+    key: the label of its key, or `open`.
+    """
+
+    name: str
+    mesh: str
+    key: str
+    release: str
+    wire_version: int
+    address: Address
+
 
 class DiscoveryActor(Actor[Never]):
-    """Takes no messages. Where mDNS cannot be used it says so once, and the peer lives without."""
+    """Takes no messages. What cannot be used here it says once, and the peer lives without.
+
+    watch: this machine's interfaces, now and after each change. strangers: shows who else is there.
+    labels: of the keys that members show, the own one first.
+    """
 
     tick_s = 5.0
 
-    def __init__(self, mailbox: Mailbox[Never], *, hello: Hello, links: Tells[Reach]) -> None:
+    def __init__(
+        self,
+        mailbox: Mailbox[Never],
+        *,
+        hello: Hello,
+        links: Tells[Reach],
+        watch: WatchInterfaces,
+        strangers: Watch[tuple[Stranger, ...]],
+        labels: Callable[[], tuple[str, ...]],
+    ) -> None:
         super().__init__(mailbox)
         self._hello = hello
         self._links = links
+        self._watch = watch
+        self._shown = strangers
+        self._labels = labels
         self._sightings: dict[str, Reach] = {}
-        self._strangers: set[str] = set()
+        self._strangers: dict[str, Stranger] = {}
+        self._complaints: set[str] = set()
 
     async def begin(self) -> None:
-        """Announce and browse beside everything else."""
-        self.tasks.create_task(self._discover(), name="mdns")
+        """Look for others beside everything else, on the interfaces that there are."""
+        self.tasks.create_task(self._announce(self._watch()), name="mdns")
+        host = parse_address(self._hello.address).host
+        if host == "::" or host.startswith("fe80:"):
+            self.tasks.create_task(self._call(self._watch()), name="beacon")
 
     async def handle(self, message: Never) -> None:
         """Nobody writes to this actor."""
@@ -45,12 +92,29 @@ class DiscoveryActor(Actor[Never]):
         for reach in self._sightings.values():
             self._links.offer(reach)
 
-    async def _discover(self) -> None:
+    @property
+    def _who(self) -> Announcement:
         hello = self._hello
-        who = Announcement(hello.peer, hello.name, hello.mesh, hello.release, PROTOCOL_VERSION)
+        return Announcement(
+            hello.peer, hello.name, hello.mesh, hello.release, PROTOCOL_VERSION, self._labels()[0]
+        )
+
+    # --- mDNS
+
+    async def _announce(self, changes: AsyncGenerator[tuple[Interface, ...], None]) -> None:
+        """Announce and browse; anew on each change of interfaces, since mDNS is bound to them."""
+        browsing: asyncio.Task[None] | None = None
+        async with aclosing(changes):
+            async for interfaces in changes:
+                if browsing is not None:
+                    browsing.cancel()
+                    await asyncio.wait([browsing])
+                browsing = self.tasks.create_task(self._browse(interfaces), name="browse")
+
+    async def _browse(self, interfaces: tuple[Interface, ...]) -> None:
         try:
-            async with Discovery(Address(hello.address)) as discovery:
-                await discovery.announce(who)
+            async with Discovery(Address(self._hello.address), interfaces) as discovery:
+                await discovery.announce(self._who)
                 async with aclosing(discovery.browse()) as sightings:
                     async for sighting in sightings:
                         match sighting:
@@ -59,17 +123,80 @@ class DiscoveryActor(Actor[Never]):
                             case Vanished(peer_id):
                                 self._sightings.pop(peer_id, None)
         except DiscoveryFailed as error:
-            logger.warning("peers are not looked for by mDNS: %s; name them with --peer HOST:PORT", error)
+            self._complain(f"peers are not looked for by mDNS: {error}; name them with --peer HOST:PORT")
+
+    # --- on each cable
+
+    async def _call(self, changes: AsyncGenerator[tuple[Interface, ...], None]) -> None:
+        port = parse_address(self._hello.address).port
+        try:
+            async with (
+                Beacon(self._who, port, secrets.token_bytes(NONCE_BYTES)) as beacon,
+                asyncio.TaskGroup() as group,
+                aclosing(changes),
+            ):
+                group.create_task(beacon.call(), name="call")
+                group.create_task(self._listen(beacon), name="listen")
+                async for interfaces in changes:
+                    beacon.follow(interfaces)
+        except DiscoveryFailed as error:
+            self._complain(str(error))
+
+    async def _listen(self, beacon: Beacon) -> None:
+        async with aclosing(beacon.sightings()) as sightings:
+            async for sighting in sightings:
+                self._sighted(sighting)
+
+    # --- who was seen
 
     def _sighted(self, sighting: Sighting) -> None:
         who = sighting.who
         if who.peer_id == self._hello.peer:
             return
-        if who.mesh != self._hello.mesh:
-            if who.peer_id not in self._strangers and len(self._strangers) < MAX_SIGHTINGS:
-                self._strangers.add(who.peer_id)
-                logger.info("%s is here as well, in another mesh: %s", who.name, who.mesh)
+        is_ours = who.mesh == self._hello.mesh and who.key in self._labels()
+        if not is_ours or who.wire_version != PROTOCOL_VERSION:
+            self._meet(sighting)
+        elif who.peer_id in self._sightings or len(self._sightings) < MAX_SIGHTINGS:
+            before = self._sightings.get(who.peer_id)
+            known = (*sighting.addresses, *(before.addresses if before else ()))
+            addresses = tuple(dict.fromkeys(known))[:_MAX_ADDRESSES]
+            if before is None or set(addresses) != set(before.addresses):
+                reach = self._sightings[who.peer_id] = Reach(addresses, PeerId(who.peer_id))
+                self._links.offer(reach)
+
+    def _meet(self, sighting: Sighting) -> None:
+        who = sighting.who
+        if who.peer_id in self._strangers or len(self._strangers) >= MAX_SIGHTINGS:
             return
-        if len(self._sightings) < MAX_SIGHTINGS:
-            reach = self._sightings[who.peer_id] = Reach(sighting.addresses, PeerId(who.peer_id))
-            self._links.offer(reach)
+        met = Stranger(who.name, who.mesh, who.key, who.release, who.wire_version, sighting.addresses[0])
+        self._strangers[who.peer_id] = met
+        self._shown.set(tuple(self._strangers.values()))
+        if who.mesh != self._hello.mesh:
+            logger.info("%s is here as well, in another mesh: %s", who.name, who.mesh)
+        elif who.wire_version == PROTOCOL_VERSION:
+            logger.warning("%s", _why_apart(who.name, who.key, self._labels()[0]))
+        else:
+            logger.warning(
+                "%s runs meshinfer %s, which speaks another protocol (%d, this peer %d): "
+                "run the same release everywhere",
+                who.name,
+                who.release,
+                who.wire_version,
+                PROTOCOL_VERSION,
+            )
+
+    def _complain(self, text: str) -> None:
+        if text not in self._complaints:
+            self._complaints.add(text)
+            logger.warning("%s", text)
+
+
+def _why_apart(name: str, theirs: str, ours: str) -> str:
+    """Why a peer of a mesh of this name is none of this mesh, and what to do about it."""
+    if theirs == OPEN:
+        return f"{name} is here without a key (--open), this peer has one (label {ours}): they stay apart"
+    own = "this peer has none (--open)" if ours == OPEN else f"this peer has label {ours}"
+    return (
+        f"{name} is here with another key (label {theirs}, {own}): paste an invitation to be one mesh, which "
+        "`meshinfer key show` prints there: `meshinfer join --invite …`"
+    )

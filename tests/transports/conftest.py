@@ -9,6 +9,10 @@ from random import Random
 import pytest
 import uvloop
 
+from meshinfer.keys.certificates import PeerSecret
+from meshinfer.keys.keyring import Keyring
+from meshinfer.keys.mesh_key import MeshKey
+from meshinfer.keys.security import MeshSecurity
 from meshinfer.transports.address import datagram_address
 from meshinfer.transports.base import (
     Address,
@@ -27,11 +31,14 @@ from meshinfer.transports.network import MemoryNetwork
 from meshinfer.transports.registry import TRANSPORTS
 from tests.simulation.loop import VirtualLoop
 
+SECURITY = MeshSecurity(PeerSecret(b"p" * 32), Keyring(MeshKey(b"k" * 32)))
+
 ON_BOTH_LOOPS = (
     "test_conformance.py",
     "test_datagrams.py",
     "test_listen_both.py",
     "test_tcp.py",
+    "test_tls.py",
     "test_udp.py",
 )
 
@@ -81,6 +88,11 @@ class Kind:
     address: Address
     network: MemoryNetwork = field(default_factory=lambda: MemoryNetwork(Random(1)))
 
+    @property
+    def scheme(self) -> str:
+        """Of its addresses."""
+        return self.address.partition("://")[0]
+
     def make(
         self,
         limits: LinkLimits | None = None,
@@ -89,7 +101,8 @@ class Kind:
     ) -> Transport:
         if self.name == "memory":
             return MemoryTransport(self.network, "a", limits, buffers, version)
-        return TRANSPORTS[self.name](limits or LinkLimits(), buffers or PooledBuffers(), version)
+        security = SECURITY if self.name == "tls" else None
+        return TRANSPORTS[self.scheme](limits or LinkLimits(), buffers or PooledBuffers(), version, security)
 
     @asynccontextmanager
     async def listening(self, transport: Transport | None = None) -> AsyncIterator[Listener]:
@@ -124,7 +137,9 @@ class Kind:
             yield opened
 
 
-@pytest.fixture(params=["memory", *TRANSPORTS])
+@pytest.fixture(params=["memory", *TRANSPORTS, "tls"])
 def kind(request: pytest.FixtureRequest) -> Kind:
+    """`tls` is TCP whose both ends prove who they are."""
     host = "a" if request.param == "memory" else "127.0.0.1"
-    return Kind(request.param, Address(f"{request.param}://{host}:0"))
+    scheme = "tcp" if request.param == "tls" else request.param
+    return Kind(request.param, Address(f"{scheme}://{host}:0"))

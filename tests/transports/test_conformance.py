@@ -387,7 +387,7 @@ async def test_listening_where_somebody_does_fails_and_says_so(kind: Kind) -> No
 
 
 async def test_listening_on_an_address_of_another_machine_fails_and_says_so(kind: Kind) -> None:
-    elsewhere = f"{kind.name}://198.51.100.7:0"
+    elsewhere = f"{kind.scheme}://198.51.100.7:0"
     with pytest.raises(ListenFailed, match="cannot listen on"):
         await kind.make().listen(Address(elsewhere))
 
@@ -406,25 +406,22 @@ async def test_a_closed_listener_ends_accept_and_leaves_accepted_links(kind: Kin
         await asyncio.gather(near.close(), far.close())
 
 
-async def test_a_stranger_with_a_hundred_connections_is_turned_away(kind: Kind) -> None:
-    ledger = Ledger()
+async def test_a_hundred_connections_of_a_stranger_cost_nothing_until_they_are_accepted(kind: Kind) -> None:
+    ledger, hasty = Ledger(), LinkLimits(dial_timeout_s=0.2)
     async with kind.listening(kind.make(buffers=ledger)) as listener:
-        links = await asyncio.gather(*(kind.make().dial(listener.address) for _ in range(100)))
+        dials = (kind.make(hasty).dial(listener.address) for _ in range(100))
+        outcomes = await asyncio.gather(*dials, return_exceptions=True)
+        links = [link for link in outcomes if not isinstance(link, BaseException)]
+        assert all(isinstance(each, DialFailed) for each in outcomes if isinstance(each, BaseException))
         for link in links:
             with suppress(LinkBroken):  # turned away by now, some of them
                 await link.send(framed(b"h", b"x" * 1000))
-        outcomes = [asyncio.create_task(link.receive()) for link in links]  # awaited below
-        waiting = set(outcomes)
-        turned_away: list[BaseException | None] = []
-        async with asyncio.timeout(30):
-            while len(turned_away) < 100 - 64:
-                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-                turned_away += [outcome.exception() for outcome in done]
+        receiving = [asyncio.create_task(link.receive()) for link in links]  # awaited below
+        _, waiting = await asyncio.wait(receiving, timeout=0.2)
         assert ledger.taken == 0
-        assert len(waiting) == 64
-        assert all(isinstance(error, LinkBroken) for error in turned_away)
-        for outcome in waiting:
-            outcome.cancel()
-        await asyncio.wait(outcomes)
+        assert len(waiting) <= 66  # Linux lets one or two more wait than it was told
+        for each in waiting:
+            each.cancel()
+        await asyncio.wait(receiving)
         await listener.close()
         await asyncio.gather(*(link.close() for link in links))

@@ -162,7 +162,7 @@ async def test_a_taken_port_is_refused_and_named(kind: Kind) -> None:
 
 
 async def test_an_address_of_another_machine_is_refused(kind: Kind) -> None:
-    elsewhere = datagram_address(Address(f"{kind.name}://198.51.100.7:0"))
+    elsewhere = datagram_address(Address(f"{kind.scheme}://198.51.100.7:0"))
     with pytest.raises(ListenFailed, match="cannot listen on"):
         await kind.make().datagrams(elsewhere)
 

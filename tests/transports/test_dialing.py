@@ -10,6 +10,7 @@ from meshinfer.transports.dialing import Backoff, dial_first, dial_until
 from meshinfer.transports.errors import DialFailed
 from meshinfer.transports.memory import MemoryTransport
 from meshinfer.transports.network import MemoryNetwork
+from meshinfer.transports.ways import Way
 from meshinfer.transports.weather import Weather
 from tests.simulation.loop import run
 
@@ -27,7 +28,7 @@ class Late:
     async def listen(self, address: Address) -> Listener:
         return await self._inner.listen(address)
 
-    async def dial(self, address: Address) -> Link:
+    async def dial(self, address: Address, source: str = "", interface: str = "") -> Link:
         self._attempts_left -= 1
         if self._attempts_left == 0:
             await self.listen(address)
@@ -89,12 +90,12 @@ async def the_second_answers(first: Address) -> tuple[Address, float]:
     listener = await MemoryTransport(network, "b").listen(B)
     network.unplug("c")
     began_s = asyncio.get_running_loop().time()
-    address, link = await dial_first(MemoryTransport(network, "a"), [first, B], 0.25)
+    way, link = await dial_first(MemoryTransport(network, "a"), [Way(first), Way(B)], 0.25)
     took_s = asyncio.get_running_loop().time() - began_s
     await (await listener.accept()).close()
     await link.close()
     await listener.close()
-    return address, took_s
+    return way.address, took_s
 
 
 def test_the_next_address_does_not_wait_for_a_silent_one() -> None:
@@ -113,7 +114,7 @@ async def failure_of(*addresses: Address) -> DialFailed:
     network = MemoryNetwork(Random(1))
     network.unplug("c")
     with pytest.raises(DialFailed) as failed:
-        await dial_first(MemoryTransport(network, "a"), addresses, 0.25)
+        await dial_first(MemoryTransport(network, "a"), [*map(Way, addresses)], 0.25)
     return failed.value
 
 
@@ -131,7 +132,7 @@ async def tasks_left() -> set[str]:
     network = MemoryNetwork(Random(1), weather=Weather(delay_s=1.0))
     first = await MemoryTransport(network, "b").listen(B)
     second = await MemoryTransport(network, "d").listen(Address("memory://d:1"))
-    _, link = await dial_first(MemoryTransport(network, "a"), [B, second.address], 0.25)
+    _, link = await dial_first(MemoryTransport(network, "a"), [Way(B), Way(second.address)], 0.25)
     left = {task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("dial")}
     link.cut("the test is over")
     await first.close()

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from meshinfer.transports.sighting import Announcement, Sighting, peer_of, read_sighting
 
-STUDIO = Announcement("a1b2", "Büro Studio", "home", "0.1.0", 1)
+STUDIO = Announcement("a1b2", "Büro Studio", "home", "0.1.0", 1, "1a2b3c4d")
 TXT: dict[bytes, bytes | None] = {key.encode(): value.encode() for key, value in STUDIO.to_txt().items()}
 
 
@@ -62,7 +62,7 @@ def test_other_services_are_no_peers(name: str) -> None:
 @pytest.mark.parametrize("peer", ["", "a.b", "x" * 64, "ä"])
 def test_an_id_that_is_no_label_cannot_be_announced(peer: str) -> None:
     with pytest.raises(ValueError, match="peer id"):
-        Announcement(peer, "n", "m", "r", 1)
+        Announcement(peer, "n", "m", "r", 1, "open")
 
 
 @given(

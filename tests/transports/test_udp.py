@@ -1,8 +1,10 @@
 import asyncio
+import errno
 import socket
 
 import pytest
 
+from meshinfer.transports.address import format_address, parse_address
 from meshinfer.transports.base import Address, DatagramLimits, Packet
 from meshinfer.transports.errors import LinkBroken, ListenFailed
 from meshinfer.transports.interfaces import list_interfaces
@@ -63,9 +65,20 @@ async def test_names_and_what_ipv4_does_not_reach_are_refused_without_asking_any
 @pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6 on this machine")
 @pytest.mark.parametrize("address", ["udp://127.0.0.1:9", "udp://[fe80::1%no-such-card]:9"])
 async def test_what_ipv6_does_not_reach_is_refused(address: str) -> None:
-    port = await open_udp(Address("udp://[::]:0"))
+    port = await open_udp(Address("udp://[::1]:0"))
     assert not port.send(Address(address), b"x")
     await port.close()
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6 on this machine")
+async def test_who_listens_on_all_addresses_of_ipv6_has_ipv4_too() -> None:
+    both, four = await open_udp(Address("udp://[::]:0")), await open_udp(HERE)
+    port = parse_address(both.address).port
+    assert four.send(format_address("udp", "127.0.0.1", port), b"x")
+    assert await both.receive() == [Packet(four.address, b"x")]
+    assert both.send(four.address, b"y")
+    assert await four.receive() == [Packet(format_address("udp", "127.0.0.1", port), b"y")]
+    await asyncio.gather(both.close(), four.close())
 
 
 async def test_what_the_system_refuses_is_told_and_the_port_stays() -> None:
@@ -78,10 +91,10 @@ async def test_what_the_system_refuses_is_told_and_the_port_stays() -> None:
 
 
 async def test_errors_that_the_network_reports_are_counted_and_end_nothing() -> None:
-    # Linux and macOS tell them to connected ports only; so the loop's side is told here.
+    # Linux and macOS tell them to connected ports only; so they are told here.
     port = await open_udp(HERE)
     for error in (ConnectionRefusedError(111, "Connection refused"), OSError(113, "No route to host")):
-        port._reader.error_received(error)
+        port._failed(error)
     assert port.reported_errors == 2
     assert port.send(port.address, b"fine")
     assert await port.receive() == [Packet(port.address, b"fine")]
@@ -90,7 +103,7 @@ async def test_errors_that_the_network_reports_are_counted_and_end_nothing() -> 
 
 async def test_a_port_that_the_system_takes_away_is_broken() -> None:
     port = await open_udp(HERE)
-    port._transport.abort()
+    port._failed(OSError(errno.EBADF, "Bad file descriptor"))
     with pytest.raises(LinkBroken, match="the port for datagrams was lost"):
         await port.receive()
     assert not port.send(port.address, b"x")
@@ -100,3 +113,25 @@ async def test_a_port_that_the_system_takes_away_is_broken() -> None:
 async def test_a_name_that_nobody_knows_is_told_so() -> None:
     with pytest.raises(ListenFailed, match="name is unknown here"):
         await open_udp(Address("udp://no-such-host.invalid:1"))
+
+
+async def test_a_flood_is_left_to_the_system_and_what_comes_after_it_is_received() -> None:
+    port, stranger = await open_udp(HERE), await open_udp(HERE)
+    for number in range(1000):
+        stranger.send(port.address, number.to_bytes(2, "big"))
+    packets = await port.receive()
+    while packets[-1].data != b"after":
+        stranger.send(port.address, b"after")
+        packets += await port.receive()
+    numbers = [int.from_bytes(each.data, "big") for each in packets if each.data != b"after"]
+    assert numbers == sorted(numbers)
+    await asyncio.gather(port.close(), stranger.close())
+
+
+async def test_it_rests_after_each_part_of_a_flood() -> None:
+    port, stranger = await open_udp(HERE, DatagramLimits(share=0.001)), await open_udp(HERE)
+    for _ in range(1000):
+        stranger.send(port.address, b"x")
+    assert len(await port.receive()) == 64
+    assert port._rest is not None
+    await asyncio.gather(port.close(), stranger.close())

@@ -4,36 +4,46 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
+
+import pytest
 
 from meshinfer import wire
 from meshinfer.actors.actor import Mailbox, Reply
+from meshinfer.actors.fabrics import Fabrics
 from meshinfer.actors.links import Links, LinksMessage
 from meshinfer.actors.mail import (
     Envelope,
     Leave,
     LinkDown,
     LinkUp,
+    Measured,
     Reach,
     Refusing,
     Reintroduce,
     Routes,
     Send,
     Undelivered,
+    Whereabouts,
 )
 from meshinfer.config import ActorLimits
+from meshinfer.fabric import means_of
 from meshinfer.messages import Activation, Farewell, Hello, Row, SessionId, Tensor, WrongEpoch
 from meshinfer.topology.sync import Parcel
 from meshinfer.topology.target import Digest, Epoch, Target
 from meshinfer.transports.base import Address, Frame
 from meshinfer.transports.dialing import Backoff
+from meshinfer.transports.fabric import Fabric
+from meshinfer.transports.gauge import GaugeTiming
 from meshinfer.transports.memory import MemoryTransport
 from meshinfer.transports.network import MemoryNetwork
+from meshinfer.transports.trunk import TrunkLimits
 from tests.meshinfer.actors.mailbag import A, B, C, Living, bag, hello, next_of, tapped_log
 from tests.simulation.loop import run
 
 LIMITS = ActorLimits(hello_timeout_s=1.0, seed_retry_s=0.05)
+TRUNKS = TrunkLimits(gauge=GaugeTiming(most_bytes=0))
 TARGET = Target(Epoch(1), Digest("d" * 32))
 
 
@@ -51,7 +61,11 @@ def message(number: int) -> WrongEpoch:
 
 
 async def host_of(
-    network: MemoryNetwork, who: Hello, seeds: tuple[str, ...] = (), limits: ActorLimits = LIMITS
+    network: MemoryNetwork,
+    who: Hello,
+    seeds: tuple[str, ...] = (),
+    limits: ActorLimits = LIMITS,
+    fabrics: Fabrics | None = None,
 ) -> Host:
     transport = MemoryTransport(network, who.peer[0])
     listener = await transport.listen(Address(f"memory://{who.peer[0]}:{0 if seeds else 1}"))
@@ -64,9 +78,12 @@ async def host_of(
         lines={},
         seeds=tuple(Address(seed) for seed in seeds),
         limits=limits,
+        trunks=TRUNKS,
         events=events,
         deliver=inbound.tell,
         backoff=lambda: Backoff(random.Random(1), first_s=0.01, most_s=0.05),
+        now_s=lambda: asyncio.get_running_loop().time(),
+        fabrics=fabrics,
     )
     return Host(box, events, inbound, listener.address, links)
 
@@ -206,6 +223,7 @@ async def test_what_cannot_be_delivered_is_reported_but_for_gossip_which_repeats
 async def test_a_peer_that_begins_anew_is_greeted_in_its_new_life() -> None:
     async with pair(hello(A), hello(B)) as (one, two):
         await next_of(one.events, LinkUp)
+        await next_of(two.events, LinkUp)
         await two.box.tell(Reintroduce(hello(B, run=2)))
         down = await next_of(one.events, LinkDown)
         assert down.farewell == Farewell("peer-b was taken for dead and begins anew")
@@ -230,12 +248,16 @@ async def test_who_comes_while_a_peer_leaves_is_told_so() -> None:
 
 # --- silence, in virtual time
 
-SILENT = replace(LIMITS, pulse_s=0.5, silence_s=3.0)
+
+async def troubles(events: Mailbox[Any]) -> list[object]:
+    """What happened so far, but for measures."""
+    told = [await events.take() for _ in range(len(events))]
+    return [each for each in told if not isinstance(each, Measured)]
 
 
 async def quiet_pair(network: MemoryNetwork) -> tuple[Host, Host]:
-    one = await host_of(network, hello(A), limits=SILENT)
-    return one, await host_of(network, hello(B), seeds=(one.address,), limits=SILENT)
+    one = await host_of(network, hello(A))
+    return one, await host_of(network, hello(B), seeds=(one.address,))
 
 
 async def pulled_cable(for_s: float) -> tuple[float, str]:
@@ -245,7 +267,7 @@ async def pulled_cable(for_s: float) -> tuple[float, str]:
     async with Living(one.links, two.links):
         await next_of(one.events, LinkUp)
         await asyncio.sleep(for_s)
-        assert len(one.events) == 0
+        assert await troubles(one.events) == []
         began_s = asyncio.get_running_loop().time()
         network.partition("a", "b")
         down = await next_of(one.events, LinkDown)
@@ -283,7 +305,7 @@ async def slow_reader() -> int:
         await next_of(two.events, LinkUp)
         await one.box.tell(Send(B, message(1)))
         await asyncio.sleep(30.0)
-        return len(one.events) + len(two.events)
+        return len(await troubles(one.events)) + len(await troubles(two.events))
 
 
 def test_who_has_no_time_to_read_does_not_blame_the_other() -> None:
@@ -295,9 +317,9 @@ def test_who_has_no_time_to_read_does_not_blame_the_other() -> None:
 
 async def three(network: MemoryNetwork) -> tuple[Host, Host, Host]:
     """A and C seek B; A and C have no link to each other."""
-    middle = await host_of(network, hello(B), limits=SILENT)
-    first = await host_of(network, hello(A), seeds=(middle.address,), limits=SILENT)
-    last = await host_of(network, hello(C), seeds=(middle.address,), limits=SILENT)
+    middle = await host_of(network, hello(B))
+    first = await host_of(network, hello(A), seeds=(middle.address,))
+    last = await host_of(network, hello(C), seeds=(middle.address,))
     return first, middle, last
 
 
@@ -348,3 +370,36 @@ async def lost_on_its_way() -> None:
 
 def test_who_cannot_pass_it_on_says_so() -> None:
     run(lost_on_its_way())
+
+
+def fabrics_with(option: str) -> Fabrics:
+    return Fabrics(lambda: means_of(option, {}, "it needs macOS"), ("ferry",), Fabric)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "reason"),
+    [
+        (fabrics_with("off"), "it has no fabric (--fabric off), and ring was offered"),
+        (fabrics_with("auto"), "it has no fabric (it needs macOS), and ring was offered"),
+        (None, "it has no fabrics"),
+        (fabrics_with("ring"), "ring takes IPv4 addresses, and memory://b:1 is reached from a"),
+    ],
+)
+async def test_a_fabric_that_comes_to_nothing_is_told_with_its_reason_and_the_line_stays(
+    theirs: Fabrics | None, reason: str
+) -> None:
+    network, ours = MemoryNetwork(random.Random(1)), fabrics_with("ring")
+    one = await host_of(network, hello(A), fabrics=ours)
+    two = await host_of(network, hello(B), fabrics=theirs)
+    async with Living(one.links, two.links):
+        await one.box.tell(Whereabouts(((B, (two.address,)),)))
+        await one.box.tell(Reach((two.address,), B))
+        await next_of(one.events, LinkUp)
+        async with asyncio.timeout(10):
+            while not ours.view.failures:
+                await one.links.tick()
+                await asyncio.sleep(0)
+        ((name, why),) = ours.view.failures
+        assert (name, reason in why) == ("peer-b", True), why
+        await one.box.tell(Send(B, message(1)))
+        assert (await next_of(two.inbound, Envelope)).message == message(1)

@@ -1,4 +1,6 @@
-"""Who this peer is: an id that survives restarts, and a run that is greater each time."""
+"""Who this peer is: a secret that survives restarts, the id that follows from it, and a run that is greater
+each time.
+"""
 
 import json
 import logging
@@ -6,12 +8,16 @@ import os
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import BaseFileLock, FileLock, Timeout
 
 from meshinfer.config import default_name
 from meshinfer.errors import ConfigError
 from meshinfer.topology.ring import PeerId, Run
+
+if TYPE_CHECKING:
+    from meshinfer.keys.certificates import PeerSecret
 
 logger = logging.getLogger(__name__)
 
@@ -22,9 +28,10 @@ _MAX_NAMESAKES = 64
 class Identity:
     """A peer's names. The lock on them is held until `release`, so that no two processes share one.
 
-    file: where id and run are kept.
+    secret: proves to others that this is `peer`. file: where secret and run are kept.
     """
 
+    secret: "PeerSecret"
     peer: PeerId
     run: Run
     name: str
@@ -38,7 +45,7 @@ class Identity:
             OSError: it could not be persisted, so nothing may be sent under it.
         """
         run = Run(max(self.run + 1, than + 1, time.time_ns() // 1_000_000))
-        _persist(self.file, self.peer, run)
+        _persist(self.file, self.secret, run)
         return replace(self, run=run)
 
     def release(self) -> None:
@@ -79,32 +86,37 @@ def _names_of_this_machine() -> list[str]:
 
 
 def _claimed(file: Path, name: str, lock: BaseFileLock, now_ms: int | None) -> Identity:
-    peer, last_run = _read(file)
+    secret, last_run = _read(file)
     run = Run(max(last_run + 1, time.time_ns() // 1_000_000 if now_ms is None else now_ms))
-    _persist(file, peer, run)
-    return Identity(peer, run, name, file, lock)
+    _persist(file, secret, run)
+    return Identity(secret, secret.peer, run, name, file, lock)
 
 
-def _persist(file: Path, peer: PeerId, run: Run) -> None:
+def _persist(file: Path, secret: "PeerSecret", run: Run) -> None:
     partial = file.with_suffix(".partial")
-    with partial.open("w") as stream:
-        json.dump({"peer": peer, "run": run}, stream)
+    # A former one may be there, of a process that was killed, and its mode would stay.
+    partial.unlink(missing_ok=True)
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+        json.dump({"seed": secret.seed.hex(), "run": run}, stream)
         stream.flush()
         os.fsync(stream.fileno())
     partial.replace(file)
 
 
-def _read(file: Path) -> tuple[PeerId, int]:
-    """The id and the last run on disk; a new id where there is none that can be read."""
+def _read(file: Path) -> tuple["PeerSecret", int]:
+    """The secret and the last run on disk; a new secret where there is none that can be read."""
+    # Here, not at the top: it takes a while, and who never starts a peer needs none of it.
+    from meshinfer.keys.certificates import SEED_BYTES, PeerSecret
+
     try:
         kept = json.loads(file.read_text())
-        peer, run = kept["peer"], kept["run"]
+        seed, run = bytes.fromhex(kept["seed"]), kept["run"]
     except FileNotFoundError:
-        return PeerId(os.urandom(16).hex()), 0
+        return PeerSecret.draw(), 0
     except (ValueError, KeyError, TypeError) as error:
-        logger.warning("%s is torn (%s): this peer takes a new id", file, error)
-        return PeerId(os.urandom(16).hex()), 0
-    if not (isinstance(peer, str) and len(peer) == 32 and isinstance(run, int) and run >= 0):
+        logger.warning("%s is torn, or of an earlier release (%s): this peer takes a new id", file, error)
+        return PeerSecret.draw(), 0
+    if not (len(seed) == SEED_BYTES and isinstance(run, int) and run >= 0):
         logger.warning("%s holds no identity: this peer takes a new id", file)
-        return PeerId(os.urandom(16).hex()), 0
-    return PeerId(peer), run
+        return PeerSecret.draw(), 0
+    return PeerSecret(seed), run

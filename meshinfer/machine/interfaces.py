@@ -10,6 +10,12 @@ _MOST = 12
 """Addresses that one record may carry, with room to spare."""
 
 
+def published_addresses(listening: Address) -> tuple[Address, ...]:
+    """What a peer tells others of where it can be reached: nothing that is good on this machine alone."""
+    found = (each for each in reachable_addresses(listening) if "%" not in each)
+    return tuple(each for each in found if parse_address(each).host not in _WILDCARDS)
+
+
 def reachable_addresses(listening: Address) -> tuple[Address, ...]:
     """The listener's own address; for one on all interfaces, an address for each that leads to peers."""
     endpoint = parse_address(listening)

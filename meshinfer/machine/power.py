@@ -1,6 +1,7 @@
 """How much energy this machine takes, where it can be read."""
 
 import sys
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -15,6 +16,11 @@ class PowerMeter(Protocol):
     @property
     def covers(self) -> str:
         """Which parts of the machine it measures, and by what, for people."""
+        ...
+
+    @property
+    def source(self) -> str:
+        """What measures, for programs: `macmon-sys`, `zeus-soc`, `powermetrics`, `rapl`, `nvml`, …"""
         ...
 
     def joules(self) -> float:
@@ -35,20 +41,47 @@ class PowerMeter(Protocol):
     ) -> None: ...
 
 
-def open_meter() -> PowerMeter:
-    """Open this machine's meter; may take some seconds.
+Opening = Callable[[], PowerMeter]
+"""Opens one kind of meter, or raises PowerUnreadable."""
+
+
+def open_meter(*, is_root_used: bool = True) -> PowerMeter:
+    """Open this machine's meter: the one that covers most, of those that can be read. May take some seconds.
+
+    is_root_used: whether to run what answers root only and costs some of the processor, where this is root.
 
     Raises:
-        PowerUnreadable: it has none, or it may not be read.
+        PowerUnreadable: it has none, or none may be read; says why of each.
     """
     match sys.platform:
         case "linux":
-            from .power_rapl import open_rapl
+            from .power_linux import open_linux
 
-            return open_rapl()
+            return open_linux()
         case "darwin":
-            from .power_macos import open_powermetrics
-
-            return open_powermetrics()
+            return first_of(_macos_meters(is_root_used))
         case other:
             raise PowerUnreadable(f"meshinfer knows no way to read them on {other}")
+
+
+def first_of(openings: Sequence[Opening]) -> PowerMeter:
+    """Open the first meter that can be.
+
+    Raises:
+        PowerUnreadable: none can; says why of each.
+    """
+    reasons: list[str] = []
+    for opening in openings:
+        try:
+            return opening()
+        except PowerUnreadable as reason:
+            reasons.append(str(reason))
+    raise PowerUnreadable("; ".join(dict.fromkeys(reasons)))
+
+
+def _macos_meters(is_root_used: bool) -> list[Opening]:
+    from .power_macmon import open_macmon
+    from .power_macos import open_powermetrics
+    from .power_zeus import open_zeus
+
+    return [open_macmon, open_zeus, *([open_powermetrics] if is_root_used else [])]

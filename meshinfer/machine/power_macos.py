@@ -42,6 +42,7 @@ class PowermetricsMeter:
     """`powermetrics`, running. Leave the context and it is ended."""
 
     covers = "CPU, GPU and Neural Engine, by powermetrics"
+    source = "powermetrics"
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process

@@ -42,6 +42,8 @@ class _Zone:
 class RaplMeter:
     """The sum of some zones."""
 
+    source = "rapl"
+
     def __init__(self, zones: Sequence[_Zone], covers: str) -> None:
         self._zones = tuple(zones)
         self.covers = covers

@@ -1,0 +1,30 @@
+from meshinfer.doctor.observed import MemberSeen, Observed, PeerSeen
+from meshinfer.doctor.observing import to_dial
+from meshinfer.transports.base import Address
+from meshinfer.transports.sighting import Announcement, Sighting
+
+MEMBERS = (
+    MemberSeen("mac-1", "alive", "0.1.0", ("tcp://10.0.0.1:1",)),
+    MemberSeen("mac-2", "alive", "0.1.0", ("tcp://10.0.0.2:2", "tcp://[fe80::2%en5]:2", "nonsense")),
+)
+PEER = PeerSeen("http://127.0.0.1:1", "mac-1", "lab", True, "", MEMBERS)
+
+
+def sighting(name: str, mesh: str) -> Sighting:
+    return Sighting(Announcement(name, name, mesh, "0.1.0", 1, "open"), (Address("tcp://10.0.0.9:9"),))
+
+
+def test_the_named_the_members_and_the_announced_are_tried_and_not_ourselves() -> None:
+    sightings = (sighting("mac-2", "lab"), sighting("mac-9", "lab"), sighting("mac-8", "elsewhere"))
+    observed = Observed(mesh="lab", peer=PEER, sightings=sightings)
+    assert to_dial(observed, (("10.0.0.7", 7), ("10.0.0.7", 7))) == [
+        ("", "10.0.0.7", 7),
+        ("mac-2", "10.0.0.2", 2),
+        ("mac-2", "fe80::2%en5", 2),
+        ("mac-9", "10.0.0.9", 9),
+    ]
+
+
+def test_there_is_an_end_to_whom_is_tried() -> None:
+    many = tuple((f"10.0.{number // 256}.{number % 256}", 1) for number in range(1000))
+    assert len(to_dial(Observed(), many)) == 32

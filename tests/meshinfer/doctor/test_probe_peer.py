@@ -1,0 +1,70 @@
+import socket
+from typing import Any
+
+import pytest
+
+from meshinfer.doctor.observed import ClockSeen, PeerSeen
+from meshinfer.doctor.probe_peer import ask_clocks, ask_peer, read_clock, read_peer
+
+MEMBER = {
+    "peer": "b",
+    "name": "mac-2",
+    "status": "alive",
+    "release": "0.1.0",
+    "addresses": ["tcp://10.0.0.2:1"],
+}
+REST: dict[str, Any] = {"api": None, "fault": None}
+LINKS = {"links": [{"peer": "a", "rtt_us": 9, "mb_s": 0, "is_up": False}, {"peer": "x", "is_up": False}]}
+MESH = {
+    "mesh": "lab",
+    "state": "waiting",
+    "reason": "nobody has told",
+    "members": [
+        MEMBER | REST | LINKS,
+        {**MEMBER, "peer": "a", "name": "mac-1", "fault": "no room", "api": "http://x"},
+    ],
+}
+
+
+def test_what_a_peer_tells_is_read() -> None:
+    peer = read_peer("http://127.0.0.1:1", {"name": "mac-1"}, MESH)
+    assert (peer.name, peer.mesh, peer.is_live, peer.reason) == ("mac-1", "lab", False, "nobody has told")
+    two, one = peer.members
+    assert (two.broken_links, two.fault, two.api) == (("mac-1",), "", "")
+    assert (one.fault, one.api, one.broken_links) == ("no room", "http://x", ())
+
+
+def test_what_a_peer_tells_of_its_fabrics_is_read() -> None:
+    links = [
+        {"name": "mac-2", "local": "jaccl://mac-1:0", "is_primary": True},
+        {"name": "mac-2", "local": "tcp://10.0.0.1:1", "is_primary": False},
+        {"name": "mac-3", "local": "ring://mac-1:0", "is_primary": False},
+        {"name": "mac-3", "local": "tcp://10.0.0.1:2", "is_primary": True},
+    ]
+    fabric = {"backend": "jaccl", "why_not": "", "failures": [["mac-4", "it needs macOS"]]}
+    peer = read_peer("http://127.0.0.1:1", {"name": "mac-1", "links": links, "fabric": fabric}, MESH)
+    assert peer.fabrics == (("mac-2", "jaccl"),)
+    assert peer.fabric_failures == (("mac-4", "it needs macOS"),)
+
+
+@pytest.mark.parametrize("mesh", [{}, [], None, {**MESH, "members": [{}]}, {**MESH, "members": 5}])
+def test_what_is_no_mesh_is_refused(mesh: Any) -> None:
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        read_peer("http://127.0.0.1:1", {"name": "mac-1"}, mesh)
+
+
+async def test_where_nobody_listens_nobody_is_asked() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+    assert await ask_peer(url, 30.0) == f"no peer answers at {url}"
+    peer = PeerSeen(url, "mac-1", "lab", True, "", ())
+    assert await ask_clocks(peer.members, 30.0) == ()
+
+
+def test_a_clock_is_compared_within_what_its_answer_took() -> None:
+    assert read_clock("mac-2", "Thu, 01 Jan 1970 00:01:40 GMT", 10.0, 12.0) == ClockSeen("mac-2", 89.5, 1.5)
+
+
+@pytest.mark.parametrize("date", ["", "yesterday", "Thu, 99 Jan 1970 00:00:00 GMT"])
+def test_what_is_no_date_is_no_clock(date: str) -> None:
+    assert read_clock("mac-2", date, 0.0, 0.0) is None

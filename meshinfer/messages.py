@@ -88,6 +88,48 @@ class Sampling:
                 raise ValueError(f"sampling with {name} {getattr(self, name)!r} is outside its range")
 
 
+MAX_CONSTRAINT_BYTES = 256 << 10
+"""UTF-8 of a grammar: each stage of a ring reads it."""
+
+MAX_TOP_LOGPROBS = 20
+"""Alternatives that are told beside a token, as in OpenAI's API."""
+
+
+class ConstraintKind(Enum):
+    """In which language a constraint is written.
+
+    JSON: any JSON object, without a text. SCHEMA: JSON Schema. REGEX: a regular expression that the whole
+    answer matches, as the Rust crate regex has them. LARK: llguidance's dialect of Lark grammars.
+    """
+
+    JSON = "json"
+    SCHEMA = "schema"
+    REGEX = "regex"
+    LARK = "lark"
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """What an answer must look like: the tail samples only tokens that can still lead there.
+
+    text: in the kind's language, 256 KiB of UTF-8 at most; empty for JSON.
+
+    Raises:
+        ValueError: it is too long, or there is none, or one too many.
+    """
+
+    kind: ConstraintKind
+    text: str = ""
+
+    def __post_init__(self) -> None:
+        size_bytes = len(self.text.encode())
+        if size_bytes > MAX_CONSTRAINT_BYTES:
+            raise ValueError(f"a grammar of {size_bytes:,} bytes, limit {MAX_CONSTRAINT_BYTES:,}")
+        if bool(self.text) == (self.kind is ConstraintKind.JSON):
+            wanted = "no text" if self.text else "a text"
+            raise ValueError(f"a constraint of the kind {self.kind.value} has {wanted}")
+
+
 @dataclass(frozen=True, slots=True)
 class Prefix:
     """Where a session's caches begin: with the first `length` tokens of a session that is over.
@@ -109,6 +151,12 @@ class Opening:
         begun in an earlier epoch. max_tokens: how many more the tail may sample.
     stop_tokens: ids that end the answer (they are not part of it).
     prefix: what need not be prefilled: the session's first frame comes at position `prefix.length` then.
+    constraint: what the whole answer, from its first token on, must look like; None is anything.
+    top_logprobs: with how many alternatives the tail tells each token's log-probability, 0 to 20; None is
+        not at all.
+
+    Raises:
+        ValueError: more alternatives are asked for than there may be.
     """
 
     sampling: Sampling
@@ -117,6 +165,12 @@ class Opening:
     stop_tokens: tuple[int, ...]
     answered_tokens: int = 0
     prefix: Prefix | None = None
+    constraint: Constraint | None = None
+    top_logprobs: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.top_logprobs is not None and not 0 <= self.top_logprobs <= MAX_TOP_LOGPROBS:
+            raise ValueError(f"top_logprobs is {self.top_logprobs}: 0 to {MAX_TOP_LOGPROBS} can be told")
 
 
 MAX_HELLO_TEXT = 256
@@ -153,8 +207,52 @@ class Farewell:
 
 
 @dataclass(frozen=True, slots=True)
-class Pulse:
-    """Nothing to say, and still there: so that a cable that was pulled is told from a peer that is idle."""
+class Pairing:
+    """Behind the greetings of a link: which line of the two peers it belongs to.
+
+    own: the sender's number of its line with the other, each greater than those before. other: the other
+    side's number of that line; 0 where there is no line yet, and in an answer where that line is unknown.
+    attempt: which dial of the one who dialled this is.
+    """
+
+    own: int
+    other: int = 0
+    attempt: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.own, self.other, self.attempt) < 0 or max(self.own, self.other, self.attempt) >= 1 << 63:
+            raise ValueError("numbers of lines and dials lie from 0 to 2^63 - 1")
+
+
+@dataclass(frozen=True, slots=True)
+class FabricOffer:
+    """In place of a pairing: this link is to lead a fabric. backend: of `mx.distributed`.
+
+    devices: (cable, own RDMA device at it), for backends that take one.
+    """
+
+    backend: str
+    devices: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.devices) > 16 or not all(_is_device(device) for _, device in self.devices):
+            raise ValueError("a fabric is offered with 16 devices at most, named like rdma_en5")
+
+
+@dataclass(frozen=True, slots=True)
+class FabricAnswer:
+    """The fabric that was offered begins. devices: of who offered and of who answers; none where none are."""
+
+    devices: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.devices) not in (0, 2) or not all(_is_device(device) for device in self.devices):
+            raise ValueError("a fabric has two devices or none, named like rdma_en5")
+
+
+def _is_device(name: str) -> bool:
+    # It becomes a word of a command line.
+    return name.isascii() and name.replace("_", "").isalnum() and len(name) < 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,15 +444,48 @@ class StepDone:
     slowest_us: int
 
 
+LEAST_LOGPROB = -9999.0
+"""Stands for everything below it, as in OpenAI's API: JSON has no infinity."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprobs:
+    """How likely the model itself held a sampled token, and others in its place; natural logarithms.
+
+    They are the log-softmax of the model's logits: before bias, penalties, temperature, filters and any
+    constraint. From LEAST_LOGPROB to 0.
+
+    chosen: the sampled token's. top: (token, log-probability) of the likeliest, these first; the sampled one
+    need not be among them.
+
+    Raises:
+        ValueError: these are no log-probabilities, or too many.
+    """
+
+    chosen: float
+    top: tuple[tuple[int, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.top) > MAX_TOP_LOGPROBS:
+            raise ValueError(f"{len(self.top)} alternatives to a token, limit {MAX_TOP_LOGPROBS}")
+        if not all(LEAST_LOGPROB <= each <= 0 for each in (self.chosen, *(value for _, value in self.top))):
+            raise ValueError(f"log-probabilities lie between {LEAST_LOGPROB} and 0")
+
+
 @dataclass(frozen=True, slots=True)
 class Token:
-    """Tail to origin: one sampled token for the reader; `position` is its index in the sequence."""
+    """Tail to origin: one sampled token for the reader; `position` is its index in the sequence.
+
+    finish: set where the answer ends with it. Ended by a stop token, that is not part of the answer; ended
+    because its constraint allows nothing more (STOP as well), it is. logprobs: set where they were asked for.
+    """
 
     session: SessionId
     target: Target
     position: int
     token: int
     finish: Finish | None
+    logprobs: TokenLogprobs | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,10 +507,18 @@ class Advanced:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """Head to origin: the session left the queue and is computed from now on."""
+    """Head to origin: the session left the queue and is computed from now on.
+
+    cached_tokens: of its prompt, from the first on, that are not computed: an earlier session's are used.
+    """
 
     session: SessionId
     target: Target
+    cached_tokens: int = 0
+
+    def __post_init__(self) -> None:
+        if self.cached_tokens < 0:
+            raise ValueError(f"{self.cached_tokens} tokens cannot be cached")
 
 
 @dataclass(frozen=True, slots=True)
@@ -441,3 +580,38 @@ class Failed:
     reason: str
     is_retryable: bool
     is_kept_useless: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AskTimes:
+    """Origin to the peers of a ring: how long did you compute on this request? Of all attempts at it."""
+
+    request: SessionId
+
+
+@dataclass(frozen=True, slots=True)
+class LegTimes:
+    """A request's prefill, or its decode, at one peer; sums over all its frames, medians of the last ones.
+
+    frames, tokens: computed as a stage. compute_us, wait_us: how long that took, and how long frames waited
+    before. step_us, step_wait_us: their medians. turns, turn_us: as the head, frames that went round, and how
+    long they were under way.
+    """
+
+    frames: int
+    tokens: int
+    compute_us: int
+    wait_us: int
+    turns: int
+    turn_us: int
+    step_us: int
+    step_wait_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Answer to AskTimes; all zeros where nothing is known of it."""
+
+    request: SessionId
+    prefill: LegTimes
+    decode: LegTimes

@@ -1,7 +1,7 @@
 """Messages as frames: a msgpack head `[tag, fields, tensor descriptors]`, then the tensors' own bytes.
 
-Tags are never reused (3 was the heartbeat of an earlier release). What does not fit its dataclass is a
-ProtocolError that names the field.
+Tags are never reused (3 and 17 were the heartbeat and the pulse of earlier releases). What does not fit its
+dataclass is a ProtocolError that names the field.
 """
 
 import math
@@ -21,7 +21,9 @@ from . import messages as m
 Message = (
     m.Hello
     | m.Farewell
-    | m.Pulse
+    | m.Pairing
+    | m.FabricOffer
+    | m.FabricAnswer
     | m.Relayed
     | m.Unreachable
     | SyncDigest
@@ -43,6 +45,8 @@ Message = (
     | m.Release
     | m.WrongEpoch
     | m.Failed
+    | m.AskTimes
+    | m.Times
     | f.AskBlueprint
     | f.BlueprintPart
     | f.AskHeld
@@ -67,7 +71,6 @@ TAGS: dict[int, type[Message]] = {
     14: SyncDigest,
     15: SyncDelta,
     16: Parcel,
-    17: m.Pulse,
     18: m.Recall,
     19: m.Recalled,
     20: m.Rebuild,
@@ -82,10 +85,23 @@ TAGS: dict[int, type[Message]] = {
     29: f.Held,
     30: f.AskPiece,
     31: f.PieceOf,
+    40: m.AskTimes,
+    41: m.Times,
+    60: m.Pairing,
+    61: m.FabricOffer,
+    62: m.FabricAnswer,
 }
 _Laden = m.Activation | m.Relayed | f.BlueprintPart | f.PieceOf
 _LADEN = (m.Activation, m.Relayed, f.BlueprintPart, f.PieceOf)
-_OF_LINKS = (m.Hello, m.Farewell, m.Pulse, m.Relayed, m.Unreachable)
+_OF_LINKS = (
+    m.Hello,
+    m.Farewell,
+    m.Pairing,
+    m.FabricOffer,
+    m.FabricAnswer,
+    m.Relayed,
+    m.Unreachable,
+)
 _TAG_OF = {kind: tag for tag, kind in TAGS.items()}
 
 DTYPE_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "int32": 4, "uint32": 4, "uint8": 1, "bool": 1}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar, TypeVarTuple
 
-from meshinfer.messages import Opening, Row, SessionId, Tensor
+from meshinfer.messages import Opening, Row, SessionId, Tensor, TokenLogprobs
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -114,6 +114,8 @@ class StepResult:
     """What a stage made of a step: tensors for the next stage, or at the tail a token for each row.
 
     tokens: at the tail one a row, None where none was asked for or the row failed; empty elsewhere.
+    logprobs: of these tokens, None where they were not asked for; empty if nobody did.
+    ended: sessions whose constraint allows nothing behind this token.
     faults: sessions that failed alone, and why; their caches are dropped, the others go on.
     The tensors' memory belongs to evaluated mlx arrays and lives as long as the memoryviews do.
     """
@@ -121,6 +123,8 @@ class StepResult:
     tensors: tuple[Tensor, ...]
     tokens: tuple[int | None, ...] = ()
     faults: tuple[tuple[SessionId, str], ...] = ()
+    logprobs: tuple[TokenLogprobs | None, ...] = ()
+    ended: tuple[SessionId, ...] = ()
 
 
 class Compute(Protocol):
@@ -273,40 +277,4 @@ class StageCompute(Protocol):
 
     def close(self) -> None:
         """Drop all sessions and weights."""
-        ...
-
-
-class Detokenizer(Protocol):
-    """Turns one answer's token ids into text, piece by piece; never half a character."""
-
-    def add(self, token: int) -> str:
-        """Take a token; return the text that became certain (often empty)."""
-        ...
-
-    def finish(self) -> str:
-        """Return what was held back, with broken characters replaced."""
-        ...
-
-
-class Tokenizer(Protocol):
-    """A model's tokenizer and chat template. Safe from any one thread at a time."""
-
-    def encode(self, text: str) -> tuple[int, ...]:
-        """Token ids of a bare text, with the model's own beginning-of-text where it has one."""
-        ...
-
-    def encode_chat(self, messages: list[dict[str, object]]) -> tuple[int, ...]:
-        """Token ids of a chat in the model's template, ready for the assistant's turn.
-
-        Raises:
-            RequestError: the model has no chat template, or the template refuses these messages.
-        """
-        ...
-
-    def decode(self, tokens: tuple[int, ...]) -> str:
-        """The text of some token ids, special tokens left out."""
-        ...
-
-    def detokenizer(self) -> Detokenizer:
-        """A fresh one, for one answer."""
         ...

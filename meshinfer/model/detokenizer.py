@@ -16,16 +16,16 @@ _BYTE_TOKEN = re.compile(r"<0x[0-9A-F]{2}>")
 class ByteLevelDetokenizer:
     """For byte-level BPE, where every token is some bytes of UTF-8.
 
-    token_bytes: by token id; what is empty (special tokens) or not there shows nothing.
+    token_bytes: by token id. What is not there, and the `hidden` ones, show nothing.
     """
 
-    def __init__(self, token_bytes: Sequence[bytes]) -> None:
-        self._token_bytes = token_bytes
+    def __init__(self, token_bytes: Sequence[bytes], hidden: Set[int] = frozenset()) -> None:
+        self._token_bytes, self._hidden = token_bytes, hidden
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
 
     def add(self, token: int) -> str:
         """Take a token; return the text that became certain (often empty)."""
-        if not 0 <= token < len(self._token_bytes):  # the vocabulary may be padded
+        if token in self._hidden or not 0 <= token < len(self._token_bytes):  # the vocabulary may be padded
             return ""
         return self._utf8.decode(self._token_bytes[token])
 
@@ -41,7 +41,7 @@ class WindowDetokenizer:
     differently (a leading space goes). Text waits while it ends within a character, or in single bytes,
     which a SentencePiece decoder reads as a whole run.
 
-    decode: special tokens left out. hidden: the special tokens. piece: a token's name in the vocabulary,
+    decode: without the `hidden` ones, mostly the special tokens. piece: a token's name in the vocabulary,
         None beyond its end (models pad theirs).
     """
 

@@ -7,14 +7,14 @@ from typing import Any
 import mlx.core as mx
 
 from meshinfer.errors import StageFailed
-from meshinfer.messages import Row, Tensor
+from meshinfer.messages import Row, Tensor, TokenLogprobs
 
 from .ahead import Ahead, Pass, Snapshot, Socket, is_possible
 from .base import Step
 from .groups import Group
 from .kept import LaneHandedOn
 from .prefixes import mark_of
-from .sampling import check_health, sample_rows
+from .sampling import Draw, check_health, logprobs_of, read_logprobs, sample_rows
 from .session import Session
 from .sliced import SlicedModel
 
@@ -24,11 +24,28 @@ class Outcome:
     """What came of a step. outgoing: evaluated, (rows, tokens, …) by name; empty at the tail.
 
     tokens: one a row at the tail, None where none was asked for or could be chosen. faults: why not, by row.
+    logprobs: of the tokens, by row, where they were asked for. ended: rows whose constraint allows no more.
     """
 
     outgoing: dict[str, Any]
     tokens: tuple[int | None, ...] = ()
     faults: dict[int, str] = field(default_factory=dict)
+    logprobs: dict[int, TokenLogprobs] = field(default_factory=dict)
+    ended: frozenset[int] = frozenset()
+
+
+@dataclass(slots=True)
+class _Drawing:
+    """What is drawn at the tail, lazily: by row, a token with its health, and log-probabilities."""
+
+    tokens: list[tuple[Any, Any] | None]
+    logprobs: dict[int, tuple[Any, Any, Any]] = field(default_factory=dict)
+    faults: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def arrays(self) -> list[Any]:
+        """What must be evaluated."""
+        return [self.tokens, self.logprobs]
 
 
 class Engine:
@@ -51,9 +68,9 @@ class Engine:
             session.length += len(row.tokens)
             if self._model.is_tail:
                 session.history.extend(row.tokens)
-        drawn = self._drawn(graph, sessions, rows)
+        drawing = self._drawing(graph, sessions, rows)
         # Where nothing is drawn, norm and head were built, and are never evaluated.
-        results = [drawn] if self._model.is_tail else [*graph.outgoing.values()]
+        results = drawing.arrays if self._model.is_tail else [*graph.outgoing.values()]
         mx.async_eval(results, group.caches.state)  # type: ignore[no-untyped-call]
         for place, (session, row) in enumerate(zip(sessions, rows, strict=True)):
             if row.is_marked:
@@ -65,7 +82,7 @@ class Engine:
             mx.eval(group.caches.state)
         mx.eval(results)
         if self._model.is_tail:
-            return _chosen(drawn)
+            return _chosen(drawing, sessions)
         _hand_on(group, sessions, graph.outgoing)
         return Outcome(graph.outgoing)
 
@@ -88,17 +105,28 @@ class Engine:
         before = Snapshot(group.caches.own)
         return Ahead(self._model.build(*group.socket.inputs(), group.caches), before)
 
-    def _drawn(
-        self, graph: Pass, sessions: Sequence[Session], rows: tuple[Row, ...]
-    ) -> list[tuple[Any, Any] | None]:
-        """Lazy, at the tail: each row's token and what `check_health` looks at; None if none is asked for."""
+    def _drawing(self, graph: Pass, sessions: Sequence[Session], rows: tuple[Row, ...]) -> _Drawing:
+        """What the tail draws for each row that asks for it."""
         if not self._model.is_tail or not any(row.is_sampled for row in rows):
-            return [None] * len(rows)
-        draws = [
-            session.next_draw() if row.is_sampled else None
-            for session, row in zip(sessions, rows, strict=True)
-        ]
-        return sample_rows(graph.logits[:, -1, :], draws)
+            return _Drawing([None] * len(rows))
+        logits = graph.logits[:, -1, :]
+        if any(session.matcher is not None for session in sessions):
+            # Masks take this thread some time: the model computes meanwhile.
+            mx.async_eval(logits)  # type: ignore[no-untyped-call]
+        faults: dict[int, str] = {}
+        draws: list[Draw | None] = [None] * len(rows)
+        for place, (session, row) in enumerate(zip(sessions, rows, strict=True)):
+            try:
+                draws[place] = session.next_draw() if row.is_sampled else None
+            except StageFailed as error:
+                faults[place] = str(error)
+        tokens = sample_rows(logits, draws)
+        logprobs = {
+            place: logprobs_of(logits[place : place + 1], pair[0], draw.top_logprobs)
+            for place, (draw, pair) in enumerate(zip(draws, tokens, strict=True))
+            if draw is not None and pair is not None and draw.top_logprobs is not None
+        }
+        return _Drawing(tokens, logprobs, faults)
 
 
 def split(step: Step) -> list[Step]:
@@ -119,11 +147,13 @@ def split(step: Step) -> list[Step]:
 def joined(outcomes: Sequence[Outcome]) -> Outcome:
     """What came of the rows of a step that was split."""
     faults = {row: fault for row, each in enumerate(outcomes) for fault in each.faults.values()}
+    logprobs = {row: told for row, each in enumerate(outcomes) for told in each.logprobs.values()}
+    ended = frozenset(row for row, each in enumerate(outcomes) if each.ended)
     tokens = tuple(token for each in outcomes for token in each.tokens)
     names = outcomes[0].outgoing
     outgoing = {name: mx.concatenate([each.outgoing[name] for each in outcomes]) for name in names}
     mx.eval(outgoing)
-    return Outcome(outgoing, tokens, faults)
+    return Outcome(outgoing, tokens, faults, logprobs, ended)
 
 
 def _row(tensor: Tensor, row: int, count: int) -> Tensor:
@@ -132,18 +162,24 @@ def _row(tensor: Tensor, row: int, count: int) -> Tensor:
     return Tensor(tensor.name, tensor.dtype, (1, *tensor.shape[1:]), part)
 
 
-def _chosen(drawn: Sequence[tuple[Any, Any] | None]) -> Outcome:
-    tokens: list[int | None] = []
-    faults: dict[int, str] = {}
-    for row, pair in enumerate(drawn):
+def _chosen(drawing: _Drawing, sessions: Sequence[Session]) -> Outcome:
+    tokens: list[int | None] = [None] * len(sessions)
+    faults, ended = dict(drawing.faults), set()
+    for place, (pair, session) in enumerate(zip(drawing.tokens, sessions, strict=True)):
+        if pair is None:
+            continue
         try:
-            if pair is not None:
-                check_health(pair[1].item())
-            tokens.append(None if pair is None else int(pair[0].item()))
+            check_health(pair[1].item())
+            token = int(pair[0].item())
+            if session.is_whole_with(token):
+                ended.add(place)
+            tokens[place] = token
         except StageFailed as error:
-            tokens.append(None)
-            faults[row] = str(error)
-    return Outcome({}, tuple(tokens), faults)
+            faults[place] = str(error)
+    logprobs = {
+        place: read_logprobs(*told) for place, told in drawing.logprobs.items() if tokens[place] is not None
+    }
+    return Outcome({}, tuple(tokens), faults, logprobs, frozenset(ended))
 
 
 def _hand_on(group: Group, sessions: Sequence[Session], outgoing: dict[str, Any]) -> None:

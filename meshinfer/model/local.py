@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from meshinfer.errors import UnknownModel
 
-from .base import IsWanted, ModelCard, ModelFiles, Progress, StageCompute, Tokenizer
+from .base import IsWanted, ModelCard, ModelFiles, Progress, StageCompute
+from .language import Tokenizer
 
 if TYPE_CHECKING:
     from .hub import Repository
@@ -130,7 +131,12 @@ def warm_up() -> None:
 
 
 def load_shard(
-    files: ModelFiles, card: ModelCard, layers: range, previous: StageCompute | None, progress: Progress
+    files: ModelFiles,
+    card: ModelCard,
+    tokenizer: Tokenizer,
+    layers: range,
+    previous: StageCompute | None,
+    progress: Progress,
 ) -> Generator[StageCompute | None, None, None]:
     """Load some layers, taking over from `previous` what is in memory already. On the compute thread.
 
@@ -142,7 +148,7 @@ def load_shard(
     from .shard import Shard
 
     reuse = previous if isinstance(previous, Shard) else None
-    loading = Shard.loading(files, card, layers, reuse=reuse, progress=progress)
+    loading = Shard.loading(files, card, layers, reuse=reuse, progress=progress, tokenizer=tokenizer)
     del previous, reuse
     shard: Shard = yield from loading
     yield shard

@@ -1,6 +1,7 @@
 """From logits to a token: a pure function of logits, settings, history and (seed, position).
 
-The order is mlx-lm's: bias and penalties on logits, filters on log-probabilities, temperature last.
+The order is mlx-lm's: bias and penalties on logits, filters on log-probabilities, temperature last. A
+constraint's mask comes before the filters, so that these choose among what is allowed.
 mlx-lm's own filters are not called: they are compiled around the global random state.
 """
 
@@ -12,26 +13,35 @@ from dataclasses import dataclass
 from typing import Any
 
 import mlx.core as mx
+import numpy as np
 
 from meshinfer.errors import StageFailed
-from meshinfer.messages import Sampling
+from meshinfer.messages import LEAST_LOGPROB, Sampling, TokenLogprobs
 
 
 def sample(
-    logits: Any, sampling: Sampling, history: Sequence[int], answer_start: int, position: int
+    logits: Any,
+    sampling: Sampling,
+    history: Sequence[int],
+    answer_start: int,
+    position: int,
+    mask: bytes | None = None,
 ) -> tuple[Any, Any]:
     """Choose a token, lazily: (token, health), one number each, to be evaluated together.
 
     logits: (1, vocabulary), after the last token of `history`.
     history: all token ids of the session; those from `answer_start` on are the answer so far.
     position: index in the sequence of the token to be chosen; with `sampling.seed` it fixes the draw.
+    mask: a bit for each token that may be chosen, the lowest id first, at least one; None allows all.
     health: finite if and only if the logits contain neither NaN nor +inf; see `check_health`.
     """
     health = mx.logsumexp(logits, keepdims=True)
-    if _is_plain(sampling):
+    if mask is None and _is_plain(sampling):
         # Bit for bit what mlx-lm's greedy sampler does: in half precision the subtraction makes ties.
         return mx.argmax(logits - health, axis=-1), health
     logits = _adjusted(logits[0].astype(mx.float32), sampling, history, history[answer_start:])
+    if mask is not None:
+        logits = mx.where(_allowed(mask, logits.size), logits, -mx.inf)
     if sampling.temperature <= 0:
         return mx.argmax(logits), health
     logprobs = _filtered(logits - mx.logsumexp(logits), sampling)
@@ -42,12 +52,14 @@ def sample(
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """What else a token is chosen by; see `sample`."""
+    """What else a token is chosen by; see `sample`. top_logprobs: as in `Opening`."""
 
     sampling: Sampling
     history: Sequence[int]
     answer_start: int
     position: int
+    mask: bytes | None = None
+    top_logprobs: int | None = None
 
 
 def sample_rows(logits: Any, draws: Sequence[Draw | None]) -> list[tuple[Any, Any] | None]:
@@ -59,12 +71,35 @@ def sample_rows(logits: Any, draws: Sequence[Draw | None]) -> list[tuple[Any, An
     for row, draw in enumerate(draws):
         if draw is None:
             made.append(None)
-        elif len(draws) > 1 and _is_plain(draw.sampling):
+        elif len(draws) > 1 and draw.mask is None and _is_plain(draw.sampling):
             made.append((greedy[row], greedy_health[row]))
         else:
             one = logits[row : row + 1]
-            made.append(sample(one, draw.sampling, draw.history, draw.answer_start, draw.position))
+            chosen = sample(one, draw.sampling, draw.history, draw.answer_start, draw.position, draw.mask)
+            made.append(chosen)
     return made
+
+
+def logprobs_of(logits: Any, token: Any, top: int) -> tuple[Any, Any, Any]:
+    """The model's own log-probabilities, lazily: (of `token`, the `top` likeliest tokens, of these).
+
+    logits: (1, vocabulary), as for `sample`. token: as `sample` gives it.
+    """
+    logits = logits[0].astype(mx.float32)
+    logprobs = logits - mx.logsumexp(logits)
+    likeliest = mx.argpartition(-logprobs, kth=min(top, logprobs.size - 1))[:top]
+    return logprobs[token].reshape(()), likeliest, logprobs[likeliest]
+
+
+def read_logprobs(chosen: Any, tokens: Any, logprobs: Any) -> TokenLogprobs:
+    """What `logprobs_of` gave, evaluated; the likeliest first, of equal ones the lower id."""
+    pairs = sorted(zip(tokens.tolist(), logprobs.tolist(), strict=True), key=lambda pair: (-pair[1], pair[0]))
+    return TokenLogprobs(_told(chosen.item()), tuple((token, _told(logprob)) for token, logprob in pairs))
+
+
+def _told(logprob: float) -> float:
+    # A sum in float32 may come out a little below what it is made of.
+    return min(max(logprob, LEAST_LOGPROB), 0.0)
 
 
 def check_health(health: float) -> None:
@@ -83,6 +118,12 @@ def draw_key(seed: int, position: int) -> Any:
     """The random key of one draw: equal wherever it is made, unrelated to its neighbours."""
     digest = hashlib.blake2b(f"{seed}:{position}".encode(), digest_size=8).digest()
     return mx.random.key(int.from_bytes(digest, "little"))
+
+
+def _allowed(mask: bytes, vocab_size: int) -> Any:
+    """A mask as (vocabulary,) of booleans; models have more logits than tokens."""
+    bits: Any = np.unpackbits(np.frombuffer(mask, np.uint8), count=vocab_size, bitorder="little")
+    return mx.array(bits.view(np.bool_))
 
 
 def _is_plain(sampling: Sampling) -> bool:

@@ -1,14 +1,17 @@
 """The sessions of a shard: how they begin, go on and end, and which steps fit them."""
 
+from concurrent.futures import Future
+
 import mlx.core as mx
 
 from meshinfer.errors import StageFailed
-from meshinfer.messages import Row, SessionId
+from meshinfer.messages import Opening, Row, SessionId
 
 from .base import Step
 from .cache import Caches
 from .groups import Groups
 from .kept import HandedOn
+from .language import Matcher, Tokenizer
 from .prefixes import Beginning, Prefixes
 from .refill import Refill
 from .session import Session
@@ -18,9 +21,11 @@ from .sliced import SlicedModel
 class Sessions:
     """Those that are open, their caches in `groups`, and those that are over and wait as prefixes."""
 
-    def __init__(self, model: SlicedModel) -> None:
+    def __init__(self, model: SlicedModel, tokenizer: Tokenizer | None = None) -> None:
+        """Take in none yet. tokenizer: the model's, for the tail of answers that are constrained."""
         self.groups = Groups()
         self._model = model
+        self._tokenizer = tokenizer
         self._open: dict[SessionId, Session] = {}
         self._prefixes = Prefixes()
         self._handed_on_bytes = 0
@@ -58,6 +63,7 @@ class Sessions:
 
     def begin_anew(self, session: SessionId, resumed: Session) -> None:
         """Take in a session that is resumed."""
+        resumed.matcher = self._matcher(session, resumed.opening)
         self._open[session] = resumed
         self.open_if_whole(session)
         self.note_handed_on()
@@ -161,10 +167,19 @@ class Sessions:
         begun = self._prefixes.begin(row.session, opening.prefix) if opening.prefix else Beginning()
         # What left for the first tokens is not here where another session computed them.
         handed_on = None if self._model.is_tail or opening.prefix else HandedOn()
-        session = Session(opening, begun.length, begun.history, handed_on, marks=begun.marks)
+        matcher = self._matcher(row.session, opening)
+        session = Session(opening, begun.length, begun.history, handed_on, marks=begun.marks, matcher=matcher)
         self._open[row.session] = session
         self.groups.open(row.session, self._model.make_caches(begun.given, begun.length))
         return session
+
+    def _matcher(self, session: SessionId, opening: Opening) -> Future[Matcher] | None:
+        """What constrains a session's answer, at the tail; it is made while the prompt is computed."""
+        if not self._model.is_tail or opening.constraint is None:
+            return None
+        if self._tokenizer is None:
+            raise StageFailed(f"session {session}: this stage has no tokenizer to constrain its answer with")
+        return self._tokenizer.matcher(opening.constraint)
 
 
 def _are_a_lane(rows: tuple[Row, ...]) -> bool:

@@ -12,6 +12,7 @@ from meshinfer.messages import Opening, SessionId, Tensor
 from .base import Kept, ModelCard, ModelFiles, Progress, Step, StepResult
 from .engine import Engine, Outcome, joined, split
 from .kept import HandedOn, KeptSession
+from .language import Tokenizer
 from .loader import LoadedModel, finished, load_in_pieces
 from .refill import Refiller
 from .runtime import give_memory_back
@@ -27,7 +28,9 @@ _CLEAR_EVERY_STEPS = 256
 class Shard:
     """Some layers of a model, ready to compute. Implements `StageCompute`; used on one thread only."""
 
-    def __init__(self, loaded: LoadedModel, card: ModelCard, layers: range) -> None:
+    def __init__(
+        self, loaded: LoadedModel, card: ModelCard, layers: range, tokenizer: Tokenizer | None = None
+    ) -> None:
         """Take over a loaded model and slice it; use `Shard.load`."""
         self._fingerprint = card.fingerprint
         self._layers = layers
@@ -39,7 +42,7 @@ class Shard:
         self._refiller = Refiller(
             loaded, card.fingerprint, layers, self._model.hidden_dtypes, self._model.quantised
         )
-        self._sessions = Sessions(self._model)
+        self._sessions = Sessions(self._model, tokenizer)
         self._step_count = 0
         self._is_retired = False
 
@@ -52,9 +55,11 @@ class Shard:
         *,
         reuse: Self | None = None,
         progress: Progress | None = None,
+        tokenizer: Tokenizer | None = None,
     ) -> Self:
         """Load layers `layers` of a model at once, as `loading` does."""
-        return finished(cls.loading(files, card, layers, reuse=reuse, progress=progress))
+        loading = cls.loading(files, card, layers, reuse=reuse, progress=progress, tokenizer=tokenizer)
+        return finished(loading)
 
     @classmethod
     def loading(
@@ -65,6 +70,7 @@ class Shard:
         *,
         reuse: Self | None = None,
         progress: Progress | None = None,
+        tokenizer: Tokenizer | None = None,
     ) -> Generator[None, None, Self]:
         """Load layers `layers` of a model; files that hold other layers only may be absent.
 
@@ -72,6 +78,7 @@ class Shard:
         reuse: an earlier shard of the same model, still open: weights that both hold are taken over
             without reading or doubling them. One that was retired is closed by this before anything is
             read; another one may go on computing.
+        tokenizer: the model's; without one, a session whose answer is constrained fails at the tail.
 
         Raises:
             BrokenModel: a local tensor is missing, torn or of another shape.
@@ -85,7 +92,7 @@ class Shard:
             reuse.close()
         loaded = yield from steps
         try:
-            return cls(loaded, card, layers)
+            return cls(loaded, card, layers, tokenizer)
         except UnsupportedModel as error:
             raise UnsupportedModel(f"{files.name}: {error}") from error
         except (*MLX_ERRORS, StageFailed) as error:
@@ -125,7 +132,13 @@ class Shard:
             self._sessions.drop(session)
         self._sessions.note_handed_on()
         self._tidy(step)
-        return StepResult(lend_all(outcome.outgoing), outcome.tokens, faults)
+        return StepResult(
+            lend_all(outcome.outgoing),
+            outcome.tokens,
+            faults,
+            tuple(outcome.logprobs.get(place) for place in range(len(step.rows))) if outcome.logprobs else (),
+            tuple(step.rows[place].session for place in outcome.ended),
+        )
 
     def _compute(self, sessions: list[Session], step: Step) -> Outcome:
         """Compute a step's rows as one batch, or one after the other where the model cannot take a batch.

@@ -13,17 +13,22 @@ class StopStrings:
     def __init__(self, stops: Iterable[str]) -> None:
         self._stops = tuple(stop for stop in stops if stop)
         self._held = ""
-        self._is_stopped = False
+        self._stopped_by: str | None = None
+
+    @property
+    def stopped_by(self) -> str | None:
+        """The stop string that ended the answer; None until one does."""
+        return self._stopped_by
 
     def feed(self, text: str) -> tuple[str, bool]:
         """Take a piece; return what may be shown and whether the answer ends here."""
-        if self._is_stopped:
+        if self._stopped_by is not None:
             return "", True
         # The held text alone holds no stop string, so a complete one ends within the new piece.
         held, self._held = self._held + text, ""
-        begin = self._first_stop(held)
-        if begin is not None:
-            self._is_stopped = True
+        found = self._first_stop(held)
+        if found is not None:
+            begin, self._stopped_by = found
             return held[:begin], True
         keep = self._possible_beginning(held)
         self._held = held[len(held) - keep :]
@@ -34,11 +39,11 @@ class StopStrings:
         held, self._held = self._held, ""
         return held
 
-    def _first_stop(self, text: str) -> int | None:
-        """Where the stop string that is complete first begins."""
-        found = [(text.find(stop), len(stop)) for stop in self._stops]
-        ends = [(begin + length, begin) for begin, length in found if begin >= 0]
-        return min(ends)[1] if ends else None
+    def _first_stop(self, text: str) -> tuple[int, str] | None:
+        """Where the stop string that is complete first begins, and which it is."""
+        found = [(text.find(stop), stop) for stop in self._stops]
+        ends = [(begin + len(stop), begin, stop) for begin, stop in found if begin >= 0]
+        return min(ends)[1:] if ends else None
 
     def _possible_beginning(self, text: str) -> int:
         """The length of the longest end of `text` that begins a stop string."""

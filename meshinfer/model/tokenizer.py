@@ -1,16 +1,26 @@
 """A model's tokenizer and chat template, as mlx-lm loads and uses them."""
 
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from meshinfer.errors import BrokenModel, ModelError, RequestError
+from meshinfer.errors import BrokenModel, ModelError
+from meshinfer.messages import Constraint
 
-from .base import Detokenizer, ModelFiles, Tokenizer
-from .detokenizer import ByteLevelDetokenizer, WindowDetokenizer, byte_level_bytes
+from .base import ModelFiles
+from .chat_template import ChatTemplate
+from .detokenizer import ByteLevelDetokenizer, WindowDetokenizer
 from .foreign_code import needs_code
+from .grammar import Grammars
+from .language import Detokenizer, Markers, Matcher, Tokenizer
 from .runtime import prepare_mlx
 from .settings import read_settings
+from .tool_calls import ToolCalls
+from .trie import encode_bare
+from .vocabulary import read_vocabulary
 
 _EXTRA = {
     # Unset, transformers would ask on the terminal whether to run a repository's code.
@@ -65,12 +75,29 @@ class _HuggingFaceTokenizer:
 
     def __init__(self, wrapper: Any) -> None:
         self._wrapper = wrapper
-        self._hidden = _special_tokens(wrapper)
-        pieces = wrapper.convert_ids_to_tokens(list(range(len(wrapper))))
-        self._pieces: list[str | None] = list(pieces)
-        self._token_bytes: list[bytes] | None = None
-        if _is_byte_level(wrapper):
-            self._token_bytes = byte_level_bytes(self._pieces, self._hidden)
+        self._template = ChatTemplate(wrapper)
+        self._calls = ToolCalls(wrapper)
+        self._vocabulary = read_vocabulary(wrapper)
+        self._grammars = Grammars(self._vocabulary, encode_bare(wrapper))
+
+    @property
+    def markers(self) -> Markers:
+        return self._calls.markers
+
+    def knows(self, option: str) -> bool:
+        return self._template.knows(option)
+
+    def parse_call(self, text: str, tools: Sequence[Mapping[str, object]]) -> list[tuple[str, str]]:
+        return self._calls.parse(text, tools)
+
+    def token_bytes(self, token: int) -> bytes:
+        return self._vocabulary.bytes_of(token)
+
+    def grammar_fault(self, constraint: Constraint) -> str:
+        return self._grammars.fault(constraint)
+
+    def matcher(self, constraint: Constraint) -> Future[Matcher]:
+        return self._grammars.matcher(constraint)
 
     def encode(self, text: str) -> tuple[int, ...]:
         # As mlx_lm.generate: a text that begins with the beginning-of-text token gets no second one.
@@ -78,44 +105,27 @@ class _HuggingFaceTokenizer:
         is_bare = bos is None or not text.startswith(bos)
         return tuple(self._wrapper.encode(text, add_special_tokens=is_bare))
 
-    def encode_chat(self, messages: list[dict[str, object]]) -> tuple[int, ...]:
-        from jinja2 import TemplateError
-
-        if not self._wrapper.has_chat_template:
-            raise RequestError("this model has no chat template: use /v1/completions", "messages")
-        try:
-            return tuple(self._wrapper.apply_chat_template(messages, add_generation_prompt=True))
-        except (TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
-            # A template is a program: it refuses some messages itself and trips over others.
-            raise RequestError(
-                f"the model's chat template refuses these messages: {error}", "messages"
-            ) from error
+    def encode_chat(
+        self,
+        messages: list[dict[str, object]],
+        tools: list[dict[str, object]] | None = None,
+        options: Mapping[str, object] | None = None,
+    ) -> tuple[int, ...]:
+        return self._template.encode(messages, tools or [], options or {})
 
     def decode(self, tokens: tuple[int, ...]) -> str:
         return self._decode(list(tokens))
 
-    def detokenizer(self) -> Detokenizer:
-        if self._token_bytes is not None:
-            return ByteLevelDetokenizer(self._token_bytes)
-        return WindowDetokenizer(self._decode, self._piece, self._hidden)
+    def detokenizer(self, keeps_special: bool = False) -> Detokenizer:
+        hidden: frozenset[int] = frozenset() if keeps_special else self._vocabulary.special
+        if self._vocabulary.is_byte_level:
+            return ByteLevelDetokenizer(self._vocabulary.table, hidden)
+        decode = partial(self._decode, keeps_special=keeps_special)
+        return WindowDetokenizer(decode, self._vocabulary.piece_of, hidden)
 
-    def _decode(self, tokens: list[int]) -> str:
+    def _decode(self, tokens: list[int], *, keeps_special: bool = False) -> str:
         # Cleaning up means to drop spaces before punctuation: good for no model that generates.
-        text: str = self._wrapper.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        text: str = self._wrapper.decode(
+            tokens, skip_special_tokens=not keeps_special, clean_up_tokenization_spaces=False
+        )
         return text
-
-    def _piece(self, token: int) -> str | None:
-        return self._pieces[token] if 0 <= token < len(self._pieces) else None
-
-
-def _special_tokens(wrapper: Any) -> frozenset[int]:
-    added = wrapper.added_tokens_decoder
-    return frozenset(number for number, token in added.items() if token.special)
-
-
-def _is_byte_level(wrapper: Any) -> bool:
-    """Whether every token is some bytes of UTF-8, in GPT-2's alphabet (slow tokenizers do not tell)."""
-    from tokenizers.decoders import ByteLevel
-
-    backend = getattr(wrapper, "backend_tokenizer", None)
-    return isinstance(getattr(backend, "decoder", None), ByteLevel)

@@ -1,7 +1,7 @@
 import contextlib
 import math
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Any, cast
 
 import msgpack
 import pytest
@@ -61,6 +61,7 @@ class LentBuffer:
 
 OTHER = m.SessionId("other.1")
 PREFIXED = replace(OPENING, prefix=m.Prefix(OTHER, 20, is_taken=True))
+CONSTRAINED = replace(OPENING, constraint=m.Constraint(m.ConstraintKind.REGEX, "é+"), top_logprobs=20)
 CHUNK = m.Row(SESSION, A, 0, (1, 2, 3), OPENING, is_sampled=False, is_marked=True)
 STEP = m.Row(SESSION, A, 3, (4,), None, is_sampled=True)
 OTHER_STEP = m.Row(OTHER, B, 8, (5,), None, is_sampled=True)
@@ -71,7 +72,9 @@ LADEN = m.Activation(
 MESSAGES: list[wire.Message] = [
     m.Hello(A, 1, "mac", "home", "0.1", "tcp://h:1"),
     m.Farewell("going", leaving=True),
-    m.Pulse(),
+    m.Pairing(3, 2, 1),
+    m.FabricOffer("jaccl", (("cable", "rdma_en5"),)),
+    m.FabricAnswer(("rdma_en5", "rdma_en3")),
     m.Relayed(B, m.Hello(A, 1, "mac", "home", "0.1", "tcp://h:1"), 2, b"head", (PIECE,)),
     m.Unreachable(B),
     SyncDigest((LINE,), (DESIRED,)),
@@ -79,6 +82,7 @@ MESSAGES: list[wire.Message] = [
     Parcel(b"\x00packet\xff"),
     m.Submit(SESSION, TARGET, A, (1, 2, 3), OPENING),
     m.Submit(SESSION, TARGET, A, (1, 2, 3), OPENING, is_resumed=True),
+    m.Submit(SESSION, TARGET, A, (1, 2, 3), CONSTRAINED),
     m.Recall(SESSION, TARGET, A, (HOLDING,)),
     m.Recalled(SESSION, TARGET, (HOLDING,)),
     m.Rebuild(SESSION, TARGET, A, (1, 2), OPENING, (m.Fill(1, 3, B),)),
@@ -90,7 +94,9 @@ MESSAGES: list[wire.Message] = [
     m.StepDone(TARGET, (m.Stepped(SESSION, 4, None, None), m.Stepped(OTHER, 3, 7, None)), 30, 20),
     m.Token(SESSION, TARGET, 4, 99, m.Finish.LENGTH),
     m.Queued(SESSION, TARGET, 3),
+    m.Token(SESSION, TARGET, 4, 99, None, m.TokenLogprobs(-0.5, ((7, -0.25), (99, -0.5)))),
     m.Admitted(SESSION, TARGET),
+    m.Admitted(SESSION, TARGET, cached_tokens=7),
     m.Advanced(SESSION, TARGET),
     m.Refused(SESSION, TARGET, "full", True),
     m.Cancel(SESSION, TARGET),
@@ -99,6 +105,8 @@ MESSAGES: list[wire.Message] = [
     m.Release(SESSION, TARGET, retained_tokens=40),
     m.WrongEpoch(SESSION, TARGET, None),
     m.Failed(SESSION, TARGET, B, "out of memory", False),
+    m.AskTimes(m.request_of(SESSION)),
+    m.Times(m.request_of(SESSION), m.LegTimes(1, 2, 3, 4, 5, 6, 7, 8), m.LegTimes(*[0] * 8)),
     freight.AskBlueprint("f" * 32, 5),
     freight.BlueprintPart("f" * 32, 5, 10, (PIECE,)),
     freight.AskHeld("f" * 32, ("norm.weight", "lm_head.weight")),
@@ -121,7 +129,7 @@ def test_what_is_passed_on_comes_back_as_it_was(message: wire.Message | str) -> 
     assert wire.disclose(decoded.message, decoded.buffer) == wire.Decoded(inner, buffer)
 
 
-@pytest.mark.parametrize("inner", [m.Pulse(), m.Farewell("going"), m.Unreachable(A)])
+@pytest.mark.parametrize("inner", [m.Pairing(1), m.Farewell("going"), m.Unreachable(A)])
 def test_what_only_neighbours_say_is_not_taken_from_afar(inner: wire.Message) -> None:
     sender = m.Hello(A, 1, "mac", "home", "0.1", "tcp://h:1")
     with pytest.raises(ProtocolError, match="from mac came over a relay"):
@@ -161,7 +169,6 @@ def test_tags_are_what_they_were() -> None:
         "SyncDigest",
         "SyncDelta",
         "Parcel",
-        "Pulse",
         "Recall",
         "Recalled",
         "Rebuild",
@@ -176,6 +183,11 @@ def test_tags_are_what_they_were() -> None:
         "Held",
         "AskPiece",
         "PieceOf",
+        "AskTimes",
+        "Times",
+        "Pairing",
+        "FabricOffer",
+        "FabricAnswer",
     ]
 
 
@@ -265,7 +277,7 @@ def test_no_bytes_do_worse_than_a_protocol_error(raw: bytes) -> None:
         wire.decode(Frame(raw))
 
 
-@given(st.sampled_from([each for each in MESSAGES if each != m.Pulse()]), st.data())
+@given(st.sampled_from(MESSAGES), st.data())
 def test_a_message_with_one_part_exchanged_does_no_worse(message: wire.Message, data: st.DataObject) -> None:
     tag, fields, tensors = msgpack.unpackb(wire.encode(message).head)
     fields[data.draw(st.sampled_from(sorted(fields)))] = data.draw(JSONISH)
@@ -300,3 +312,51 @@ def test_sampling_outside_its_range_can_neither_be_made_nor_come_over_the_wire(
             wire.decode(Frame(head(tag, fields, tensors)))
     with pytest.raises(ValueError, match=f"sampling with {field}"):
         replace(SAMPLING, **{field: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "constraint",
+    [
+        {"kind": "regex", "text": "a" * ((256 << 10) + 1)},
+        {"kind": "regex", "text": "é" * ((128 << 10) + 1)},
+        {"kind": "regex", "text": ""},
+        {"kind": "json", "text": "{}"},
+        {"kind": "yaml", "text": "a"},
+        {"text": "a"},
+    ],
+)
+def test_no_other_constraint_comes_over_the_wire(constraint: dict[str, Any]) -> None:
+    refuse(m.Submit(SESSION, TARGET, A, (1,), OPENING), "opening", constraint=constraint)
+
+
+@pytest.mark.parametrize("top", [-1, 21, "all"])
+def test_no_more_alternatives_are_asked_for(top: object) -> None:
+    refuse(m.Submit(SESSION, TARGET, A, (1,), OPENING), "opening", top_logprobs=top)
+
+
+@pytest.mark.parametrize(
+    "logprobs",
+    [
+        {"chosen": math.nan, "top": []},
+        {"chosen": 0.1, "top": []},
+        {"chosen": -math.inf, "top": []},
+        {"chosen": -1.0, "top": [[1, 5.0]]},
+        {"chosen": -1.0, "top": [[token, -1.0] for token in range(21)]},
+    ],
+)
+def test_what_are_no_log_probabilities_do_not_come_over_the_wire(logprobs: dict[str, Any]) -> None:
+    token = m.Token(SESSION, TARGET, 4, 99, None, m.TokenLogprobs(-1.0))
+    refuse(token, "logprobs", **logprobs)
+
+
+def refuse(message: wire.Message, part: str, **fields: object) -> None:
+    """See that a message is refused once some fields of a part are exchanged."""
+    tag, content, tensors = msgpack.unpackb(wire.encode(message).head, strict_map_key=False)
+    content[part].update(fields)
+    with pytest.raises(ProtocolError, match="from a peer is not valid"):
+        wire.decode(Frame(head(tag, content, tensors)))
+
+
+def test_fewer_than_no_tokens_cannot_be_cached() -> None:
+    with pytest.raises(ValueError, match="-1 tokens"):
+        m.Admitted(SESSION, TARGET, -1)

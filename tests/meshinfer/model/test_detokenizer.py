@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models
 
-from meshinfer.model.base import Detokenizer
 from meshinfer.model.detokenizer import ByteLevelDetokenizer, WindowDetokenizer, byte_level_bytes
+from meshinfer.model.language import Detokenizer
 from tests.tiny import byte_alphabet
 
 SPECIAL = "<|special|>"

@@ -4,10 +4,11 @@ from typing import Any
 import pytest
 
 from meshinfer.errors import BrokenModel, ModelError, UnsupportedModel
-from meshinfer.model.base import ModelFiles, Tokenizer
+from meshinfer.model.base import ModelFiles
 from meshinfer.model.gguf import Gguf, read_gguf
 from meshinfer.model.gguf_convert import plan_conversion
 from meshinfer.model.gguf_tokenizer import stop_ids, tokenizer_json
+from meshinfer.model.language import Tokenizer
 from meshinfer.model.tokenizer import load_tokenizer
 from tests.gguf import small_metadata, small_tensors, write_gguf
 

@@ -1,5 +1,6 @@
 import math
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,14 +9,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meshinfer.errors import StageFailed
-from meshinfer.messages import Sampling
+from meshinfer.messages import LEAST_LOGPROB, Sampling
 from meshinfer.model.runtime import prepare_mlx
 
 prepare_mlx()
 
 import mlx.core as mx  # noqa: E402
 
-from meshinfer.model.sampling import Draw, check_health, draw_key, sample, sample_rows  # noqa: E402
+from meshinfer.model.sampling import (  # noqa: E402
+    Draw,
+    check_health,
+    draw_key,
+    logprobs_of,
+    read_logprobs,
+    sample,
+    sample_rows,
+)
 
 # Steps that float32 tells apart, also after a logsumexp was taken off.
 logit_lists = st.lists(st.integers(-128, 128).map(lambda step: step / 16), min_size=2, max_size=12)
@@ -214,3 +223,76 @@ def test_logits_that_are_no_numbers_are_found(dtype: Any, broken: float) -> None
             check_health(health.item())
     _, health = sample(mx.array([[0.0, -math.inf, 1.0]]).astype(dtype), Sampling(), (), 0, 0)
     check_health(health.item())
+
+
+def mask_of(*tokens: int) -> bytes:
+    return sum(1 << token for token in tokens).to_bytes(2, "little")
+
+
+@one_property
+@given(logit_lists, st.data())
+def test_only_what_is_allowed_is_drawn_and_the_health_is_the_models(
+    logits: list[float], data: st.DataObject
+) -> None:
+    may = data.draw(st.sets(st.integers(0, len(logits) - 1), min_size=1))
+    warm = data.draw(
+        st.sampled_from(
+            [
+                Sampling(),
+                Sampling(temperature=1.0),
+                Sampling(temperature=0.7, top_p=0.5),
+                Sampling(temperature=2.0, top_k=2, min_p=0.3),
+                Sampling(temperature=1.0, repetition_penalty=2.0, logit_bias=((0, -100.0),)),
+            ]
+        )
+    )
+    array = mx.array([logits])
+    token, health = sample(array, warm, (0, 1), 0, 7, mask_of(*may))
+    assert token.item() in may
+    assert health.item() == mx.logsumexp(array).item()
+
+
+def test_a_greedy_choice_is_the_likeliest_that_is_allowed() -> None:
+    logits = mx.array([[5.0, 1.0, 3.0, 4.0]])
+    assert sample(logits, Sampling(), (), 0, 0, mask_of(1, 2))[0].item() == 2
+    # Behind the mask's end nothing is allowed.
+    assert sample(mx.zeros((1, 40)), Sampling(logit_bias=((30, 9.0),)), (), 0, 0, mask_of(3))[0].item() == 3
+
+
+def test_filters_choose_among_what_is_allowed() -> None:
+    logits = [9.0, 0.0, -1.0, -9.0]
+    warm = Sampling(temperature=1.0, top_k=1)
+    assert {sample(mx.array([logits]), warm, (), 0, at, mask_of(1, 2))[0].item() for at in range(9)} == {1}
+
+
+def test_logits_that_are_no_numbers_are_found_behind_a_mask_too() -> None:
+    _, health = sample(mx.array([[1.0, math.nan, 0.0]]), Sampling(), (), 0, 0, mask_of(0))
+    with pytest.raises(StageFailed, match="not finite"):
+        check_health(health.item())
+
+
+def test_rows_of_a_lane_may_be_masked_and_others_not() -> None:
+    rows = mx.random.normal((3, 10), key=mx.random.key(4))
+    warm = Sampling(temperature=1.0, seed=3)
+    greedy = Draw(Sampling(), (), 0, 0)
+    draws = [replace(greedy, mask=mask_of(7)), greedy, Draw(warm, (), 0, 5, mask_of(2))]
+    made = [pair[0].item() for pair in sample_rows(rows, draws) if pair is not None]
+    assert made == [7, mx.argmax(rows[1]).item(), 2]
+
+
+@one_property
+@given(logit_lists, st.integers(0, 20), st.data())
+def test_log_probabilities_are_those_of_the_softmax(
+    logits: list[float], top: int, data: st.DataObject
+) -> None:
+    token = data.draw(st.integers(0, len(logits) - 1))
+    told = read_logprobs(*logprobs_of(mx.array([logits]), mx.array([token]), top))
+    expected = np.log(probabilities(logits))
+    assert told.chosen == pytest.approx(expected[token], abs=1e-5)
+    assert [value for _, value in told.top] == pytest.approx(sorted(expected, reverse=True)[:top], abs=1e-5)
+    assert all(value == pytest.approx(expected[each], abs=1e-5) for each, value in told.top)
+
+
+def test_log_probabilities_can_always_be_written_as_json() -> None:
+    told = read_logprobs(*logprobs_of(mx.array([[0.0, -mx.inf]]), mx.array(1), 2))
+    assert (told.chosen, told.top) == (LEAST_LOGPROB, ((0, 0.0), (1, LEAST_LOGPROB)))

@@ -1,6 +1,7 @@
 import itertools
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -73,3 +74,16 @@ def test_after_the_stop_nothing_comes() -> None:
 
 def test_the_stop_that_is_complete_first_wins() -> None:
     assert StopStrings(("world and more", "lo")).feed("hello world and more") == ("hel", True)
+
+
+@pytest.mark.parametrize(
+    ("stops", "text", "stopped_by"),
+    [(("b", "abc"), "xabc", "b"), (("bc", "abc"), "xabc", "abc"), (("d",), "xabc", None)],
+)
+def test_it_is_told_which_one_ended_the_answer(
+    stops: tuple[str, ...], text: str, stopped_by: str | None
+) -> None:
+    strings = StopStrings(stops)
+    for character in text:
+        strings.feed(character)
+    assert strings.stopped_by == stopped_by

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshinfer.errors import BrokenModel, RequestError, UnsupportedModel
-from meshinfer.model.base import ModelFiles, Tokenizer
+from meshinfer.model.base import ModelFiles
+from meshinfer.model.language import Tokenizer
 from meshinfer.model.tokenizer import load_tokenizer
 from tests.tiny import END, START, make_tiny_model
 

@@ -16,12 +16,8 @@ def question_for(
     members: Sequence[Member], desired: DesiredModel, footprint: Footprint, present: Ring | None
 ) -> Question:
     """Ask for a ring on all who can be counted on; present: the ring that may go on."""
-    spare = needs_flapping(members, desired, footprint)
-    candidates = tuple(
-        _candidate(m, desired.fingerprint)
-        for m in members
-        if is_able(m, desired) or (spare and _could(m, desired))
-    )
+    peers = counted(members, desired, footprint)
+    candidates = tuple(_candidate(m, desired.fingerprint) for m in members if m.record.peer in peers)
     if present is None:
         candidates = _ready(candidates, desired.spread, footprint)
     return Question(desired.name, footprint, desired.spread, candidates, present)
@@ -41,15 +37,22 @@ def _ready(candidates: tuple[Candidate, ...], spread: int, footprint: Footprint)
     return ready if is_whole and has_room and len(ready) >= spread else candidates
 
 
-def needs_flapping(
+def counted(
     members: Sequence[Member], desired: DesiredModel | None, footprint: Footprint | None
-) -> bool:
-    """Whether the model cannot do without those who were lost too often lately: then they count after all."""
-    if desired is None or footprint is None or all(m.record.is_eligible for m in members):
-        return False
-    able = [m.record for m in members if is_able(m, desired)]
-    is_too_little = sum(record.memory_bytes for record in able) < footprint.total_bytes
-    return is_too_little or desired.spread > len(able)
+) -> frozenset[PeerId]:
+    """On whom new plans for a model count.
+
+    Where it cannot do without them, those who were lost too often lately as well; and where it cannot do even
+    so, those who are drained.
+    """
+    if desired is None or footprint is None:
+        return frozenset()
+    staying = [m.record for m in members if _could(m, desired)]
+    undrained = [record for record in staying if not record.is_drained]
+    for records in ([record for record in undrained if record.is_eligible], undrained):
+        if sum(r.memory_bytes for r in records) >= footprint.total_bytes and desired.spread <= len(records):
+            return frozenset(record.peer for record in records)
+    return frozenset(record.peer for record in staying)
 
 
 def expecting(members: Sequence[Member], desired: DesiredModel, me: PeerId) -> tuple[Member, ...]:

@@ -16,11 +16,16 @@ DEFAULT_MB_S = 1000
 """Width of a way that nobody has measured, in 10^6 bytes a second."""
 
 
+PROMPT_TOKENS = 4
+"""Tokens of a prompt for each token of an answer: they cross every hop as well, so narrow ways cost more than
+a decode step tells. Chats and documents vary from 1 to 100; a few are enough to tell cables from radios."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ways:
     """Costs between peers by index, in ns, the same in both directions; NEVER where there is no way.
 
-    hop_ns: a decode step's activation, from one stage to the next. reply_ns: a token, from tail to head.
+    hop_ns: activations, from one stage to the next. reply_ns: a token, from tail to head.
     """
 
     hop_ns: tuple[tuple[int, ...], ...]
@@ -40,8 +45,13 @@ class Ways:
         return tuple(tuple(j for j in members if first[j] == i) for i in members if first[i] == i)
 
 
+def answering_bytes(hop_bytes: int) -> int:
+    """What crosses a hop for each token of an answer, its share of the prompt included."""
+    return hop_bytes * (1 + PROMPT_TOKENS)
+
+
 def measure_ways(candidates: Sequence[Candidate], hop_bytes: int) -> Ways:
-    """Price every pair, by the worse of what its two ends published.
+    """Price every pair, by the worse of what its two ends published. hop_bytes: what crosses a hop at once.
 
     A pair that nobody measured gets the defaults. One that either end calls down has no direct way: there the
     cheapest relay over other candidates counts (metric closure, Floyd and Warshall, O(n³)).

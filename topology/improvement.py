@@ -11,7 +11,8 @@ def is_better(answer: Answer, present: Ring, spread: int, payback_s: float) -> b
 
     It is wider where a spread was asked for; or it is faster by a tenth, and loading it takes no more than
     a tenth of what it gains over `payback_s`. Faster is a step, or the slowest stage where a step takes no
-    longer: one reader waits for the whole step, many for the slowest stage.
+    longer: one reader waits for the whole step, many for the slowest stage. Of a model that is spread on
+    purpose the slowest stage must not get slower for that: then its steps are faster by better cables alone.
     """
     if spread != SPREAD_AUTO and len(answer.ring.stages) != len(present.stages):
         return is_nearer(answer.ring, present, spread)
@@ -32,7 +33,8 @@ def _pays(new: Cost, old: Cost, spread: int, payback_s: float) -> bool:
     # A model that is spread on purpose serves many, whom the slowest stage holds up.
     is_step_as_good = spread != SPREAD_AUTO or new.step_ns <= allowance(old.step_ns)
     is_for_many = is_step_as_good and _gains(new.slowest_ns, old.slowest_ns, new.load_ns, payback_s)
-    return is_for_many or (spread == SPREAD_AUTO and _gains(new.step_ns, old.step_ns, new.load_ns, payback_s))
+    is_stage_as_good = spread == SPREAD_AUTO or new.slowest_ns <= old.slowest_ns
+    return is_for_many or (is_stage_as_good and _gains(new.step_ns, old.step_ns, new.load_ns, payback_s))
 
 
 def _gains(new_ns: int, old_ns: int, load_ns: int, payback_s: float) -> bool:

@@ -12,8 +12,14 @@ from .outbox import SendOnLink
 from .own import Own
 from .packet import Reason
 from .probing import Probing
+from .record import LinkMeasure
 from .ring import PeerId, Run
 from .state import State
+
+_FAR = 2
+_BRIEF = 0.1
+"""Ways that turn out to be so many times better than was published are told after this share of the interval:
+rings are made in the first seconds of a mesh."""
 
 
 class Linking:
@@ -59,10 +65,16 @@ class Linking:
             self._hearing.hear(claim)
         out.put(SendOnLink(peer, self._exchange.digest()))
 
+    def measured(self, peer: PeerId, rtt_us: int, mb_s: int) -> None:
+        """The path that carries what goes to `peer` was measured."""
+        if peer in self._state.out.linked:
+            self._measures.measured(peer, rtt_us, mb_s, self._state.now_s)
+
     def unlinked(self, peer: PeerId, *, has_left: bool) -> None:
         """The link to `peer` ended: it said that it leaves, or it is to be probed."""
         run = self._state.out.linked.pop(peer, None)
         self._silent_s[peer] = self._state.now_s
+        self._measures.unlinked(peer)
         entry = self._state.roster.get(peer)
         if entry is None or run != entry.claim.run:
             return
@@ -131,7 +143,8 @@ class Linking:
         down = {peer for peer, since_s in self._missing_s.items() if since_s <= horizon_s}
         links = self._measures.links(present, down)
         is_news = {link.peer for link in own.links if not link.is_up} != down
-        is_due = state.now_s - self._measured_s >= state.knobs.measure_interval_s
+        waited_s, interval_s = state.now_s - self._measured_s, state.knobs.measure_interval_s
+        is_due = waited_s >= interval_s or (waited_s >= _BRIEF * interval_s and _is_far(own.links, links))
         if links != own.links and (is_news or is_due):
             self._measured_s = state.now_s
             self._own.publish(replace(own, links=links))
@@ -147,3 +160,13 @@ class Linking:
             for peer in [peer for peer in kept if peer not in roster and peer not in linked]:
                 del kept[peer]
         self._measures.forget_all_but(roster)
+
+
+def _is_far(old: tuple[LinkMeasure, ...], new: tuple[LinkMeasure, ...]) -> bool:
+    """Whether a link was measured for the first time, or is far better than it was told to be."""
+    told = {link.peer: link for link in old}
+    for link in (link for link in new if link.mb_s):
+        before = told.get(link.peer)
+        if before is None or link.mb_s > _FAR * before.mb_s or _FAR * link.rtt_us < before.rtt_us:
+            return True
+    return False

@@ -34,5 +34,5 @@ class Member:
 
     @property
     def is_available(self) -> bool:
-        """Whether new plans had better count on it: it is there, stays, and does not flap."""
-        return self.is_staying and self.record.is_eligible
+        """Whether new plans had better count on it: it is there, stays, is not drained, and does not flap."""
+        return self.is_staying and self.record.is_eligible and not self.record.is_drained

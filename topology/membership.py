@@ -218,6 +218,12 @@ class Membership:
         self._linking.unlinked(peer, has_left=has_left)
         return self._end()
 
+    def measured(self, peer: PeerId, rtt_us: int, mb_s: int, now_s: float) -> list[Effect]:
+        """What goes to `peer` takes `rtt_us` there and back, at `mb_s`, 0 while that is unknown."""
+        self._begin(now_s)
+        self._linking.measured(peer, rtt_us, mb_s)
+        return self._end()
+
     def refused(self, peer: PeerId, now_s: float) -> list[Effect]:
         """Nobody listens at any address of `peer`, which had a link before: its process is gone."""
         self._begin(now_s)

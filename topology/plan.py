@@ -8,7 +8,7 @@ from functools import cached_property
 from .ring import Ring
 from .target import Digest, Epoch, Target
 
-PLANNER_VERSION = 4
+PLANNER_VERSION = 5
 """Part of every digest: peers with another planner never take its plans for their own."""
 
 

@@ -20,11 +20,12 @@ approached by `Growth`, out of a shortlist of SHORTLIST peers or as many as ther
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 
 from .cuts import Draft, allowance, make_draft
 from .desire import SPREAD_ALL, SPREAD_AUTO
 from .growth import Growth
-from .hops import NEVER, Ways, measure_ways
+from .hops import NEVER, Ways, answering_bytes, measure_ways
 from .orders import best_order
 from .prices import Prices
 from .question import Answer, Candidate, Cost, Infeasible, Planner, Question
@@ -107,6 +108,24 @@ def cost_of(question: Question, ring: Ring) -> Cost:
     return _price(_prepare(question, ring), ring)
 
 
+def breakdown(question: Question, ring: Ring) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """What `cost_of` adds up to a step: the ns of each stage, and of each hop.
+
+    The last hop is the token's way back; a ring of one peer has none.
+
+    Raises:
+        ValueError: as `cost_of`.
+    """
+    field = _prepare(question, ring)
+    draft = _draft(field, ring)
+    stages = tuple(field.prices.stage_ns(*bound) for bound in draft.bounds)
+    order = draft.order
+    if len(order) == 1:
+        return stages, ()
+    hops = [field.ways.hop_ns[here][there] for here, there in pairwise(order)]
+    return stages, (*hops, field.ways.reply_ns[order[-1]][order[0]])
+
+
 def _present_cost(field: _Field, present: Ring | None) -> Cost | None:
     try:
         return _price(field, present) if present else None
@@ -115,6 +134,11 @@ def _present_cost(field: _Field, present: Ring | None) -> Cost | None:
 
 
 def _price(field: _Field, ring: Ring) -> Cost:
+    return _cost(field, _draft(field, ring))
+
+
+def _draft(field: _Field, ring: Ring) -> Draft:
+    """A ring by indices; see `cost_of`."""
     footprint = field.prices.footprint
     if ring.layer_count != footprint.layer_count:
         raise ValueError(f"a ring of {ring.layer_count} layers, the model has {footprint.layer_count}")
@@ -129,7 +153,7 @@ def _price(field: _Field, ring: Ring) -> Cost:
     draft = make_draft(field.prices, field.ways.ring_ns(order), order, cuts)
     if draft.hops_ns >= NEVER or draft.stages_ns >= NEVER:
         raise ValueError("a stage doesn't fit its peer, or there is no way for a hop")
-    return _cost(field, draft)
+    return draft
 
 
 def _cost(field: _Field, draft: Draft) -> Cost:
@@ -144,7 +168,7 @@ def _prepare(question: Question, ring: Ring | None) -> _Field:
     wanted = [peer for each in (ring, question.present) if each for peer in each.peers]
     candidates = _shortlist(question, wanted)
     prices = Prices(question.footprint, candidates, question.present)
-    ways = measure_ways(candidates, question.footprint.hop_bytes)
+    ways = measure_ways(candidates, answering_bytes(question.footprint.hop_bytes))
     parts = ([i for i in part if prices.can_hold(i)] for part in ways.components())
     return _Field(candidates, prices, ways, tuple(tuple(part) for part in parts if part))
 

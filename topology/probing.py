@@ -71,7 +71,9 @@ class Probing:
         for peer in state.roster.some(state.knobs.relays, state.roster.order, but=probe.target):
             if state.roster.at(peer).claim.status is Status.ALIVE:
                 probe.relays.add(peer)
-                request = out.sealer.ping_request(number, probe.target, probe.run, entry.address, budget_ms)
+                # One with a scope is good on this machine alone; who is asked may know another.
+                address = "" if "%" in entry.address else entry.address
+                request = out.sealer.ping_request(number, probe.target, probe.run, address, budget_ms)
                 out.send(peer, request)
         out.send_on_link(probe.target, out.sealer.ping(number, probe.target, probe.run))
         for address in _other_ways(entry, is_tried=not out.goes_by_link(probe.target, entry)):

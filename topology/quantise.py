@@ -40,14 +40,21 @@ def memory(size_bytes: int) -> int:
     return size_bytes - size_bytes % MEMORY_STEP_BYTES
 
 
+def coarse(value: int) -> int:
+    """A number as it is told where only its size matters: the least of a quarter of an octave, 0 as it is."""
+    return value_of(bucket(value) // _NEAR * _NEAR) if value > 0 else 0
+
+
 class Steady:
     """A measured number as it is published: it moves once the measure lay elsewhere for a while.
 
-    Elsewhere is more than a quarter of an octave away. 0 until the first measure.
+    Elsewhere is more than a quarter of an octave away. 0 until the first measure. better: -1 or 1 where a
+    measure that is less, or greater, is no mistake: such ones are published at once.
     """
 
-    def __init__(self, settle_s: float = SETTLE_S) -> None:
+    def __init__(self, settle_s: float = SETTLE_S, better: int = 0) -> None:
         self._settle_s = settle_s
+        self._better = better
         self._away_since_s: float | None = None
         self.value = 0
 
@@ -56,9 +63,10 @@ class Steady:
         if self.value and abs(bucket(value) - bucket(self.value)) <= _NEAR:
             self._away_since_s = None
             return False
-        if self.value and self._away_since_s is None:
+        is_better = self._better * (value - self.value) > 0
+        if self.value and self._away_since_s is None and not is_better:
             self._away_since_s = now_s
-        if self._away_since_s is not None and now_s - self._away_since_s < self._settle_s:
+        if not is_better and self._away_since_s is not None and now_s - self._away_since_s < self._settle_s:
             return False
         self._away_since_s = None
         self.value = value_of(bucket(value))

@@ -94,6 +94,14 @@ class ModelUse:
 
 
 @dataclass(frozen=True, slots=True)
+class PeerLoad:
+    """What a peer does for its own readers, coarsely: answers that it writes, and tokens a second."""
+
+    answers: int = 0
+    tokens_per_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class LinkMeasure:
     """How the way from a record's owner to `peer` is: round trip, width, and whether it works at all.
 
@@ -123,6 +131,7 @@ class PeerRecord:
     flap_level: how often it was lost and came back lately; is_eligible: false while that is too often.
     activity: what takes long there, and how far it is, coarsely: `fetching tiny from desk, 40 %`.
     fault: why it cannot take part, for people. is_leaving: it goes as soon as others took over.
+    load: what it does for its own readers. is_drained: its user wants it to hold no layers.
     """
 
     peer: PeerId
@@ -149,6 +158,8 @@ class PeerRecord:
     started_with: str = ""
     stored: tuple[Resident, ...] = ()
     activity: str = ""
+    load: PeerLoad = PeerLoad()
+    is_drained: bool = False
 
     def __post_init__(self) -> None:
         places = (text for model in self.on_disk for text in (model.name, model.source))
@@ -171,7 +182,8 @@ class PeerRecord:
                 f"{MAX_USES} uses"
             )
         numbers = (self.run, self.version, self.memory_bytes, self.planner, self.ns_per_mib, self.disk_mb_s)
-        if not self.peer or not self.name or min(*numbers, self.flap_level) < 0 or self.run > HIGHEST_RUN:
+        small = (self.flap_level, self.load.answers, self.load.tokens_per_s)
+        if not self.peer or not self.name or min(*numbers, *small) < 0 or self.run > HIGHEST_RUN:
             raise ValueError("a record names its peer, and its numbers are neither below 0 nor out of range")
 
     @property

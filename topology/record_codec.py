@@ -16,6 +16,7 @@ from .record import (
     Follow,
     LinkMeasure,
     ModelUse,
+    PeerLoad,
     PeerRecord,
     Phase,
     Resident,
@@ -27,8 +28,9 @@ from .target import Digest, Epoch, Target
 MAX_GOSSIP_BYTES = 1000
 """A longer record is announced by its version, and pulled over a link."""
 
-_LAYOUT = 3
+_LAYOUT = 4
 _PHASES = tuple(Phase)
+_MOST_U16 = (1 << 16) - 1
 _MOST_U32 = (1 << 32) - 1
 
 
@@ -51,7 +53,10 @@ def encode_record(record: PeerRecord) -> bytes:
     out.number(min(record.ns_per_mib, _MOST_U32), 4)
     out.number(min(record.disk_mb_s, _MOST_U32), 4)
     out.number(min(record.flap_level, 0xFF), 1)
-    out.number(record.is_eligible | record.is_leaving << 1 | bool(record.started_with) << 2, 1)
+    out.number(
+        record.is_eligible | record.is_leaving << 1 | bool(record.started_with) << 2 | record.is_drained << 3,
+        1,
+    )
     if record.started_with:
         out.id(record.started_with)
     out.number(len(record.addresses), 1)
@@ -95,6 +100,8 @@ def encode_record(record: PeerRecord) -> bytes:
         out.id(stored.fingerprint)
         out.number(stored.first_layer, 2)
         out.number(stored.end_layer, 2)
+    out.number(min(record.load.answers, _MOST_U16), 2)
+    out.number(min(record.load.tokens_per_s, _MOST_U32), 4)
     return out.bytes()
 
 
@@ -142,6 +149,7 @@ def _read(read: Reader) -> PeerRecord:
         flap_level=flap_level,
         is_eligible=bool(flags & 1),
         is_leaving=bool(flags & 2),
+        is_drained=bool(flags & 8),
         started_with=started_with,
         addresses=tuple(read.text(4 * MAX_TEXT) for _ in range(read.count(MAX_ADDRESSES))),
         models=tuple(read.id() for _ in range(read.count(MAX_MODELS))),
@@ -164,6 +172,7 @@ def _read(read: Reader) -> PeerRecord:
         stored=tuple(
             Resident(read.id(), read.number(2), read.number(2)) for _ in range(read.count(MAX_STORED))
         ),
+        load=PeerLoad(read.number(2), read.number(4)),
     )
 
 

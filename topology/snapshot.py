@@ -1,13 +1,13 @@
 """A picture of the mesh at one moment: what every peer shows alike once they agree."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from .desire import DesiredModel, spread_text
 from .eviction import token_us, used_ms
 from .member import Member, Status
 from .plan import Plan
-from .record import DiskModel, LinkMeasure, PeerRecord, Phase
+from .record import DiskModel, LinkMeasure, PeerLoad, PeerRecord, Phase
 from .ring import PeerId, Stage
 from .serving import is_live
 
@@ -17,7 +17,8 @@ class MemberView:
     """A member: who, where, how much memory it offers, and which layers it holds (first, end).
 
     layers, phase: of the first model's plan, and how far it is with that. on_disk: models that it could load
-    without a network. ns_per_mib, links, activity: as in its record.
+    without a network. ns_per_mib, links, activity, load: as in its record. drain: how far its user's wish is
+    that it holds no layers, empty where that is not wished.
     """
 
     peer: PeerId
@@ -34,6 +35,8 @@ class MemberView:
     links: tuple[LinkMeasure, ...] = ()
     activity: str = ""
     on_disk: tuple[DiskModel, ...] = ()
+    load: PeerLoad = field(default_factory=PeerLoad)
+    drain: str = ""
 
     @property
     def is_present(self) -> bool:
@@ -84,6 +87,7 @@ class MeshSnapshot:
     reason why, while there is none. plan: the one that serves, or else the one that is prepared. is_live: it
     serves. reason: why not, empty when it does. models: all that were asked for, that one first. held:
     fingerprints of the models that anybody who is here follows a plan of, whether they are asked for or not.
+    is_open: whether anybody may take part in it.
     """
 
     mesh: str
@@ -96,17 +100,31 @@ class MeshSnapshot:
     members: tuple[MemberView, ...]
     models: tuple[ModelView, ...] = ()
     held: frozenset[str] = frozenset()
+    is_open: bool = False
 
     def find(self, name: str) -> ModelView | None:
         """A model by the name that it was asked for by; None if it was not."""
         return next((model for model in self.models if model.name == name), None)
 
 
+_DRAINED = "drained"
+_UNDO = "`meshinfer drain --undo` ends it"
 _FLAPS = "it was lost and came back too often lately, plans do without it until it was calm for a while"
 
 
-def picture(mesh: str, models: Sequence[ModelView], members: Sequence[Member], reason: str) -> MeshSnapshot:
-    """Draw the mesh. models: in the order in which they were asked for. reason: why there is none."""
+def picture(
+    mesh: str,
+    models: Sequence[ModelView],
+    members: Sequence[Member],
+    reason: str,
+    needed: Mapping[PeerId, str] | None = None,
+    *,
+    is_open: bool = False,
+) -> MeshSnapshot:
+    """Draw the mesh. models: in the order in which they were asked for. reason: why there is none.
+
+    needed: who is drained, and which model cannot do without its memory.
+    """
     first = models[0] if models else None
     plan = first.plan if first else None
     return MeshSnapshot(
@@ -117,9 +135,10 @@ def picture(mesh: str, models: Sequence[ModelView], members: Sequence[Member], r
         is_live=first is not None and first.is_live,
         reason=first.reason if first else reason,
         plan=plan,
-        members=tuple(_view(member, plan) for member in members),
+        members=tuple(_view(member, plan, needed or {}) for member in members),
         models=tuple(models),
         held=frozenset(f.fingerprint for m in members if m.is_present for f in m.record.follows),
+        is_open=is_open,
     )
 
 
@@ -160,8 +179,28 @@ def phase_of(record: PeerRecord, plan: Plan | None) -> Phase:
     return follow.phase if follow else Phase.IDLE
 
 
-def _view(member: Member, plan: Plan | None) -> MemberView:
+def drain_text(member: Member, needed: Mapping[PeerId, str]) -> str:
+    """How far a member is drained: `drained`, `draining: …` with what it waits for, or empty."""
     record = member.record
+    if not record.is_drained or not member.is_present:
+        return ""
+    if (model := needed.get(record.peer)) is not None:
+        return f"draining: {model} needs its memory"
+    is_holding = any(follow.phase is not Phase.WATCH for follow in record.follows)
+    return "draining: others take over its layers" if is_holding else _DRAINED
+
+
+def _fault(record: PeerRecord, drain: str) -> str:
+    """Why a member that is here holds no layers, or is to hold none."""
+    if record.fault:
+        return record.fault
+    if drain:
+        return f"{drain}; {_UNDO}"
+    return "" if record.is_eligible else _FLAPS
+
+
+def _view(member: Member, plan: Plan | None, needed: Mapping[PeerId, str]) -> MemberView:
+    record, drain = member.record, drain_text(member, needed)
     stage = plan.ring.stage_of(record.peer) if plan else None
     return MemberView(
         peer=record.peer,
@@ -173,9 +212,11 @@ def _view(member: Member, plan: Plan | None) -> MemberView:
         api=record.api,
         memory_bytes=record.memory_bytes,
         layers=(stage.first_layer, stage.end_layer) if stage else None,
-        fault=record.fault or ("" if record.is_eligible or not member.is_present else _FLAPS),
+        fault=_fault(record, drain) if member.is_present else record.fault,
         ns_per_mib=record.ns_per_mib,
         links=record.links,
         on_disk=record.on_disk,
         activity=record.activity if member.is_present else "",
+        load=record.load if member.is_present else PeerLoad(),
+        drain=drain,
     )

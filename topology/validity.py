@@ -29,8 +29,14 @@ def why_unwanted(plan: Plan, view: View) -> str:
     """Why another plan should take the place of a valid one; empty when it may stay."""
     for stage in plan.ring.stages:
         if (record := view.unavailable.get(stage.peer)) is not None:
-            return f"{record.name} {'is leaving' if record.is_leaving else 'was lost too often lately'}"
+            return f"{record.name} {_why_unavailable(record)}"
     return ""
+
+
+def _why_unavailable(record: PeerRecord) -> str:
+    if record.is_leaving:
+        return "is leaving"
+    return "is drained" if record.is_drained else "was lost too often lately"
 
 
 def both_bytes(footprint: Footprint, one: Stage, other: Stage) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from .asking import needs_flapping, question_for
+from .asking import counted, question_for
 from .desire import DesiredModel
 from .footprint import Footprint
 from .member import Member, Status
@@ -43,11 +43,11 @@ class View:
     @cached_property
     def unavailable(self) -> dict[PeerId, PeerRecord]:
         """The records of those who are here, and on whom no new plan may count."""
-        spare = needs_flapping(self.members, self.desired, self.footprint)
+        peers = counted(self.members, self.desired, self.footprint)
         return {
             m.record.peer: m.record
             for m in self.members
-            if m.is_present and not (m.is_available or (spare and m.is_staying))
+            if m.is_present and not m.is_available and m.record.peer not in peers
         }
 
     @cached_property

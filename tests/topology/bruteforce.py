@@ -5,6 +5,7 @@ from functools import cache
 from itertools import combinations, pairwise, permutations
 
 from meshinfer.topology.desire import SPREAD_ALL, SPREAD_AUTO
+from meshinfer.topology.hops import answering_bytes
 from meshinfer.topology.prices import FETCH_FACTOR
 from meshinfer.topology.question import Candidate, Question
 
@@ -59,7 +60,7 @@ class Judge:
     def hops(self, order: Order) -> int | None:
         if len(order) == 1:
             return 0
-        ways = [self.way(a, b, self.footprint.hop_bytes) for a, b in pairwise(order)]
+        ways = [self.way(a, b, answering_bytes(self.footprint.hop_bytes)) for a, b in pairwise(order)]
         ways.append(self.way(order[-1], order[0], 0))
         return None if None in ways else sum(way or 0 for way in ways)
 

@@ -117,3 +117,32 @@ def test_who_flaps_is_not_counted_on_unless_the_model_needs_it() -> None:
     assert len(question_for([short, flapping], DESIRED, FOOTPRINT, None).candidates) == 2
     three = replace(DESIRED, spread=2)
     assert len(question_for([steady, flapping], three, FOOTPRINT, None).candidates) == 2
+
+
+def test_who_is_drained_is_counted_on_last_and_only_where_the_model_needs_it() -> None:
+    enough, short = FOOTPRINT.total_bytes, FOOTPRINT.total_bytes - 1
+
+    def who(*memory_bytes: int, spread: int = SPREAD_ALL) -> list[str]:
+        names = ("steady", "flapping", "drained")
+        members = [
+            Member(
+                replace(
+                    RECORD,
+                    peer=PeerId(name[0] * 32),
+                    name=name,
+                    memory_bytes=size_bytes,
+                    is_eligible=name != "flapping",
+                    is_drained=name == "drained",
+                ),
+                Status.ALIVE,
+            )
+            for name, size_bytes in zip(names, memory_bytes, strict=True)
+        ]
+        asked = question_for(members, replace(DESIRED, spread=spread), FOOTPRINT, None)
+        return [candidate.name for candidate in asked.candidates]
+
+    assert who(enough, enough, enough) == ["steady"]
+    assert who(short, enough, enough) == ["steady", "flapping"]
+    assert who(short, 0, enough) == ["steady", "flapping", "drained"]
+    assert who(enough, enough, enough, spread=2) == ["steady", "flapping"]
+    assert who(enough, enough, enough, spread=3) == ["steady", "flapping", "drained"]

@@ -57,7 +57,8 @@ def test_where_a_spread_was_asked_for_nearer_to_it_is_better_whatever_it_costs(
 
 
 def test_a_ring_that_is_as_wide_as_asked_counts_by_its_slowest_stage() -> None:
-    assert not is_better(answer(2, 50, 100), ring(2), SPREAD_ALL, 600.0)
+    assert not is_better(answer(2, 50, 100, slowest=101), ring(2), SPREAD_ALL, 600.0)
+    assert is_better(answer(2, 50, 100), ring(2), SPREAD_ALL, 600.0)
     assert is_better(answer(2, 100, 100, slowest=80), ring(2), SPREAD_ALL, 600.0)
 
 

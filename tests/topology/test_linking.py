@@ -4,12 +4,13 @@ from dataclasses import replace
 import pytest
 
 from meshinfer.topology.knobs import MembershipKnobs, lan, large
+from meshinfer.topology.linking import _is_far
 from meshinfer.topology.member import Status
 from meshinfer.topology.membership import Membership
 from meshinfer.topology.outbox import Effect, Reach, SendOnLink
 from meshinfer.topology.packet import Kind
 from meshinfer.topology.plan import Plan
-from meshinfer.topology.record import HIGHEST_RUN, Follow, Phase
+from meshinfer.topology.record import HIGHEST_RUN, Follow, LinkMeasure, Phase
 from meshinfer.topology.ring import PeerId, Ring, Run, Stage
 from meshinfer.topology.sync import SyncDigest
 from meshinfer.topology.target import Epoch
@@ -236,3 +237,38 @@ def test_nothing_is_kept_of_peers_that_are_forgotten() -> None:
     linking = core._linking
     for kept in (linking._linked_runs, linking._silent_s, linking._missing_s, core._state.out.linked):
         assert set(kept) <= {B}
+
+
+def test_a_link_that_was_measured_is_published_within_seconds() -> None:
+    core = linked(3)
+    core.measured(B, 300, 100, 0.0)
+    wait(core, 4.0)
+    (link,) = core.own.links
+    assert link.peer == B
+    assert link.mb_s > 90
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "is_so"),
+    [
+        ((), (300, 100), True),
+        ((), (300, 0), False),
+        ((300, 0), (300, 100), True),
+        ((300, 100), (300, 150), False),
+        ((300, 100), (300, 300), True),
+        ((300, 100), (140, 100), True),
+        ((300, 100), (900, 10), False),
+    ],
+)
+def test_only_links_that_are_far_better_than_told_are_urgent(
+    before: tuple[int, int] | tuple[()], now: tuple[int, int], is_so: bool
+) -> None:
+    told = (LinkMeasure(B, *before),) if before else ()
+    assert _is_far(told, (LinkMeasure(B, *now),)) is is_so
+
+
+def test_who_has_no_link_is_not_measured_by_one() -> None:
+    core = member_of(3)
+    core.measured(B, 300, 100, 0.0)
+    wait(core, 60.0)
+    assert core.own.links == () or core.own.links[0].mb_s == 0

@@ -51,3 +51,36 @@ def test_who_is_no_member_any_more_is_forgotten() -> None:
     measures.links([B], set())
     measures.forget_all_but([C])
     assert measures.links([B], set()) == ()
+
+
+def test_a_link_tells_of_the_way_that_traffic_takes_and_probes_no_more() -> None:
+    measures = measured(*[9.0] * 4)
+    measures.measured(B, 200, 1200, 0.0)
+    for _ in range(16):
+        measures.took(B, 0.050, 1.0)
+    (link,) = measures.links([B], set())
+    assert 160 <= link.rtt_us <= 240
+    assert 1000 <= link.mb_s <= 1400
+
+
+def test_a_link_that_turns_out_better_is_published_at_once_and_a_worse_one_after_a_while() -> None:
+    measures = Measures()
+    measures.measured(B, 5000, 10, 0.0)
+    slow = measures.links([B], set())
+    measures.measured(B, 200, 1200, 1.0)
+    fast = measures.links([B], set())
+    assert fast != slow
+    measures.measured(B, 5000, 10, 2.0)
+    assert measures.links([B], set()) == fast
+    measures.measured(B, 5000, 10, 40.0)
+    assert measures.links([B], set()) == slow
+
+
+def test_once_the_link_is_gone_probes_tell_again() -> None:
+    measures = Measures()
+    measures.measured(B, 200, 1200, 0.0)
+    measures.unlinked(B)
+    for second in range(40):
+        measures.took(B, 0.020, float(second))
+    (link,) = measures.links([B], set())
+    assert link.rtt_us > 15_000

@@ -251,7 +251,8 @@ def test_costs_are_those_of_stages_hops_and_disks() -> None:
     model = Footprint((size,) * 4, (size,) * 4, (0,) * 4, 0, 0, 0, hop_bytes=10_000)
     cost = cost_of(Question("m", model, SPREAD_ALL, (one, two)), ring_of(4, (0, 0, 1), (1, 1, 4)))
     assert cost.slowest_ns == 30_000
-    assert cost.step_ns == 20_000 + 30_000 + (150_000 + 20_000) + 150_000
+    # Four tokens of a prompt cross the hop for each one of an answer.
+    assert cost.step_ns == 20_000 + 30_000 + (150_000 + 5 * 20_000) + 150_000
     assert (cost.moved_bytes, cost.load_ns) == (4 * size, size * 10)
 
 

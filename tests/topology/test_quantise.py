@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,3 +57,12 @@ def test_a_change_that_goes_away_is_forgotten() -> None:
     for now_s, value in ((1.0, 2000), (20.0, 1000), (32.0, 2000), (61.0, 2000)):
         assert not steady.measured(value, now_s)
     assert steady.value == before
+
+
+@pytest.mark.parametrize(
+    ("better", "value", "moves"), [(1, 400, True), (1, 25, False), (-1, 25, True), (-1, 400, False)]
+)
+def test_what_cannot_be_a_mistake_is_published_at_once(better: int, value: int, moves: bool) -> None:
+    steady = Steady(better=better)
+    steady.measured(100, 0.0)
+    assert steady.measured(value, 1.0) is moves

@@ -15,6 +15,7 @@ from meshinfer.topology.record import (
     MAX_TEXT,
     Follow,
     LinkMeasure,
+    PeerLoad,
     PeerRecord,
     Phase,
     Resident,
@@ -54,6 +55,8 @@ RECORDS = st.builds(
     is_eligible=st.booleans(),
     fault=TEXTS,
     is_leaving=st.booleans(),
+    load=st.builds(PeerLoad, U16, U32),
+    is_drained=st.booleans(),
 )
 
 

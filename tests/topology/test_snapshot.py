@@ -47,3 +47,21 @@ def test_each_stage_of_a_model_tells_how_far_it_is_and_what_it_takes() -> None:
         StageView(peer(2), "", (4, 6), Phase.IDLE, 0),
     )
     assert (shown.is_live, shown.reason) == (False, "peers load")
+
+
+def test_who_is_drained_tells_how_far_it_is() -> None:
+    stages = (Stage(peer(0), Run(1), 0, 2), Stage(peer(1), Run(1), 2, 4))
+    plan = Plan(Epoch(1), "tiny", "f" * 32, Ring(4, stages))
+
+    def shown(phase: Phase | None, status: Status = Status.ALIVE, *, is_needed: bool = False) -> str:
+        follows = (Follow(plan.fingerprint, plan.target, phase),) if phase else ()
+        member = Member(replace(record(0), is_drained=True, follows=follows), status)
+        (view,) = picture("m", (), [member], "", {peer(0): "tiny"} if is_needed else {}).members
+        assert view.fault == (f"{view.drain}; `meshinfer drain --undo` ends it" if view.drain else "")
+        return view.drain
+
+    assert shown(Phase.ACTIVE) == shown(Phase.DRAIN) == "draining: others take over its layers"
+    assert shown(Phase.ACTIVE, is_needed=True) == "draining: tiny needs its memory"
+    assert shown(Phase.WATCH) == shown(None) == "drained"
+    assert shown(Phase.ACTIVE, Status.DEAD) == ""
+    assert picture("m", (), [Member(record(0), Status.ALIVE)], "").members[0].drain == ""

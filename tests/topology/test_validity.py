@@ -101,7 +101,12 @@ def test_without_the_files_a_plan_is_believed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "words"), [({"is_leaving": True}, "is leaving"), ({"is_eligible": False}, "lost too often")]
+    ("change", "words"),
+    [
+        ({"is_leaving": True}, "is leaving"),
+        ({"is_eligible": False}, "lost too often"),
+        ({"is_drained": True}, "is drained"),
+    ],
 )
 def test_a_member_that_will_go_makes_a_plan_unwanted_and_not_invalid(
     change: dict[str, object], words: str

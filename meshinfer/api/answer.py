@@ -1,4 +1,4 @@
-"""An answer on its way to the client: pieces become HTTP, until they end or the client goes away."""
+"""An answer on its way to the client: its parts become HTTP, until they end or the client goes away."""
 
 import asyncio
 import logging
@@ -11,13 +11,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from meshinfer.errors import MeshError
-from meshinfer.generation import Piece
 
-from . import sse
 from .closing import Closing, stopping_error
-from .errors import ApiError, error_json, from_mesh
-from .openai_response import Wording
-from .question import Question
+from .delta import Delta
+from .errors import ApiError, from_mesh
+from .wording import Wording
 
 logger = logging.getLogger(__name__)
 
@@ -26,25 +24,26 @@ logger = logging.getLogger(__name__)
 class StreamTiming:
     """How long a stream stays silent.
 
-    first_piece_s: how long the status line waits for the first piece; until then an error still gets a
-        status of its own. pause_s: a reader who had a piece is told after such a pause why no other comes.
-        keep_alive_s: from then on a comment is sent this often, so that no proxy cuts the connection.
+    first_part_s: how long the status line waits for the first part; until then an error still gets a
+        status of its own. pause_s: a reader who had a part is told after such a pause why no other comes.
+        keep_alive_s: from then on it is told this often, so that no proxy cuts the connection.
     """
 
-    first_piece_s: float = 5.0
+    first_part_s: float = 5.0
     pause_s: float = 2.0
     keep_alive_s: float = 10.0
 
 
 WhyWaiting = Callable[[bool], str]
-"""(whether a piece was sent) → what the answer waits for now, in words that hold nothing of it."""
+"""(whether a part was sent) → what the answer waits for now, in words that hold nothing of it."""
 
 
 class AnswerResponse(Response):
     """Sends an answer, streamed or whole; when the client goes away, the answer is cancelled.
 
-    pieces: closed at the end, however that comes. why: asked when a stream has been silent for a while.
-    closing: when the API is about to end, the client is told so, and the answer ends.
+    deltas: closed at the end, however that comes. prompt_field: what its API calls the prompt. why: asked
+    when a stream has been silent for a while. closing: when the API is about to end, the client is told so,
+    and the answer ends.
 
     Raises:
         ApiError: nothing was sent yet, so that the error can be sent instead.
@@ -52,17 +51,20 @@ class AnswerResponse(Response):
 
     def __init__(
         self,
-        question: Question,
-        pieces: AsyncGenerator[Piece],
+        deltas: AsyncGenerator[Delta],
         words: Wording,
+        *,
+        is_streamed: bool,
+        prompt_field: str,
         why: WhyWaiting,
         timing: StreamTiming,
         closing: Closing,
     ) -> None:
         super().__init__()
-        self._question = question
-        self._pieces = pieces
+        self._deltas = deltas
         self._words = words
+        self._is_streamed = is_streamed
+        self._prompt_field = prompt_field
         self._why = why
         self._timing = timing
         self._closing = closing
@@ -70,90 +72,84 @@ class AnswerResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        async with aclosing(self._pieces):
+        async with aclosing(self._deltas):
             try:
                 with self._closing.answering():
                     await until_left(self._answer(scope, receive, send), receive, self._closing.ending)
             except MeshError as error:
-                await self._fail(from_mesh(error, self._question.endpoint.value), send)
+                await self._fail(from_mesh(error, self._prompt_field), send)
             except ApiError as error:
                 await self._fail(error, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._question.is_streamed:
+        if self._is_streamed:
             await self._stream(send)
         else:
             await self._whole(scope, receive, send)
 
     async def _whole(self, scope: Scope, receive: Receive, send: Send) -> None:
-        pieces = [piece async for piece in self._pieces]
-        text = "".join(piece.text for piece in pieces)
-        response = JSONResponse(self._words.whole(text, pieces[-1]))
+        deltas = [delta async for delta in self._deltas]
+        response = JSONResponse(self._words.whole(deltas))
         self._is_begun = True
         await response(scope, receive, send)
 
     async def _stream(self, send: Send) -> None:
-        last: Piece | None = None
-        async with aclosing(patiently(self._pieces, self._timing)) as pieces:
-            async for piece in pieces:
+        has_part = False
+        async with aclosing(patiently(self._deltas, self._timing)) as deltas:
+            async for delta in deltas:
                 await self._begin(send)
-                if piece is None:
-                    await _send_part(send, sse.comment(self._why(last is not None)))
+                if delta is None:
+                    await _send_part(send, self._words.pause(self._why(has_part)))
                     continue
-                chunks = [] if last else self._words.opening()
-                await _send_part(send, *map(sse.event, [*chunks, *self._words.chunks(piece)]))
-                last = piece
-        if last is not None and self._question.has_usage:
-            await _send_part(send, sse.event(self._words.usage_chunk(last)))
-        await _send_end(send, sse.DONE)
+                opening = b"" if has_part else self._words.opening()
+                await _send_part(send, opening + self._words.part(delta))
+                has_part = True
+        await _send_end(send, self._words.closing())
 
     async def _begin(self, send: Send) -> None:
         if not self._is_begun:
             self._is_begun = True
-            await send({"type": "http.response.start", "status": 200, "headers": list(sse.HEADERS)})
+            await send({"type": "http.response.start", "status": 200, "headers": list(self._words.headers)})
 
     async def _fail(self, error: ApiError, send: Send) -> None:
-        """Tell the error inside the stream, where the status is out already.
-
-        No `[DONE]` follows: clients take it for the end of a whole answer.
-        """
+        """Tell the error inside the stream, where the status is out already."""
         if not self._is_begun:
             raise error
         logger.info("an answer ended in the middle of its stream: %s", error)
-        if self._question.is_streamed:
-            await _send_end(send, sse.event(error_json(error)))
+        if self._is_streamed:
+            await _send_end(send, self._words.failure(error))
 
 
-async def _send_part(send: Send, *events: bytes) -> None:
-    if events:
-        await send({"type": "http.response.body", "body": b"".join(events), "more_body": True})
+async def _send_part(send: Send, body: bytes) -> None:
+    if body:
+        await send({"type": "http.response.body", "body": body, "more_body": True})
 
 
 async def _send_end(send: Send, last: bytes) -> None:
     await send({"type": "http.response.body", "body": last, "more_body": False})
 
 
-async def patiently(pieces: AsyncIterator[Piece], timing: StreamTiming) -> AsyncGenerator[Piece | None]:
-    """The pieces; and None whenever the next one takes too long."""
-    patience_s = timing.first_piece_s
+async def patiently(deltas: AsyncIterator[Delta], timing: StreamTiming) -> AsyncGenerator[Delta | None]:
+    """The parts; and None whenever the next one takes too long."""
+    patience_s = timing.first_part_s
     while True:
         # Awaited below; cancelled with whoever waits for it.
-        upcoming = asyncio.create_task(_next(pieces))
+        upcoming = asyncio.create_task(_next(deltas))
         try:
             while not (await asyncio.wait([upcoming], timeout=patience_s))[0]:
                 patience_s = timing.keep_alive_s
                 yield None
         finally:
             await _finish([upcoming])
-        piece = upcoming.result()
-        if piece is None:
+        delta = upcoming.result()
+        if delta is None:
             return
         patience_s = timing.pause_s
-        yield piece
+        yield delta
 
 
-async def _next(pieces: AsyncIterator[Piece]) -> Piece | None:
-    return await anext(pieces, None)
+async def _next(deltas: AsyncIterator[Delta]) -> Delta | None:
+    return await anext(deltas, None)
 
 
 async def until_left(work: Coroutine[Any, Any, None], receive: Receive, ending: asyncio.Event) -> None:

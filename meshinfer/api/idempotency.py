@@ -11,8 +11,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 
+from meshinfer.generation import Conversation, Prompt
+
 from .errors import invalid
 from .question import Question
+from .tools import ToolChoice
 
 HEADER = "Idempotency-Key"
 
@@ -54,8 +57,8 @@ def claim(key: str, question: Question) -> Claim:
     """Put a question under a key: all of it that decides on the answer, and not how that is sent."""
     deciding = [
         key,
-        question.endpoint.value,
-        question.prompt,
+        question.dialect,
+        _canonical(question.prompt),
         question.model,
         question.max_tokens,
         asdict(question.sampling),
@@ -63,6 +66,34 @@ def claim(key: str, question: Question) -> Claim:
         question.stop,
         # Named only where it is set: all other answers stay what they were before there was a choice.
         *(["ignore_eos"] if question.ignores_stops else []),
+        *_more(question),
     ]
     canonical = json.dumps(deciding, sort_keys=True, separators=(",", ":")).encode("ascii")
     return Claim(key, blake2b(canonical, digest_size=32, person=b"meshinfer-answer").digest())
+
+
+def _more(question: Question) -> list[object]:
+    """What else decides, by its name, where it is set."""
+    constraint = question.constraint
+    named: dict[str, object] = {
+        "prompts": [_canonical(prompt) for prompt in question.other_prompts],
+        "n": question.choices if question.choices > 1 else None,
+        "constraint": [constraint.kind.value, constraint.text] if constraint else None,
+        "logprobs": [question.top_logprobs] if question.top_logprobs is not None else None,
+        "echo": question.is_echoed,
+        "tools": [asdict(tool) for tool in question.tools],
+        "tool_choice": _choice(question.tool_choice) if question.tools else None,
+    }
+    return [[name, value] for name, value in named.items() if value]
+
+
+def _canonical(prompt: Prompt) -> object:
+    if not isinstance(prompt, Conversation):
+        return prompt
+    if not prompt.tools and not prompt.options and not prompt.hints:
+        return prompt.messages
+    return [prompt.messages, prompt.tools, prompt.options, *([prompt.hints] if prompt.hints else [])]
+
+
+def _choice(choice: ToolChoice) -> list[object]:
+    return [choice.mode.value, choice.name, choice.is_parallel]

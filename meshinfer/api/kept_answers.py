@@ -6,21 +6,25 @@ from contextlib import aclosing
 
 from meshinfer.config import ReplayLimits
 from meshinfer.errors import DeadlineExceeded, RingBroken
-from meshinfer.generation import Deadline, Piece
+from meshinfer.generation import Deadline
 
+from .delta import CallArguments, CallBegun, Delta, Ended, Reasoning, Text
 from .errors import ApiError
 from .idempotency import HEADER, Claim
 
-_PIECE_BYTES = 256
-"""What a piece takes besides its text: an object, its numbers, a string's head, a place in a list."""
+_PART_BYTES = 256
+"""What a part takes besides its text: an object, its numbers, a string's head, a place in a list.
+
+A token with its log-probability takes about as much.
+"""
 
 
 class _Answer:
-    """An answer that is being written, or was. Its pieces stay for readers to come."""
+    """An answer that is being written, or was. Its parts stay for readers to come."""
 
     def __init__(self, claim: Claim) -> None:
         self.claim = claim
-        self.pieces: list[Piece] = []
+        self.deltas: list[Delta] = []
         self.size_bytes = 0
         self.error: Exception | None = None
         self.is_over = False
@@ -28,10 +32,10 @@ class _Answer:
         self.news = asyncio.Event()
         self.timer: asyncio.TimerHandle | None = None
 
-    def add(self, piece: Piece) -> int:
-        """Take in the next piece; return how many bytes it takes."""
-        size_bytes = _PIECE_BYTES + len(piece.text.encode())
-        self.pieces.append(piece)
+    def add(self, delta: Delta) -> int:
+        """Take in the next part; return how many bytes it takes."""
+        size_bytes = _size_bytes(delta)
+        self.deltas.append(delta)
         self.size_bytes += size_bytes
         self._tell()
         return size_bytes
@@ -65,9 +69,9 @@ class KeptAnswers:
         self._writers: dict[_Answer, asyncio.Task[None]] = {}
 
     async def read(
-        self, claim: Claim, begin: Callable[[], AsyncGenerator[Piece]], deadline: Deadline
-    ) -> AsyncGenerator[Piece]:
-        """The pieces of the answer under `claim`, from its first; `begin` starts it if there is none yet.
+        self, claim: Claim, begin: Callable[[], AsyncGenerator[Delta]], deadline: Deadline
+    ) -> AsyncGenerator[Delta]:
+        """The parts of the answer under `claim`, from its first; `begin` starts it if there is none yet.
 
         Raises:
             ApiError: the key stands for another question; status 422. DeadlineExceeded: this reader's time is
@@ -80,9 +84,9 @@ class KeptAnswers:
         grace_s, place = self._limits.grace_s, 0
         try:
             while True:
-                while place < len(answer.pieces):
+                while place < len(answer.deltas):
                     place += 1
-                    yield answer.pieces[place - 1]
+                    yield answer.deltas[place - 1]
                 if answer.is_over:
                     break
                 await deadline.bound(answer.news.wait)
@@ -120,18 +124,18 @@ class KeptAnswers:
             )
         return answer
 
-    def _begin(self, claim: Claim, begin: Callable[[], AsyncGenerator[Piece]]) -> _Answer:
+    def _begin(self, claim: Claim, begin: Callable[[], AsyncGenerator[Delta]]) -> _Answer:
         answer = self._answers[claim.key] = _Answer(claim)
         # Awaited in `close`; it ends by itself at the latest with the peer.
         self._writers[answer] = asyncio.create_task(self._write(answer, begin()))
         self._make_room()
         return answer
 
-    async def _write(self, answer: _Answer, pieces: AsyncGenerator[Piece]) -> None:
+    async def _write(self, answer: _Answer, deltas: AsyncGenerator[Delta]) -> None:
         try:
-            async with aclosing(pieces):
-                async for piece in pieces:
-                    size_bytes = answer.add(piece)
+            async with aclosing(deltas):
+                async for delta in deltas:
+                    size_bytes = answer.add(delta)
                     if self._is_kept(answer):
                         self._size_bytes += size_bytes
                         self._make_room()
@@ -173,3 +177,17 @@ class KeptAnswers:
         self._forget(answer)
         if (writer := self._writers.get(answer)) is not None:
             writer.cancel()
+
+
+def _size_bytes(delta: Delta) -> int:
+    """About what a part takes in memory."""
+    match delta:
+        case Text(_, text, tokens):
+            told = sum(1 + len(token.top) for token in tokens)
+            return _PART_BYTES * (1 + told) + len(text.encode())
+        case Reasoning(_, text) | CallArguments(_, _, text):
+            return _PART_BYTES + len(text.encode())
+        case CallBegun(name=name):
+            return _PART_BYTES + len(name)
+        case Ended():
+            return _PART_BYTES

@@ -4,6 +4,7 @@ import ipaddress
 
 from starlette.requests import Request
 
+from .access import IS_ADMIN
 from .errors import ApiError
 
 _FROM_ELSEWHERE = ("origin", "forwarded", "x-forwarded-for")
@@ -11,11 +12,15 @@ _FROM_ELSEWHERE = ("origin", "forwarded", "x-forwarded-for")
 
 
 def check_is_from_here(request: Request, what: str, command: str) -> None:
-    """Let only somebody at this machine ask for this. what: such as `to leave`; command: that does it.
+    """Let only somebody at this machine, or with the admin key, ask for this.
+
+    what: such as `to leave`; command: that does it.
 
     Raises:
         ApiError: the request comes from another machine, a web page or a proxy; status 403.
     """
+    if request.scope.get(IS_ADMIN):
+        return
     if request.client is None or not _is_loopback(request.client.host):
         text = f"only its own machine may ask a peer {what}, over loopback: run `meshinfer {command}` there"
         raise ApiError(403, text, code="not_local")

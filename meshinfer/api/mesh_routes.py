@@ -1,5 +1,6 @@
 """The routes of the mesh itself: whether this peer can answer, what all see of the mesh, and leaving it."""
 
+import json
 import logging
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -8,13 +9,15 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from meshinfer.actors.cables import CableView
 from meshinfer.errors import NoRing, WrongModel
 from meshinfer.machine.memory import resident_bytes
 from meshinfer.snapshot import mesh_json
 from meshinfer.topology.snapshot import ModelView
 
+from .body import read_json_bytes
 from .closing import Closing
-from .errors import ApiError
+from .errors import ApiError, invalid
 from .local_only import check_is_from_here
 
 if TYPE_CHECKING:
@@ -24,10 +27,11 @@ logger = logging.getLogger(__name__)
 
 
 def mesh_routes(peer: "Peer", closing: Closing) -> APIRouter:
-    """`GET /health`, `GET /mesh` and `POST /mesh/leave`."""
+    """`GET /health`, `GET /mesh`, `POST /mesh/drain` and `POST /mesh/leave`."""
     router = APIRouter()
 
-    @router.api_route("/health", methods=["GET", "HEAD"])
+    @router.head("/health")
+    @router.get("/health")
     async def health() -> Response:
         reason = closing.state or _obstacle(peer)
         status = "leaving" if closing.state else "waiting" if reason else "ok"
@@ -46,7 +50,32 @@ def mesh_routes(peer: "Peer", closing: Closing) -> APIRouter:
         logger.info("this peer was asked over HTTP to leave")
         return JSONResponse({"status": "leaving", "peer": peer.snapshot().peer, "name": peer.name}, 202)
 
+    @router.post("/mesh/drain")
+    async def drain(request: Request) -> Response:
+        check_is_from_here(request, "to be drained", "drain")
+        is_drained = read_drain(await read_json_bytes(request))
+        await peer.drain(is_drained)
+        logger.info("this peer was asked over HTTP to %s", "drain" if is_drained else "hold layers again")
+        who = {"peer": peer.snapshot().peer, "name": peer.name}
+        # How far it is, everybody tells: in `drain` of its member.
+        return JSONResponse({"status": "draining" if is_drained else "undrained", **who}, 202)
+
     return router
+
+
+def read_drain(body: bytes) -> bool:
+    """Whether the peer is to be drained, or no longer.
+
+    Raises:
+        ApiError: the request says neither.
+    """
+    try:
+        asked: Any = json.loads(body)
+    except ValueError as error:
+        raise invalid(f"the request's body is no JSON: {error}") from error
+    if not isinstance(asked, dict) or asked.keys() != {"drain"} or not isinstance(asked["drain"], bool):
+        raise invalid('say whether it is to be drained: {"drain": true} or {"drain": false}', "drain")
+    return asked["drain"]
 
 
 def _obstacle(peer: "Peer") -> str:
@@ -74,5 +103,19 @@ def _health_json(peer: "Peer", status: str, reason: str) -> dict[str, Any]:
     shown = peer.snapshot()
     state = {"status": status, **({"reason": reason} if reason else {})}
     models = [model.name for model in shown.mesh.models]
-    who = {"peer": shown.peer, "name": shown.name, "model": shown.mesh.model or None, "models": models}
-    return {**state, **who, "resident_bytes": resident_bytes(), "work": asdict(peer.work)}
+    who = {
+        "peer": shown.peer,
+        "name": shown.name,
+        "model": shown.mesh.model or None,
+        "models": models,
+        "key": peer.belonging.label,
+    }
+    work = {"resident_bytes": resident_bytes(), "work": asdict(peer.work)}
+    links = [_link_json(cable) for cable in peer.cables]
+    strangers = [asdict(stranger) for stranger in peer.strangers]
+    return {**state, **who, **work, "links": links, "fabric": asdict(peer.fabric), "strangers": strangers}
+
+
+def _link_json(cable: CableView) -> dict[str, Any]:
+    """A link of this peer: 0 stands for what is not measured yet."""
+    return {"peer": cable.peer, "name": cable.name, **asdict(cable.path)}

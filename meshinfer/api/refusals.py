@@ -10,46 +10,51 @@ from .errors import ApiError, invalid
 Refusals = Mapping[str, tuple[object, ...]]
 """From a field to the values that change nothing; null never does."""
 
-HARMLESS = frozenset({"metadata", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "user"})
+HARMLESS = frozenset(
+    {
+        "metadata",
+        "prompt_cache_key",
+        "prompt_cache_options",
+        "prompt_cache_retention",
+        "safety_identifier",
+        "user",
+    }
+)
 """Notes of the client to its provider: no answer depends on them, so nothing is done with them."""
 
-_BOTH: Refusals = {"n": (1,), "service_tier": ("auto", "default"), "store": (False,)}
+_BOTH: Refusals = {"service_tier": ("auto", "default"), "store": (False,)}
 
 CHAT: Refusals = {
     **_BOTH,
     "audio": (),
     "function_call": ("none", "auto"),
     "functions": ([],),
-    "logprobs": (False,),
     "modalities": (["text"],),
-    "parallel_tool_calls": (True, False),
+    "moderation": (),
     "prediction": (),
-    "reasoning_effort": (),
-    "response_format": ({"type": "text"},),
-    "tool_choice": ("none", "auto"),
-    "tools": ([],),
-    "top_logprobs": (0,),
     "verbosity": (),
     "web_search_options": (),
 }
 
-COMPLETION: Refusals = {**_BOTH, "best_of": (1,), "echo": (False,), "logprobs": (), "suffix": ("",)}
+COMPLETION: Refusals = {**_BOTH, "suffix": ("",)}
 
-MESSAGE: Refusals = {
-    "annotations": ([],),
-    "audio": (),
-    "function_call": (),
-    "reasoning_content": (),
-    "refusal": (),
-    "tool_calls": ([],),
-}
+MESSAGE: Refusals = {"annotations": ([],), "audio": (), "function_call": (), "refusal": ()}
 """Clients send back an earlier answer's message as they got it, empty fields and all."""
+
+_INSTEAD = {"function_call": "tool_choice or tool_calls", "functions": "tools"}
+"""What took the place of fields that OpenAI gave up."""
 
 
 def kept_fields(
-    body: Mapping[str, Any], honoured: Collection[str], refusals: Refusals, place: str = ""
+    body: Mapping[str, Any],
+    honoured: Collection[str],
+    refusals: Refusals,
+    place: str = "",
+    *,
+    harmless: Collection[str] = HARMLESS,
 ) -> dict[str, Any]:
-    """The honoured fields of `body`. place: what stands before a field's name in errors.
+    """The honoured fields of `body`. place: what stands before a field's name in errors. harmless: fields
+    on which no answer depends.
 
     Raises:
         ApiError: a field is not supported, or unknown; the text names it, and the likeliest spelling.
@@ -57,7 +62,7 @@ def kept_fields(
     for name, value in body.items():
         if name in refusals:
             _check_changes_nothing(place + name, value, refusals[name])
-        elif name not in honoured and name not in HARMLESS:
+        elif name not in honoured and name not in harmless:
             raise _unknown(name, {*honoured, *refusals}, place)
     return {name: value for name, value in body.items() if name in honoured}
 
@@ -67,6 +72,8 @@ def _check_changes_nothing(param: str, value: object, allowed: tuple[object, ...
     if value is None or any(type(value) is type(same) and value == same for same in allowed):
         return
     ways = ["leave it out", *(f"send {json.dumps(same)}" for same in allowed)]
+    if newer := _INSTEAD.get(param.rpartition(".")[2]):
+        ways.append(f"use {newer}")
     raise invalid(f"{param} is not supported by this release: {' or '.join(ways)}", param)
 
 

@@ -17,6 +17,7 @@ from meshinfer.errors import ConfigError
 from meshinfer.machine.interfaces import reachable_addresses
 from meshinfer.transports.address import format_address, parse_address
 
+from .access import AccessGuard
 from .app import create_app
 from .closing import Closing
 from .kept_answers import KeptAnswers
@@ -31,6 +32,9 @@ _BACKLOG = 256
 
 _KEEP_ALIVE_S = 65
 """Longer than clients keep a connection they do not use, so that it is they who close it."""
+
+_MAX_HEAD_BYTES = 32 << 10
+"""A request's line and headers together."""
 
 _GRACE_S = 2
 """For answers that were told to end, to reach clients that are slow to read."""
@@ -51,7 +55,7 @@ class ApiServer:
         self._kept = KeptAnswers(config.replay)
         self._server = _Server(
             uvicorn.Config(
-                create_app(peer, config, closing=self._closing, kept=self._kept),
+                AccessGuard(create_app(peer, config, closing=self._closing, kept=self._kept), config),
                 http=http_protocol(config.read_timeout_s, config.write_timeout_s),
                 ws="none",
                 lifespan="off",
@@ -60,6 +64,7 @@ class ApiServer:
                 server_header=False,
                 backlog=_BACKLOG,
                 timeout_keep_alive=_KEEP_ALIVE_S,
+                h11_max_incomplete_event_size=_MAX_HEAD_BYTES,
                 timeout_graceful_shutdown=_GRACE_S,
             )
         )

@@ -31,3 +31,8 @@ def event(value: Mapping[str, Any]) -> bytes:
     In ASCII: some clients take U+2028 and its like for the end of a line.
     """
     return b"data: " + json.dumps(value, separators=(",", ":")).encode("ascii") + b"\n\n"
+
+
+def named_event(name: str, value: Mapping[str, Any]) -> bytes:
+    """One event that carries JSON under a name."""
+    return b"event: " + name.encode("ascii") + b"\n" + event(value)

@@ -1,64 +1,87 @@
-"""From the bytes of a request to a question: checks everything that can be checked without a model."""
+"""From the bytes of a request of OpenAI's API to a question: checks all that needs no model."""
 
-from typing import Any, TypeVar
+from collections.abc import Mapping
 
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails, from_json
-
+from meshinfer.generation import Conversation, Prompt
 from meshinfer.messages import Sampling
 
-from .errors import ApiError, invalid
-from .openai_request import ChatBody, ChatMessage, CompletionBody, QuestionBody
-from .question import Endpoint, Question
+from .answering import Asked
+from .errors import invalid
+from .openai_chat import ChatWording
+from .openai_completion import CompletionWording
+from .openai_format import read_format
+from .openai_messages import ChatMessage, template_message
+from .openai_request import ChatBody, CompletionBody, QuestionBody
+from .openai_tools import read_tool_choice, read_tools
+from .question import Question
+from .reading import json_object, validated
 from .refusals import CHAT, COMPLETION, MESSAGE, kept_fields
 from .values import describe
 
-B = TypeVar("B", bound=BaseModel)
 
-_RULES = {
-    "bool_type": "should be true or false",
-    "float_type": "should be a number",
-    "int_type": "should be a whole number",
-    "list_type": "should be an array",
-    "model_type": "should be an object",
-    "string_type": "should be a string",
-}
-"""JSON's words instead of pydantic's, by the type of its finding; the others are clear enough."""
-
-
-def chat_question(body: bytes) -> Question:
+def chat_question(body: bytes) -> Asked:
     """Read the body of `POST /v1/chat/completions`.
 
     Raises:
         ApiError: it is no JSON, or asks for what cannot be done; status 400, naming the field.
     """
-    fields = kept_fields(_json_object(body), ChatBody.model_fields, CHAT)
+    fields = kept_fields(json_object(body), ChatBody.model_fields, CHAT)
     if isinstance(messages := fields.get("messages"), list):
         fields["messages"] = [_kept_message(number, message) for number, message in enumerate(messages)]
-    chat = _validated(ChatBody, fields)
-    prompt = tuple(_message(message) for message in chat.messages)
-    return _question(Endpoint.CHAT, chat, prompt, _answer_length(chat))
+    chat = validated(ChatBody, fields)
+    messages = tuple(
+        template_message(message, f"messages[{number}]") for number, message in enumerate(chat.messages)
+    )
+    tools, choice = read_tool_choice(
+        read_tools(chat.tools or ()), chat.tool_choice, is_parallel=chat.parallel_tool_calls is not False
+    )
+    question = Question(
+        dialect="chat",
+        prompt=Conversation(messages, options=_template_options(chat)),
+        prompt_field="messages",
+        model=chat.model,
+        max_tokens=_answer_length(chat),
+        sampling=_sampling(chat),
+        stop=chat.stop,
+        is_seeded=chat.seed is not None,
+        ignores_stops=bool(chat.ignore_eos),
+        choices=chat.n or 1,
+        constraint=read_format(chat.response_format),
+        top_logprobs=_top_logprobs(chat),
+        tools=tools,
+        tool_choice=choice,
+    )
+    has_usage = _has_usage(chat)
+    return Asked(question, lambda head: ChatWording(head, question, has_usage), bool(chat.stream))
 
 
-def completion_question(body: bytes) -> Question:
+def completion_question(body: bytes) -> Asked:
     """Read the body of `POST /v1/completions`.
 
     Raises:
         ApiError: it is no JSON, or asks for what cannot be done; status 400, naming the field.
     """
-    fields = kept_fields(_json_object(body), CompletionBody.model_fields, COMPLETION)
-    completion = _validated(CompletionBody, fields)
-    return _question(Endpoint.COMPLETION, completion, completion.prompt, completion.max_tokens)
-
-
-def _json_object(body: bytes) -> dict[str, Any]:
-    try:
-        value = from_json(body)
-    except ValueError as error:
-        raise invalid(f"the body is no valid JSON: {error}", code="invalid_json") from error
-    if not isinstance(value, dict):
-        raise invalid(f"the body should be a JSON object, not {describe(value)}")
-    return value
+    fields = kept_fields(json_object(body), CompletionBody.model_fields, COMPLETION)
+    completion = validated(CompletionBody, fields)
+    _check_completion(completion)
+    prompts: tuple[Prompt, ...] = completion.prompt
+    question = Question(
+        dialect="completion",
+        prompt=prompts[0],
+        prompt_field="prompt",
+        model=completion.model,
+        max_tokens=completion.max_tokens,
+        sampling=_sampling(completion),
+        stop=completion.stop,
+        is_seeded=completion.seed is not None,
+        ignores_stops=bool(completion.ignore_eos),
+        other_prompts=prompts[1:],
+        choices=completion.n or 1,
+        top_logprobs=completion.logprobs,
+        is_echoed=bool(completion.echo),
+    )
+    has_usage = _has_usage(completion)
+    return Asked(question, lambda head: CompletionWording(head, question, has_usage), bool(completion.stream))
 
 
 def _kept_message(number: int, message: object) -> object:
@@ -67,43 +90,14 @@ def _kept_message(number: int, message: object) -> object:
     return kept_fields(message, ChatMessage.model_fields, MESSAGE, f"messages[{number}].")
 
 
-def _validated(model: type[B], fields: dict[str, Any]) -> B:
-    try:
-        return model.model_validate(fields)
-    except ValidationError as error:
-        raise _refusal(error.errors(include_url=False)[0]) from error
-
-
-def _refusal(error: ErrorDetails) -> ApiError:
-    """Say what one finding of pydantic means, in our words; only short values are repeated."""
-    param = _path(error["loc"])
-    match error["type"]:
-        case "missing":
-            return invalid(f"{param} is missing", param, "missing_required_parameter")
-        case "extra_forbidden":
-            return invalid(f"{param} is not a known field", param, "unknown_parameter")
-        case "too_short":
-            return invalid(f"{param} is empty: give at least one", param)
-        case "value_error":
-            reason = str(error.get("ctx", {}).get("error", ""))
-            joint = "" if reason.startswith("[") else " "
-            return invalid(f"{param}{joint}{reason}", param)
-        case kind:
-            rule = _RULES.get(kind) or error["msg"].removeprefix("Input ")
-            return invalid(f"{param} {rule}, not {describe(error['input'])}", param)
-
-
-def _path(location: tuple[int | str, ...]) -> str:
-    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
-    return path.removeprefix(".")
-
-
-def _message(message: ChatMessage) -> dict[str, str]:
-    # Chat templates know the older name.
-    role = "system" if message.role == "developer" else message.role
-    extra = {"name": message.name, "tool_call_id": message.tool_call_id}
-    given = {name: value for name, value in extra.items() if value is not None}
-    return {"role": role, "content": message.content, **given}
+def _template_options(chat: ChatBody) -> Mapping[str, object]:
+    options = dict(chat.chat_template_kwargs or {})
+    if chat.reasoning_effort is not None:
+        if options.get("reasoning_effort", chat.reasoning_effort) != chat.reasoning_effort:
+            text = "reasoning_effort stands in chat_template_kwargs too, and differs: give one of them"
+            raise invalid(text, "reasoning_effort")
+        options["reasoning_effort"] = chat.reasoning_effort
+    return options
 
 
 def _answer_length(chat: ChatBody) -> int | None:
@@ -116,22 +110,35 @@ def _answer_length(chat: ChatBody) -> int | None:
     return newer if newer is not None else older
 
 
-def _question(endpoint: Endpoint, body: QuestionBody, prompt: Any, max_tokens: int | None) -> Question:
+def _top_logprobs(chat: ChatBody) -> int | None:
+    if chat.logprobs:
+        return chat.top_logprobs or 0
+    if chat.top_logprobs:
+        raise invalid("top_logprobs is only allowed when logprobs is true", "top_logprobs")
+    return None
+
+
+def _check_completion(completion: CompletionBody) -> None:
+    choices = completion.n or 1
+    if completion.best_of is not None and completion.best_of != choices:
+        raise invalid(
+            f"best_of is {completion.best_of} and n is {choices}: answers are not weighed against each other "
+            "by this release; leave it out, or give as many",
+            "best_of",
+        )
+    if completion.echo and completion.logprobs is not None:
+        raise invalid(
+            "echo is not supported together with logprobs by this release: a prompt's are not computed; "
+            "leave one of them out",
+            "echo",
+        )
+
+
+def _has_usage(body: QuestionBody) -> bool:
     options = body.stream_options
     if options is not None and not body.stream:
         raise invalid("stream_options is only allowed when stream is true", "stream_options")
-    return Question(
-        endpoint=endpoint,
-        prompt=prompt,
-        model=body.model,
-        max_tokens=max_tokens,
-        sampling=_sampling(body),
-        stop=body.stop,
-        is_seeded=body.seed is not None,
-        ignores_stops=bool(body.ignore_eos),
-        is_streamed=bool(body.stream),
-        has_usage=options is not None and bool(options.include_usage),
-    )
+    return options is not None and bool(options.include_usage)
 
 
 def _sampling(body: QuestionBody) -> Sampling:

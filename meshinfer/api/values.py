@@ -8,6 +8,7 @@ import re
 
 MAX_STOPS = 16
 MAX_STOP_CHARACTERS = 1024
+MAX_PROMPTS = 16
 MAX_BIASES = 1024
 MAX_BIAS = 100
 MAX_TOKEN_ID = (1 << 31) - 1
@@ -76,25 +77,23 @@ def _read_stop(stop: object) -> str:
     return stop
 
 
-def read_prompt(value: object) -> str | tuple[int, ...]:
-    """The prompt of a completion: a text, token ids, or an array that holds exactly one of these."""
-    if isinstance(value, list) and value and not all(_is_integer(part) for part in value):
-        if len(value) > 1 and all(isinstance(part, (str, list)) for part in value):
-            raise ValueError(
-                f"holds {len(value)} prompts; several are not supported by this release: send one a request"
-            )
-        value = value[0] if len(value) == 1 else value
+def read_prompts(value: object) -> tuple[str | tuple[int, ...], ...]:
+    """The prompts of completions: a text, token ids, or an array of these."""
+    if isinstance(value, list) and value and isinstance(value[0], (str, list)):
+        if len(value) > MAX_PROMPTS:
+            raise ValueError(f"holds {len(value)} prompts, at most {MAX_PROMPTS} are taken")
+        return tuple(_read_prompt(part, f"[{number}] ") for number, part in enumerate(value))
+    return (_read_prompt(value, ""),)
+
+
+def _read_prompt(value: object, place: str) -> str | tuple[int, ...]:
     if isinstance(value, str) and value:
         return value
     if isinstance(value, list) and value:
         return tuple(_read_token_id(part) for part in value)
     if value in ("", []):
-        raise ValueError("is empty: give at least one token")
-    raise ValueError(f"should be a string or an array of token ids, not {describe(value)}")
-
-
-def _is_integer(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+        raise ValueError(f"{place}is empty: give at least one token")
+    raise ValueError(f"{place}should be a string or an array of token ids, not {describe(value)}")
 
 
 def _read_token_id(value: object) -> int:

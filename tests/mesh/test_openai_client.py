@@ -1,5 +1,6 @@
 """The official `openai` client, unchanged, against the second of two peers that share a real model."""
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -80,6 +81,26 @@ def test_eight_clients_at_once_each_get_their_own_answer(client: OpenAI, model: 
         answers = list(threads.map(lambda question: streamed(client, model, question, 5), questions))
     assert answers == [expected(question, 5) for question in questions]
     assert len(set(answers)) > 1
+
+
+def test_a_call_that_is_required_comes_and_fits(client: OpenAI, model: str) -> None:
+    schema: dict[str, object] = {
+        "type": "object",
+        "properties": {"city": {"type": "string", "maxLength": 30}, "days": {"enum": [1, 2, 3]}},
+        "required": ["city", "days"],
+    }
+    answer = client.chat.completions.create(
+        model=model,
+        messages=[{"role": "user", "content": "How will the weather be in Oslo for 3 days?"}],
+        tools=[{"type": "function", "function": {"name": "weather", "parameters": schema}}],
+        tool_choice="required",
+        parallel_tool_calls=False,
+        temperature=0,
+    )
+    (call,) = answer.choices[0].message.tool_calls or []
+    assert call.type == "function"
+    assert call.function.name == "weather"
+    assert json.loads(call.function.arguments) == {"city": "Oslo", "days": 3}
 
 
 def test_clients_that_hang_up_in_the_middle_of_an_answer_leave_room_for_others(

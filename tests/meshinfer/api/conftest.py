@@ -9,7 +9,7 @@ import openai
 import pytest
 import pytest_asyncio
 
-from meshinfer import ApiConfig, Peer, PeerConfig, Piece, Prompt, Sampling
+from meshinfer import ApiConfig, Constraint, Peer, PeerConfig, Piece, Prompt, Sampling
 from meshinfer.config import RequestLimits
 from meshinfer.topology.agreement import AgreementTiming
 from tests.tiny import make_tiny_model
@@ -45,6 +45,9 @@ class WatchedPeer(Peer):
         model: str | None = None,
         deadline_s: float | None = None,
         ignores_stops: bool = False,
+        constraint: Constraint | None = None,
+        top_logprobs: int | None = None,
+        keeps_special: bool = False,
     ) -> AsyncGenerator[Piece]:
         if self._began is not None and not self._began.done():
             self._began.set_result(None)
@@ -57,6 +60,9 @@ class WatchedPeer(Peer):
             model=model,
             deadline_s=deadline_s,
             ignores_stops=ignores_stops,
+            constraint=constraint,
+            top_logprobs=top_logprobs,
+            keeps_special=keeps_special,
         )
         try:
             async with aclosing(pieces):
@@ -76,7 +82,7 @@ async def peer(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Watche
         model=str(make_tiny_model(path / "tiny", context_tokens=CONTEXT_TOKENS)),
         name="p0",
         is_mdns_on=False,
-        api=ApiConfig(),
+        api=ApiConfig(max_watchers=2),
         memory_bytes=1_000_000_000,
         cache_dir=path / "cache",
         agreement=AgreementTiming(settle_s=0.1, widen_s=0.1, improve_s=0.1),

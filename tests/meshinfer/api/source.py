@@ -4,34 +4,35 @@ import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
-from meshinfer.generation import Piece
-from meshinfer.messages import Finish
+from meshinfer.api.delta import Delta, End, Ended, Text, Usage
 
 
 @dataclass
 class Source:
-    """Pieces under a test's control: each is let go by `more`, or ends by an error that was put there."""
+    """Parts under a test's control: each is let go by `more`, or ends by an error that was put there."""
 
-    queue: "asyncio.Queue[Piece | Exception]" = field(default_factory=asyncio.Queue)
+    queue: "asyncio.Queue[Delta | Exception]" = field(default_factory=asyncio.Queue)
     closed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def more(self, *texts: str, finish: Finish | None = None) -> "Source":
+    def more(self, *texts: str, end: End | None = None) -> "Source":
         for text in texts:
-            self.queue.put_nowait(Piece(text, finish if text is texts[-1] else None, 3, 1))
+            self.queue.put_nowait(Text(0, text))
+        if end is not None:
+            self.queue.put_nowait(Ended(0, end, Usage(3, len(texts))))
         return self
 
     def fail(self, error: Exception) -> "Source":
         self.queue.put_nowait(error)
         return self
 
-    async def pieces(self) -> AsyncGenerator[Piece]:
+    async def deltas(self) -> AsyncGenerator[Delta]:
         try:
             while True:
                 item = await self.queue.get()
                 if isinstance(item, Exception):
                     raise item
                 yield item
-                if item.finish is not None:
+                if isinstance(item, Ended):
                     return
         finally:
             self.closed.set()

@@ -10,11 +10,12 @@ from starlette.types import Message
 
 from meshinfer.api.answer import AnswerResponse, StreamTiming
 from meshinfer.api.closing import Closing
+from meshinfer.api.delta import End
 from meshinfer.api.errors import ApiError
-from meshinfer.api.openai_response import AnswerHead, wording
-from meshinfer.api.question import Endpoint, Question
+from meshinfer.api.openai_completion import CompletionWording
+from meshinfer.api.question import Question
+from meshinfer.api.wording import AnswerHead
 from meshinfer.errors import MeshError, NoRing, PromptTooLong, RingBroken
-from meshinfer.messages import Finish
 from tests.meshinfer.api.source import Source
 
 PATIENT = StreamTiming(60, 60, 60)
@@ -61,11 +62,16 @@ def response_to(
     is_streamed: bool = True,
     timing: StreamTiming = PATIENT,
     closing: Closing | None = None,
-    endpoint: Endpoint = Endpoint.COMPLETION,
 ) -> AnswerResponse:
-    question = Question(endpoint, "hello", is_streamed=is_streamed)
-    words = wording(endpoint, AnswerHead("0a", 7, "m", ""), has_usage=False)
-    return AnswerResponse(question, source.pieces(), words, why, timing, closing or Closing())
+    return AnswerResponse(
+        source.deltas(),
+        CompletionWording(AnswerHead("0a", 7, "m", ""), Question("completion", "hello", "prompt")),
+        is_streamed=is_streamed,
+        prompt_field="prompt",
+        why=why,
+        timing=timing,
+        closing=closing or Closing(),
+    )
 
 
 async def answer(response: AnswerResponse, wire: Wire) -> None:
@@ -84,14 +90,14 @@ def error_of(event: str) -> dict[str, Any]:
 
 async def test_a_stream_carries_the_pieces_and_says_that_it_is_done() -> None:
     wire = Wire()
-    await answer(response_to(Source().more("a", "b", finish=Finish.STOP)), wire)
-    first, second, done = wire.all_bodies()
-    assert [text_of(first), text_of(second), done] == ["a", "b", "data: [DONE]"]
+    await answer(response_to(Source().more("a", "b", end=End.STOP)), wire)
+    first, second, end, done = wire.all_bodies()
+    assert [text_of(first), text_of(second), text_of(end), done] == ["a", "b", "", "data: [DONE]"]
 
 
 async def test_an_answer_in_one_is_json() -> None:
     wire = Wire()
-    await answer(response_to(Source().more("a", "b", finish=Finish.STOP), is_streamed=False), wire)
+    await answer(response_to(Source().more("a", "b", end=End.STOP), is_streamed=False), wire)
     (body,) = [json.loads(await wire.body())]
     assert body["choices"][0]["text"] == "ab"
 
@@ -132,7 +138,7 @@ async def test_a_slow_first_piece_lets_the_stream_begin_with_comments() -> None:
         assert start["status"] == 200
         assert (b"content-type", b"text/event-stream; charset=utf-8") in start["headers"]
         assert await wire.body() == WAITING
-        source.more("a", finish=Finish.STOP)
+        source.more("a", end=End.STOP)
         while (part := await wire.body()) == WAITING:
             pass
         assert text_of(part.decode().strip()) == "a"
@@ -154,7 +160,7 @@ async def test_a_pause_within_patience_has_no_comment() -> None:
         for text in "ab":
             source.more(text)
             assert text_of((await wire.body()).decode().strip()) == text
-        source.more("", finish=Finish.STOP)
+        source.more("", end=End.STOP)
     assert not any(event.startswith(":") for event in wire.all_bodies())
 
 

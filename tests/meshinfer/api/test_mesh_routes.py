@@ -7,7 +7,7 @@ import psutil
 import pytest
 
 from meshinfer import Peer, PeerConfig
-from meshinfer.actors.work import HeadWork
+from meshinfer.actors.work import HeadWork, StageWork
 from meshinfer.api.app import create_app
 from meshinfer.api.closing import Closing
 from meshinfer.snapshot import mesh_json
@@ -20,12 +20,13 @@ async def test_a_peer_of_a_live_ring_is_healthy(peer: WatchedPeer, client: httpx
     health = await client.get("/health")
     assert health.status_code == 200
     told = health.json()
-    work = told.pop("work")
+    work, fabric = told.pop("work"), told.pop("fabric")
+    assert (fabric["backend"], bool(fabric["why_not"]), fabric["failures"]) == ("", True, [])
     # This very process: between the interpreter alone, and all that there is.
     assert 10_000_000 < told.pop("resident_bytes") < psutil.virtual_memory().total
     who = {"peer": peer.snapshot().peer, "name": "p0", "model": "tiny", "models": ["tiny"]}
-    assert told == {"status": "ok", **who}
-    origin, head, stage = {"answers"}, set(asdict(HeadWork())), {"sessions", "kept", "kept_bytes"}
+    assert told == {"status": "ok", **who, "key": peer.belonging.label, "links": [], "strangers": []}
+    origin, head, stage = {"answers"}, set(asdict(HeadWork())), set(asdict(StageWork()))
     assert set(work) == origin | head | stage
     assert work["answers"] == 0
     assert (await client.head("/health")).status_code == 200
@@ -98,3 +99,36 @@ async def test_a_peer_that_leaves_says_what_it_waits_for(peer: WatchedPeer) -> N
         health = await client.get("/health")
     assert (health.status_code, health.json()["status"]) == (503, "leaving")
     assert health.json()["reason"] == "this peer leaves: it lets others take over its layers"
+
+
+@pytest.mark.parametrize("body", ["", "[]", "{}", '{"drain": 1}', '{"drain": true, "when": "now"}'])
+async def test_what_says_neither_to_drain_nor_not_to_is_refused(idle_peer: Peer, body: str) -> None:
+    async with httpx2.AsyncClient(base_url=idle_peer.api_url) as client:
+        refused = await client.post("/mesh/drain", content=body)
+    assert refused.status_code == 400
+    assert (await post_drain(idle_peer, "192.168.1.4")).status_code == 403
+
+
+async def post_drain(peer: Peer, client: str) -> httpx2.Response:
+    transport = httpx2.ASGITransport(create_app(peer), client=(client, 123))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://app") as there:
+        return await there.post("/mesh/drain", json={"drain": True})
+
+
+async def test_a_peer_that_the_model_needs_goes_on_serving_while_it_is_drained(
+    peer: WatchedPeer, client: httpx2.AsyncClient
+) -> None:
+    async def until(state: str | None) -> None:
+        async with asyncio.timeout(60):
+            async for seen in peer.watch():
+                (member,) = mesh_json(seen.mesh)["members"]
+                if member["drain"] == state:
+                    return
+
+    asked = await client.post("/mesh/drain", json={"drain": True})
+    assert (asked.status_code, asked.json()["status"], asked.json()["name"]) == (202, "draining", "p0")
+    await until("draining: tiny needs its memory")
+    answer = await client.post("/v1/completions", json={"prompt": "hello", "max_tokens": 2})
+    assert answer.status_code == 200
+    assert (await client.post("/mesh/drain", json={"drain": False})).json()["status"] == "undrained"
+    await until(None)

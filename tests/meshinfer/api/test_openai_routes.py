@@ -135,9 +135,8 @@ async def test_no_model_means_the_one_that_runs(client: httpx2.AsyncClient) -> N
 
 async def test_the_served_model_is_listed(ai: openai.AsyncOpenAI) -> None:
     models = await ai.models.list()
-    assert [(model.id, model.object, model.owned_by) for model in models.data] == [
-        ("tiny", "model", "meshinfer")
-    ]
+    served = models.data[0]
+    assert (served.id, served.object, served.owned_by) == ("tiny", "model", "meshinfer")
     assert (await ai.models.retrieve("tiny")).id == "tiny"
 
 
@@ -159,8 +158,8 @@ async def test_without_a_model_the_list_is_empty(idle_peer: Peer) -> None:
 
 
 async def test_errors_are_of_the_classes_that_clients_catch(ai: openai.AsyncOpenAI) -> None:
-    with pytest.raises(openai.BadRequestError, match="n is not supported") as bad:
-        await ai.chat.completions.create(model="tiny", messages=HELLO, n=3)
+    with pytest.raises(openai.BadRequestError, match="at most") as bad:
+        await ai.chat.completions.create(model="tiny", messages=HELLO, n=17)
     assert bad.value.param == "n"
     with pytest.raises(openai.NotFoundError, match="ask for model tiny") as unknown:
         await ai.completions.create(model="gpt-4o", prompt="hello")

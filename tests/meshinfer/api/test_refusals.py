@@ -25,7 +25,12 @@ def test_what_changes_nothing_is_dropped(name: str, refusals: Refusals) -> None:
 
 def test_true_is_no_number() -> None:
     with pytest.raises(ApiError, match="n is not supported by this release: leave it out or send 1"):
-        kept_fields({"n": True}, (), CHAT)
+        kept_fields({"n": True}, (), {"n": (1,)})
+
+
+def test_what_took_the_place_of_a_field_is_told() -> None:
+    with pytest.raises(ApiError, match="leave it out or send \\[\\] or use tools"):
+        kept_fields({"functions": [{"name": "f"}]}, (), CHAT)
 
 
 def test_notes_to_the_provider_are_dropped() -> None:

@@ -14,6 +14,8 @@ from meshinfer import ApiConfig, ConfigError, Peer
 from meshinfer.api.server import ApiServer, _why_not_bound
 from tests.meshinfer.api.conftest import WatchedPeer
 
+KEY = "needed-beyond-loopback"
+
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
@@ -39,7 +41,7 @@ async def test_a_taken_port_is_named_with_what_to_do(peer: WatchedPeer) -> None:
 )
 async def test_an_address_that_is_not_ours_is_refused(peer: WatchedPeer, host: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        ApiServer(peer, ApiConfig(host=host))
+        ApiServer(peer, ApiConfig(host=host, api_key=KEY))
 
 
 async def test_a_reserved_port_is_named_as_such() -> None:
@@ -60,10 +62,11 @@ async def test_a_reserved_port_is_named_as_such() -> None:
 async def test_its_url_can_be_asked(peer: WatchedPeer, host: str, url: str) -> None:
     if ":" in host and not _has_ipv6():
         pytest.skip("this machine has no IPv6")
-    async with serving(peer, ApiConfig(host=host)) as server:
+    async with serving(peer, ApiConfig(host=host, api_key=KEY)) as server:
         assert server.url.startswith(url)
         async with httpx2.AsyncClient() as client:
-            assert (await client.get(f"{server.url}/health")).status_code == 200
+            assert (await client.get(f"{server.url}/mesh")).status_code == 401
+            assert (await client.get(f"{server.url}/mesh", headers={"x-api-key": KEY})).status_code == 200
 
 
 def _has_ipv6() -> bool:
@@ -76,7 +79,7 @@ def _has_ipv6() -> bool:
 
 async def test_other_machines_are_told_an_address_and_no_wildcard(peer: WatchedPeer) -> None:
     for host, told in (("127.0.0.1", "http://127.0.0.1:"), ("0.0.0.0", "http://")):
-        server = ApiServer(peer, ApiConfig(host=host))
+        server = ApiServer(peer, ApiConfig(host=host, api_key=KEY))
         assert server.url_for_others.startswith(told)
         assert "//0.0.0.0" not in server.url_for_others
         server.close()

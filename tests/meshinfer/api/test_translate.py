@@ -6,29 +6,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshinfer.api.errors import ApiError
-from meshinfer.api.openai_request import ChatBody, ChatMessage, CompletionBody
-from meshinfer.api.question import Endpoint, Question
+from meshinfer.api.openai_messages import ChatMessage
+from meshinfer.api.openai_request import ChatBody, CompletionBody
+from meshinfer.api.question import Question
 from meshinfer.api.refusals import CHAT, COMPLETION, MESSAGE
+from meshinfer.api.tools import Tool, ToolChoice, ToolMode
 from meshinfer.api.translate import chat_question, completion_question
-from meshinfer.messages import Sampling
+from meshinfer.generation import Conversation
+from meshinfer.messages import Constraint, ConstraintKind, Sampling
 
 HELLO = {"role": "user", "content": "hello"}
+CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 
 
 def chat(**fields: Any) -> Question:
-    return chat_question(json.dumps({"messages": [HELLO], **fields}).encode())
+    return chat_question(json.dumps({"messages": [HELLO], **fields}).encode()).question
 
 
 def completion(**fields: Any) -> Question:
-    return completion_question(json.dumps({"prompt": "hello", **fields}).encode())
+    return completion_question(json.dumps({"prompt": "hello", **fields}).encode()).question
 
 
 def test_a_bare_chat_takes_the_defaults_of_openai() -> None:
-    assert chat() == Question(Endpoint.CHAT, (HELLO,), sampling=Sampling(temperature=1.0))
+    assert chat() == Question("chat", Conversation((HELLO,)), sampling=Sampling(temperature=1.0))
 
 
 def test_a_bare_completion_takes_the_defaults_of_openai() -> None:
-    assert completion() == Question(Endpoint.COMPLETION, "hello", sampling=Sampling(temperature=1.0))
+    assert completion() == Question("completion", "hello", "prompt", sampling=Sampling(temperature=1.0))
 
 
 @pytest.mark.parametrize("ask", [chat, completion])
@@ -55,8 +59,6 @@ def test_every_honoured_field_is_found_in_the_question(ask: Any) -> None:
     assert question.sampling == sampling
     assert question.is_seeded
     assert question.ignores_stops
-    assert question.is_streamed
-    assert question.has_usage
 
 
 @pytest.mark.parametrize(
@@ -82,6 +84,157 @@ def test_both_names_of_the_answer_length_are_taken_unless_they_differ() -> None:
         chat(max_completion_tokens=5, max_tokens=6)
 
 
+WEATHER = {"name": "weather", "description": "d", "parameters": {"type": "object", "required": []}}
+TOOL = {"type": "function", "function": WEATHER}
+OTHER = {"type": "function", "function": {"name": "other"}}
+
+
+def test_tools_and_their_choice_are_read() -> None:
+    question = chat(tools=[{**TOOL, "function": {**WEATHER, "strict": True}}, OTHER])
+    schema = '{"type":"object","properties":{},"required":[]}'
+    assert question.tools == (Tool("weather", "d", schema, is_strict=True), Tool("other"))
+    assert question.tool_choice == ToolChoice()
+
+
+@pytest.mark.parametrize(
+    ("asked", "choice", "names"),
+    [
+        ("auto", ToolChoice(), ["weather", "other"]),
+        ("none", ToolChoice(ToolMode.NONE), ["weather", "other"]),
+        ("required", ToolChoice(ToolMode.REQUIRED), ["weather", "other"]),
+        (
+            {"type": "function", "function": {"name": "other"}},
+            ToolChoice(ToolMode.NAMED, "other"),
+            ["weather", "other"],
+        ),
+        (
+            {
+                "type": "allowed_tools",
+                "allowed_tools": {
+                    "mode": "required",
+                    "tools": [{"type": "function", "function": {"name": "other"}}],
+                },
+            },
+            ToolChoice(ToolMode.REQUIRED),
+            ["other"],
+        ),
+    ],
+)
+def test_every_tool_choice_is_understood(asked: object, choice: ToolChoice, names: list[str]) -> None:
+    question = chat(tools=[TOOL, OTHER], tool_choice=asked)
+    assert question.tool_choice == choice
+    assert [tool.name for tool in question.tools] == names
+
+
+def test_calls_may_be_asked_for_one_by_one() -> None:
+    assert not chat(tools=[TOOL], parallel_tool_calls=False).tool_choice.is_parallel
+
+
+SCHEMA = {"name": "s", "schema": {"type": "object"}, "strict": True}
+
+
+@pytest.mark.parametrize(
+    ("asked", "constraint"),
+    [
+        ({"type": "text"}, None),
+        ({"type": "json_object"}, Constraint(ConstraintKind.JSON)),
+        (
+            {"type": "json_schema", "json_schema": SCHEMA},
+            Constraint(ConstraintKind.SCHEMA, '{"type":"object"}'),
+        ),
+    ],
+)
+def test_formats_are_constraints(asked: object, constraint: Constraint | None) -> None:
+    assert chat(response_format=asked).constraint == constraint
+
+
+def test_log_probabilities_of_chats_are_asked_for_in_two_fields() -> None:
+    told = [chat(**fields).top_logprobs for fields in ({}, {"logprobs": True}, {"top_logprobs": 0})]
+    assert told == [None, 0, None]
+    assert chat(logprobs=True, top_logprobs=5).top_logprobs == 5
+    assert completion(logprobs=3).top_logprobs == 3
+
+
+def test_completions_have_choices_for_each_prompt() -> None:
+    question = completion(prompt=["a", [5]], n=2, best_of=2, echo=True)
+    assert (question.prompt, question.other_prompts, question.choices) == ("a", ((5,),), 2)
+    assert question.is_echoed
+
+
+def test_options_go_to_the_template() -> None:
+    question = chat(chat_template_kwargs={"enable_thinking": False}, reasoning_effort="low")
+    options = {"enable_thinking": False, "reasoning_effort": "low"}
+    assert question.prompt == Conversation((HELLO,), options=options)
+
+
+def tool(**fields: object) -> dict[str, Any]:
+    return {"tools": [{"type": "function", "function": {"name": "f", **fields}}]}
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "message"),
+    [
+        ({"tools": [{"type": "custom"}]}, "tools[0].type", "should be 'function', not 'custom'"),
+        (tool(name="a b"), "tools[0].function.name", "letters, digits, '_', '.' or '-', and is 'a b'"),
+        ({"tools": [TOOL, TOOL]}, "tools[1].function.name", "'weather' stands there twice"),
+        (tool(parameters={"type": "array"}), "tools[0].function.parameters.type", "'object', not 'array'"),
+        (tool(parameters=[]), "tools[0].function.parameters", "should be an object, not an array of 0"),
+        ({"tool_choice": "required"}, "tool_choice", "there are no tools"),
+        (
+            {"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "x"}}},
+            "tool_choice.function.name",
+            "is 'x', which is none of the tools",
+        ),
+        ({"tool_choice": {"type": "function"}}, "tool_choice.function", "is missing"),
+        ({"response_format": {"type": "json_schema"}}, "response_format.json_schema", "is missing"),
+        ({"response_format": {"type": "xml"}}, "response_format.type", "not 'xml'"),
+        (
+            {
+                "response_format": {
+                    "type": "json_schema",
+                    "json_schema": {"name": "s", "schema": {"enum": ["x" * 300_000]}},
+                }
+            },
+            "response_format.json_schema.schema",
+            "limit 262,144",
+        ),
+        ({"top_logprobs": 3}, "top_logprobs", "only allowed when logprobs is true"),
+        ({"logprobs": True, "top_logprobs": 21}, "top_logprobs", "less than or equal to 20"),
+        ({"functions": [{"name": "f"}]}, "functions", "use tools"),
+        (
+            {"chat_template_kwargs": {"reasoning_effort": "low"}, "reasoning_effort": "high"},
+            "reasoning_effort",
+            "differs",
+        ),
+    ],
+)
+def test_what_a_chat_cannot_ask_for_is_refused_by_name(
+    fields: dict[str, Any], param: str, message: str
+) -> None:
+    with pytest.raises(ApiError) as refused:
+        chat(**fields)
+    assert (refused.value.status, refused.value.param) == (400, param)
+    assert message in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "message"),
+    [
+        ({"best_of": 2}, "best_of", "best_of is 2 and n is 1"),
+        ({"echo": True, "logprobs": 0}, "echo", "not supported together with logprobs"),
+        ({"suffix": "x"}, "suffix", "not supported"),
+        ({"logprobs": True}, "logprobs", "should be a whole number, not true"),
+    ],
+)
+def test_what_a_completion_cannot_ask_for_is_refused_by_name(
+    fields: dict[str, Any], param: str, message: str
+) -> None:
+    with pytest.raises(ApiError) as refused:
+        completion(**fields)
+    assert (refused.value.status, refused.value.param) == (400, param)
+    assert message in refused.value.message
+
+
 def test_messages_reach_the_template_with_what_it_knows() -> None:
     question = chat(
         messages=[
@@ -90,15 +243,24 @@ def test_messages_reach_the_template_with_what_it_knows() -> None:
                 "content": [{"type": "text", "text": "be "}, {"type": "text", "text": "kind"}],
             },
             {"role": "user", "content": "hi", "name": "ann"},
-            {"role": "assistant", "content": "", "refusal": None, "annotations": [], "tool_calls": None},
+            {
+                "role": "assistant",
+                "content": None,
+                "refusal": None,
+                "annotations": [],
+                "reasoning_content": "hm",
+                "tool_calls": [{**CALL, "index": 0}],
+            },
             {"role": "tool", "content": "5", "tool_call_id": "c1"},
         ]
     )
-    assert question.prompt == (
-        {"role": "system", "content": "be kind"},
-        {"role": "user", "content": "hi", "name": "ann"},
-        {"role": "assistant", "content": ""},
-        {"role": "tool", "content": "5", "tool_call_id": "c1"},
+    assert question.prompt == Conversation(
+        (
+            {"role": "system", "content": "be kind"},
+            {"role": "user", "content": "hi", "name": "ann"},
+            {"role": "assistant", "content": "", "reasoning_content": "hm", "tool_calls": [CALL]},
+            {"role": "tool", "content": "5", "tool_call_id": "c1"},
+        )
     )
 
 
@@ -109,6 +271,8 @@ def test_messages_reach_the_template_with_what_it_knows() -> None:
         (b'{"messages": [}', "the body is no valid JSON: expected value at line 1 column 15"),
         (b"\xff", "the body is no valid JSON: expected value at line 1 column 1"),
         (b'{"messages": "\\ud800"}', "the body is no valid JSON"),
+        (b'{"temperature": NaN}', "the body is no valid JSON"),
+        (b'{"temperature": -Infinity}', "the body is no valid JSON"),
         (b"[" * 300, "recursion limit exceeded"),
         pytest.param(
             b'{"messages": [], "max_tokens": ' + b"9" * 5000 + b"}", "number out of range", id="5000 digits"
@@ -134,8 +298,6 @@ def test_a_body_that_is_no_json_object_is_refused(body: bytes, message: str) -> 
         ({"temperature": 2.1}, "temperature", "temperature should be less than or equal to 2, not 2.1"),
         ({"temperature": -0.1}, "temperature", "should be greater than or equal to 0"),
         ({"temperature": "1"}, "temperature", "temperature should be a number, not '1'"),
-        ({"temperature": float("nan")}, "temperature", "temperature should be a finite number, not nan"),
-        ({"temperature": float("inf")}, "temperature", "temperature should be a finite number, not inf"),
         ({"top_p": 0}, "top_p", "should be greater than 0"),
         ({"top_p": 1.1}, "top_p", "should be less than or equal to 1"),
         ({"min_p": 1.1}, "min_p", "should be less than or equal to 1"),
@@ -183,8 +345,18 @@ def test_a_value_out_of_range_is_refused_by_name(
         ),
         (
             [{"role": "assistant", "content": "x", "tool_calls": [{}]}],
+            "messages[0].tool_calls[0].id",
+            "is missing",
+        ),
+        (
+            [{"role": "user", "content": "x", "tool_calls": [CALL]}],
             "messages[0].tool_calls",
-            "messages[0].tool_calls is not supported by this release",
+            "messages[0].tool_calls is for messages of the role assistant",
+        ),
+        (
+            [{"role": "assistant", "content": "x", "function_call": {}}],
+            "messages[0].function_call",
+            "messages[0].function_call is not supported by this release",
         ),
         ([{**HELLO, "nmae": "x"}], "messages[0].nmae", "did you mean messages[0].name?"),
     ],
@@ -257,7 +429,7 @@ def test_any_bytes_are_a_question_or_a_refusal(translate: Any, body: bytes) -> N
 
 def question_or_refusal(translate: Any, body: bytes) -> Question | ApiError:
     try:
-        question: Question = translate(body)
+        question: Question = translate(body).question
     except ApiError as refused:
         return refused
     return question

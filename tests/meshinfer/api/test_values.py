@@ -8,7 +8,7 @@ from meshinfer.api.values import (
     MAX_STOPS,
     describe,
     read_biases,
-    read_prompt,
+    read_prompts,
     read_stops,
     read_text,
 )
@@ -65,11 +65,19 @@ def test_stops_that_cannot_be_are_refused(value: object, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "prompt"),
-    [("a", "a"), (["a"], "a"), ([1, 2], (1, 2)), ([[1, 2]], (1, 2)), ([7], (7,))],
+    ("value", "prompts"),
+    [
+        ("a", ("a",)),
+        (["a"], ("a",)),
+        ([1, 2], ((1, 2),)),
+        ([[1, 2]], ((1, 2),)),
+        ([7], ((7,),)),
+        (["a", "b"], ("a", "b")),
+        ([[1], "b"], ((1,), "b")),
+    ],
 )
-def test_a_prompt_is_a_text_or_token_ids_or_an_array_of_one(value: object, prompt: object) -> None:
-    assert read_prompt(value) == prompt
+def test_a_prompt_is_a_text_or_token_ids_or_an_array_of_these(value: object, prompts: object) -> None:
+    assert read_prompts(value) == prompts
 
 
 @pytest.mark.parametrize(
@@ -79,8 +87,9 @@ def test_a_prompt_is_a_text_or_token_ids_or_an_array_of_one(value: object, promp
         ([], "is empty"),
         ([""], "is empty"),
         ([[]], "is empty"),
-        (["a", "b"], "holds 2 prompts"),
-        ([[1], [2]], "holds 2 prompts"),
+        (["a", ""], r"\[1\] is empty"),
+        (["a", 5], r"\[1\] should be a string or an array of token ids, not 5"),
+        (["a"] * 17, "holds 17 prompts, at most 16 are taken"),
         ([1, "b"], "token ids only, not 'b'"),
         ([True], "not true"),
         ([-1], "holds -1"),
@@ -93,7 +102,7 @@ def test_a_prompt_is_a_text_or_token_ids_or_an_array_of_one(value: object, promp
 )
 def test_a_prompt_that_cannot_be_is_refused(value: object, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        read_prompt(value)
+        read_prompts(value)
 
 
 def test_biases_are_read_from_token_ids_in_quotes() -> None:

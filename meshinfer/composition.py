@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
@@ -10,7 +11,6 @@ from typing import Any
 from meshinfer.topology import quantise
 from meshinfer.topology.desire import DesiredModel
 from meshinfer.topology.membership import Membership
-from meshinfer.topology.planner import PLANNERS
 from meshinfer.topology.record import PeerRecord, Version
 from meshinfer.topology.ring import Run
 from meshinfer.topology.sync import Parcel, SyncDelta, SyncDigest
@@ -20,9 +20,11 @@ from meshinfer.transports.dialing import Backoff
 from . import freight as f
 from . import messages as m
 from .actors.actor import Mailbox
-from .actors.discovery import DiscoveryActor
+from .actors.cables import CableView, WatchInterfaces
+from .actors.discovery import DiscoveryActor, Stranger
+from .actors.fabrics import Fabrics, FabricView, Weave
 from .actors.head import Head, HeadMessage
-from .actors.line import Lines
+from .actors.line import Lines, link_count
 from .actors.links import Links, LinksMessage
 from .actors.mail import LocalModel
 from .actors.membership import MembershipActor, MembershipMessage
@@ -34,16 +36,30 @@ from .actors.search import Receive, Search
 from .actors.stage import LoadShard, Stage, StageMessage
 from .actors.supervisor import ActorFactory, Supervisor
 from .actors.supply import Stock, Supply
+from .actors.tracing import Tracing, TracingMessage
 from .actors.watch import Bell, Watch
 from .actors.weights import Fetch, ListModels, Weights, WeightsMessage, Wish
 from .actors.work import HeadWork, StageWork
 from .config import PeerConfig
+from .counting import Numbers
 from .errors import ModelError
+from .fabric import FabricMeans
+from .ledger import Ledger
 from .model.base import Compute, Progress
 from .release import RELEASE
 from .snapshot import Activity
+from .timings import Timings
 
 _SHOW_EVERY_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Loom:
+    """What fabrics are made with. means: what this machine has for them now. program: starts a ferry."""
+
+    means: Callable[[], FabricMeans]
+    program: tuple[str, ...]
+    weave: Weave
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +73,12 @@ class Ground:
     layers into memory. list_models: what lies on its disk. doing: what takes long here, for others. think:
     runs the planner off the loop. now_s, pause, random, created_ms: time and chance; created_ms is this
     machine's clock at the start. stage_work, head_work: what they have to do, told about once a second.
+    ledger: told how requests of this peer fare; timings: how long it computes on anybody's.
+    watch_interfaces: this machine's network interfaces as they come and go, None where there are none.
+    cables: over which links this peer reaches others, told about once a second. strangers: who else was seen.
+    expected_bit_s: how wide links by an interface of this machine may be, until they are measured.
+    loom: makes links by other means, None where there are none; woven: how that stands, as often.
+    labels: of the keys that members show, the own one first. refused: how many datagrams no member has made.
     """
 
     config: PeerConfig
@@ -86,11 +108,24 @@ class Ground:
     created_ms: int
     stage_work: Watch[StageWork] = field(default_factory=lambda: Watch(StageWork(), Bell()))
     head_work: Watch[HeadWork] = field(default_factory=lambda: Watch(HeadWork(), Bell()))
+    ledger: Ledger = field(default_factory=Ledger)
+    timings: Timings = field(default_factory=Timings)
+    watch_interfaces: WatchInterfaces | None = None
+    cables: Watch[tuple[CableView, ...]] = field(default_factory=lambda: Watch((), Bell()))
+    expected_bit_s: Callable[[str], int] = lambda _: 0
+    strangers: Watch[tuple[Stranger, ...]] = field(default_factory=lambda: Watch((), Bell()))
+    loom: Loom | None = None
+    woven: Watch[FabricView] = field(default_factory=lambda: Watch(FabricView(), Bell()))
+    labels: Callable[[], tuple[str, ...]] = lambda: ("",)
+    refused: Callable[[], Mapping[str, int]] = dict
 
 
 @dataclass(frozen=True, slots=True)
 class Composition:
-    """A peer's actors under their supervisor, and the mailboxes that the peer itself writes to."""
+    """A peer's actors under their supervisor, and the mailboxes that the peer itself writes to.
+
+    numbers: what links and membership have counted.
+    """
 
     supervisor: Supervisor
     links: Mailbox[LinksMessage]
@@ -98,6 +133,8 @@ class Composition:
     weights: Mailbox[WeightsMessage]
     placement: Mailbox[PlacementMessage]
     requests: Mailbox[RequestsMessage]
+    tracing: Mailbox[TracingMessage]
+    numbers: Callable[[], Numbers]
 
 
 MakeMailbox = Callable[[str, int], Mailbox[Any]]
@@ -116,6 +153,7 @@ class _Mailboxes:
         self.stage: Mailbox[StageMessage] = make("stage", capacity)
         self.head: Mailbox[HeadMessage] = make("head", capacity)
         self.requests: Mailbox[RequestsMessage] = make("requests", capacity)
+        self.tracing: Mailbox[TracingMessage] = make("tracing", capacity)
 
 
 def compose(ground: Ground, make_mailbox: MakeMailbox = Mailbox) -> Composition:
@@ -141,11 +179,21 @@ def compose(ground: Ground, make_mailbox: MakeMailbox = Mailbox) -> Composition:
         _first_record(ground),
         config.membership,
         mesh=config.mesh,
-        # Until meshes have keys: it keeps meshes apart and finds damage, and keeps nobody out.
+        # It keeps meshes apart and finds damage. Who may take part `datagrams` and links know.
         key=config.mesh.encode(),
         draw=ground.random.random,
         now_s=ground.now_s(),
     )
+
+    loom = ground.loom
+    packets: Counter[str] = Counter()
+
+    def numbers() -> Numbers:
+        return Numbers(
+            tuple(link_count(line) for line in lines.values()),
+            dict(packets),
+            dict(Counter(membership.counts) + Counter(ground.refused())),
+        )
 
     def links() -> Links:
         return Links(
@@ -156,9 +204,16 @@ def compose(ground: Ground, make_mailbox: MakeMailbox = Mailbox) -> Composition:
             lines=lines,
             seeds=ground.seeds,
             limits=config.actors,
+            trunks=config.trunks,
             events=boxes.membership,
             deliver=post.deliver,
             backoff=lambda: Backoff(ground.random, most_s=config.actors.seed_retry_s),
+            now_s=ground.now_s,
+            watch=ground.watch_interfaces,
+            cables=ground.cables,
+            expected_bit_s=ground.expected_bit_s,
+            fabrics=Fabrics(loom.means, loom.program, loom.weave) if loom is not None else None,
+            woven=ground.woven,
         )
 
     def members() -> MembershipActor:
@@ -173,6 +228,7 @@ def compose(ground: Ground, make_mailbox: MakeMailbox = Mailbox) -> Composition:
             links=boxes.links,
             viewers=(boxes.placement, boxes.weights, boxes.porter),
             on_link_lost=(boxes.stage, boxes.head, boxes.requests, boxes.porter),
+            packets=packets,
         )
 
     async def fetch(wanted: str, is_download_allowed: bool) -> LocalModel:
@@ -204,11 +260,12 @@ def compose(ground: Ground, make_mailbox: MakeMailbox = Mailbox) -> Composition:
             boxes.placement,
             peer=hello.peer,
             mesh=config.mesh,
+            is_open=config.is_open,
             limits=PlacementLimits(
                 config.min_peers, config.requests.kv_reserve_tokens, config.requests.prefill_chunk_tokens
             ),
             timing=config.agreement,
-            planner=PLANNERS[config.planner],
+            planner=config.plan,
             think=ground.think,
             now_s=ground.now_s,
             clock_ms=clock_ms,
@@ -219,6 +276,7 @@ def compose(ground: Ground, make_mailbox: MakeMailbox = Mailbox) -> Composition:
             requests=boxes.requests,
             work=ground.head_work,
             doing=ground.doing,
+            doing_for_readers=lambda: ground.ledger.load(ground.now_s()),
             board=ground.board,
         )
 
@@ -244,16 +302,38 @@ def compose(ground: Ground, make_mailbox: MakeMailbox = Mailbox) -> Composition:
             limits=config.requests,
             progress=lambda what, done, total: ground.progress(f"loading {what}", done, total),
             work=ground.stage_work,
+            timings=ground.timings,
         )
 
     def head() -> Head:
-        return Head(boxes.head, post=post, limits=config.requests, work=ground.head_work)
+        return Head(
+            boxes.head, post=post, limits=config.requests, work=ground.head_work, timings=ground.timings
+        )
 
     def requests() -> Requests:
-        return Requests(boxes.requests, post=post, limits=config.requests, now_s=ground.now_s)
+        return Requests(
+            boxes.requests, post=post, limits=config.requests, now_s=ground.now_s, watcher=ground.ledger
+        )
+
+    def tracing() -> Tracing:
+        return Tracing(
+            boxes.tracing,
+            post=post,
+            timings=ground.timings,
+            patience_s=config.requests.trace_timeout_s,
+            now_s=ground.now_s,
+        )
 
     def discovery() -> DiscoveryActor:
-        return DiscoveryActor(Mailbox("discovery", 1), hello=hello, links=boxes.links)
+        assert ground.watch_interfaces is not None, "who looks for others has interfaces"
+        return DiscoveryActor(
+            Mailbox("discovery", 1),
+            hello=hello,
+            links=boxes.links,
+            watch=ground.watch_interfaces,
+            strangers=ground.strangers,
+            labels=ground.labels,
+        )
 
     factories: dict[str, ActorFactory] = {
         "links": links,
@@ -264,6 +344,7 @@ def compose(ground: Ground, make_mailbox: MakeMailbox = Mailbox) -> Composition:
         "stage": stage,
         "head": head,
         "requests": requests,
+        "tracing": tracing,
     }
     if config.is_mdns_on:
         factories["discovery"] = discovery
@@ -274,6 +355,8 @@ def compose(ground: Ground, make_mailbox: MakeMailbox = Mailbox) -> Composition:
         boxes.weights,
         boxes.placement,
         boxes.requests,
+        boxes.tracing,
+        numbers,
     )
 
 
@@ -300,6 +383,8 @@ def _routes(boxes: _Mailboxes) -> dict[Any, tuple[Mailbox[Any], ...]]:
         # The head lets go of the session, the origin brings it back or tells its reader.
         m.WrongEpoch: (boxes.head, boxes.requests),
         m.Failed: (boxes.head, boxes.requests),
+        m.AskTimes: (boxes.tracing,),
+        m.Times: (boxes.tracing,),
         f.AskBlueprint: (boxes.porter,),
         f.BlueprintPart: (boxes.porter,),
         f.AskHeld: (boxes.porter,),

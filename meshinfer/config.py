@@ -1,5 +1,7 @@
 """Every setting of a peer, with its default and its unit. Checked once, trusted afterwards."""
 
+import ipaddress
+import os
 import re
 import socket
 from dataclasses import dataclass, field
@@ -9,11 +11,17 @@ from meshinfer.topology.agreement import AgreementTiming
 from meshinfer.topology.desire import SPREAD_ALL, SPREAD_AUTO
 from meshinfer.topology.knobs import MembershipKnobs, lan
 from meshinfer.topology.planner import PLANNERS
+from meshinfer.topology.question import Planner
 from meshinfer.transports.base import LinkLimits
+from meshinfer.transports.fabric import FabricTiming
+from meshinfer.transports.trunk import TrunkLimits
 
 from .errors import ConfigError, UnsupportedModel
+from .fabric import FABRICS
 from .model.variant import Variant
 from .scheduling.haul import HaulTiming
+
+_LEAST_KEY = 16
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
@@ -38,15 +46,48 @@ class ApiConfig:
 
     port 0 means any free one. read_timeout_s: a client that takes longer to send its request is cut off.
     write_timeout_s: a client that takes no byte of what waits for it for this long is cut off.
-    replay: what is kept for requests that come again.
+    replay: what is kept for requests that come again. max_watchers: how many may follow events at once.
+    max_choices: answers that one request may ask for. api_key: what every request must carry; beyond
+    loopback there must be one. admin_key: what those must carry that load, unload, drain or end something;
+    without one, only this machine may. names: under which the API may be asked, besides the machine's own and
+    numbers. max_requests: served at once; further ones are refused.
+
+    Raises:
+        ConfigError: it listens beyond loopback without a key, or a key is too short.
     """
 
     host: str = "127.0.0.1"
     port: int = 0
+    api_key: str | None = field(default=None, repr=False)
+    admin_key: str | None = field(default=None, repr=False)
+    names: tuple[str, ...] = ()
+    max_requests: int = 1024
     max_body_bytes: int = 8 << 20
     read_timeout_s: float = 30.0
     write_timeout_s: float = 30.0
     replay: ReplayLimits = field(default_factory=ReplayLimits)
+    max_watchers: int = 64
+    max_choices: int = 16
+
+    def __post_init__(self) -> None:
+        for option, key in (("--api-key", self.api_key), ("--admin-key", self.admin_key)):
+            if key is not None and (len(key) < _LEAST_KEY or not key.isascii() or not key.isprintable()):
+                raise ConfigError(
+                    f"{option} takes at least {_LEAST_KEY} printable ASCII characters, such as the output of "
+                    "`openssl rand -hex 24`"
+                )
+        if not _is_loopback(self.host) and self.api_key is None:
+            raise ConfigError(
+                f"--api-host {self.host} lets other machines ask this peer: give an --api-key that they must "
+                "send, such as the output of `openssl rand -hex 24`"
+            )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +111,7 @@ class RequestLimits:
     of it at most; never more than fits beside weights and sessions.
     deadline_s: how long an answer may take from its question to its end, waiting and all; a request may ask
     for less. finish_timeout_s: how long a peer that leaves lets the answers go on that its API writes; it
-    begins no others meanwhile.
+    begins no others meanwhile. trace_timeout_s: how long a trace waits for what the ring's peers tell.
     """
 
     max_open: int = 256
@@ -90,6 +131,7 @@ class RequestLimits:
     keep_bytes: int = 8 << 30
     deadline_s: float = 3600.0
     finish_timeout_s: float = 30.0
+    trace_timeout_s: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +139,11 @@ class ActorLimits:
     """mailbox: messages that wait for an actor.
 
     max_restarts within restart_window_s: an actor that fails more often ends the peer. restart_delay_s:
-    before the first restart, doubling. link_queue: frames that wait for one link; past that it is stalled
-    and is closed. stop_timeout_s: how long a peer takes at most to say goodbye.
+    before the first restart, doubling. stop_timeout_s: how long a peer takes at most to say goodbye.
     leave_timeout_s: how long a peer that leaves waits at most for others to take over its layers.
     seed_retry_s: the longest pause between two attempts to reach a `--peer`.
     hello_timeout_s: a link whose other end has not introduced itself by then is closed.
     stagger_s: of several addresses of one peer each is dialled so long after the one before.
-    pulse_s: on a link with nothing to carry, each side shows this often that it is there. silence_s: a link
-    on which no byte came for this long is ended: its cable was pulled, or its peer stands still.
     greetings: links that are greeted at once; further ones wait in the listener.
     """
 
@@ -112,15 +151,30 @@ class ActorLimits:
     max_restarts: int = 5
     restart_window_s: float = 60.0
     restart_delay_s: float = 0.1
-    link_queue: int = 1024
     stop_timeout_s: float = 5.0
     leave_timeout_s: float = 20.0
     seed_retry_s: float = 5.0
     hello_timeout_s: float = 5.0
     stagger_s: float = 0.25
-    pulse_s: float = 0.5
-    silence_s: float = 3.0
     greetings: int = 32
+
+
+@dataclass(frozen=True, slots=True)
+class MachineLimits:
+    """How this machine is looked at.
+
+    tool_timeout_s: how long one of the system's own tools may take to answer. glance_s: how often addresses
+    are looked at; where one came or went, all tools are asked. refresh_s: how often they are asked in any
+    case, since some of them take a second. power_every_s: how often the power meter is read, where there is
+    one. metal_timeout_s: how long a peer waits at its start for Metal to say how much memory it recommends;
+    past that the share of all memory counts that is safe on every Mac.
+    """
+
+    tool_timeout_s: float = 5.0
+    glance_s: float = 2.0
+    refresh_s: float = 60.0
+    power_every_s: float = 1.0
+    metal_timeout_s: float = 20.0
 
 
 def default_cache_dir() -> Path:
@@ -128,10 +182,19 @@ def default_cache_dir() -> Path:
     return Path.home() / ".cache" / "meshinfer"
 
 
+def default_config_dir() -> Path:
+    """Where the keys of a user's meshes lie: `$XDG_CONFIG_HOME/meshinfer`, or `~/.config/meshinfer`."""
+    base = os.environ.get("XDG_CONFIG_HOME", "")
+    return (Path(base) if base.startswith("/") else Path.home() / ".config") / "meshinfer"
+
+
 def default_name() -> str:
     """This machine's host name, cut to what a peer may be called."""
     host = re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname().split(".")[0]).lstrip(".-_")
     return host[:63] or "peer"
+
+
+USUAL_MESH = "meshinfer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +205,9 @@ class PeerConfig:
     dtype: what its floats are cast to, float32, bfloat16 or float16; None leaves them. kv_bits: 2, 3, 4, 6 or
     8, of its KV cache; None keeps floats. adapter: a directory that mlx_lm.lora has written.
     name: what people call this peer; None takes the host name. mesh: peers of other meshes are refused.
+    is_open: whether it runs without a key, so that whoever reaches it takes part and reads along; otherwise
+    the mesh's key is taken from `config_dir`, and made there if there is none. invite: what `meshinfer key
+    show` printed on a machine of the mesh: it names the mesh, its key and peers to reach.
     listen: `HOST:PORT` for links from peers; port 0 means any. peers: addresses to reach, retried for ever.
     is_mdns_on: announce this peer and look for others on the local network. api: None serves no HTTP.
     memory_bytes: what weights and KV cache may take; None measures. stages: `auto`, `all`, or a number:
@@ -150,8 +216,9 @@ class PeerConfig:
     is_download_allowed: whether missing models may be fetched from the network. is_load_on_use_allowed:
     whether a request may have the mesh load a model that lies on a disk of it; nothing is ever downloaded for
     a request.
-    planner: a name in `PLANNERS`. membership: the presets `lan`, `large` and `test` of
-    `meshinfer.topology.knobs`, or knobs of your own; all peers of a mesh take the same.
+    fabric: by which means other than TCP activations go where that works, one of `FABRICS`.
+    planner: a name in `PLANNERS`, or a pure function of your own. membership: the presets `lan`, `large` and
+    `test` of `meshinfer.topology.knobs`, or knobs of your own; all peers of a mesh take the same.
     """
 
     model: str | None = None
@@ -159,7 +226,9 @@ class PeerConfig:
     kv_bits: int | None = None
     adapter: str | None = None
     name: str | None = None
-    mesh: str = "meshinfer"
+    mesh: str = USUAL_MESH
+    is_open: bool = False
+    invite: str | None = field(default=None, repr=False)
     listen: str = "127.0.0.1:0"
     peers: tuple[str, ...] = ()
     is_mdns_on: bool = True
@@ -168,21 +237,28 @@ class PeerConfig:
     stages: str | int = "auto"
     min_peers: int = 1
     cache_dir: Path = field(default_factory=default_cache_dir)
+    config_dir: Path = field(default_factory=default_config_dir)
     is_download_allowed: bool = True
     is_load_on_use_allowed: bool = True
-    planner: str = "ring"
+    fabric: str = "auto"
+    planner: str | Planner = "ring"
     link: LinkLimits = field(default_factory=LinkLimits)
     membership: MembershipKnobs = field(default_factory=lan)
     agreement: AgreementTiming = field(default_factory=AgreementTiming)
     requests: RequestLimits = field(default_factory=RequestLimits)
     haul: HaulTiming = field(default_factory=HaulTiming)
     actors: ActorLimits = field(default_factory=ActorLimits)
+    trunks: TrunkLimits = field(default_factory=TrunkLimits)
+    fabrics: FabricTiming = field(default_factory=FabricTiming)
+    machine: MachineLimits = field(default_factory=MachineLimits)
 
     def __post_init__(self) -> None:
         if self.name is not None and not _NAME.fullmatch(self.name):
             raise ConfigError(f"the peer's name {self.name!r} takes 1 to 63 letters, digits, '.', '_' or '-'")
         if not _NAME.fullmatch(self.mesh):
             raise ConfigError(f"the mesh name {self.mesh!r} takes 1 to 63 letters, digits, '.', '_' or '-'")
+        if self.is_open and self.invite is not None:
+            raise ConfigError("--open runs without a key, and --invite brings one: give one of them")
         parse_host_port(self.listen, "--listen", is_any_port_allowed=True)
         for peer in self.peers:
             parse_host_port(peer, "--peer")
@@ -192,7 +268,9 @@ class PeerConfig:
             raise ConfigError(
                 f"--memory {self.memory_bytes} bytes is no amount of memory: give gigabytes above 0"
             )
-        if self.planner not in PLANNERS:
+        if self.fabric not in FABRICS:
+            raise ConfigError(f"--fabric {self.fabric!r} is none of {', '.join(FABRICS)}")
+        if isinstance(self.planner, str) and self.planner not in PLANNERS:
             raise ConfigError(f"planner {self.planner!r} is none of {', '.join(sorted(PLANNERS))}")
         if self.min_peers < 1:
             raise ConfigError(f"--min-peers {self.min_peers}: a ring takes at least 1 peer")
@@ -221,6 +299,11 @@ class PeerConfig:
     def spread(self) -> int:
         """`stages` as the planner takes it."""
         return parse_stages(self.stages)
+
+    @property
+    def plan(self) -> Planner:
+        """The planner itself."""
+        return PLANNERS[self.planner] if isinstance(self.planner, str) else self.planner
 
 
 def parse_stages(stages: str | int) -> int:

@@ -54,6 +54,7 @@ def mesh_json(mesh: MeshSnapshot) -> dict[str, Any]:
     names = {member.peer: member.name for member in mesh.members}
     return {
         "mesh": mesh.mesh,
+        "is_open": mesh.is_open,
         "model": mesh.model or None,
         "fingerprint": mesh.fingerprint or None,
         "stages": mesh.stages,
@@ -118,6 +119,8 @@ def _member_json(member: MemberView) -> dict[str, Any]:
         # Where they lie is nobody's business but the peers'.
         "on_disk": [{"name": model.name, "size_bytes": model.size_bytes} for model in member.on_disk],
         "activity": member.activity or None,
+        "load": asdict(member.load),
+        "drain": member.drain or None,
         "ns_per_mib": member.ns_per_mib or None,
         "links": [asdict(link) for link in member.links],
     }

@@ -27,6 +27,7 @@ from meshinfer.messages import (
 )
 from meshinfer.scheduling.circulation import Circulation, Running, most_tokens
 from meshinfer.scheduling.rebuilding import plan_rebuilding
+from meshinfer.timings import Timings
 from meshinfer.topology.ring import PeerId
 from meshinfer.topology.target import Target
 
@@ -75,9 +76,16 @@ class Head(Actor[HeadMessage]):
     tick_s = 1.0
 
     def __init__(
-        self, mailbox: Mailbox[HeadMessage], *, post: Post, limits: RequestLimits, work: Watch[HeadWork]
+        self,
+        mailbox: Mailbox[HeadMessage],
+        *,
+        post: Post,
+        limits: RequestLimits,
+        work: Watch[HeadWork],
+        timings: Timings,
     ) -> None:
         super().__init__(mailbox)
+        self._timings = timings
         self._work = work
         self._post = post
         self._me = post.own.peer
@@ -223,9 +231,9 @@ class Head(Actor[HeadMessage]):
         for target, ring in list(self._rings.items()):
             while ring.waiting and self._has_place(ring) and ring.circulation.has_room_for(ring.waiting[0]):
                 submit = ring.waiting.popleft()
-                _, gone = ring.circulation.begin(submit)
+                running, gone = ring.circulation.begin(submit)
                 await self._release_retained(target, gone)
-                await self._post.send(submit.origin, Admitted(submit.session, target))
+                await self._post.send(submit.origin, Admitted(submit.session, target, running.fed))
                 if submit.is_resumed:
                     await self._post.send(self._me, Recall(submit.session, target, submit.origin))
             await self._feed(target, ring)
@@ -270,13 +278,16 @@ class Head(Actor[HeadMessage]):
 
     async def _feed(self, target: Target, ring: _Ring) -> None:
         """Send what departs now."""
-        for rows in ring.circulation.departures(self._now_s()):
+        now_s = self._now_s()
+        for rows in ring.circulation.departures(now_s):
+            self._timings.departed(rows, now_s)
             await self._post.send(self._me, Activation(target, rows, first_layer=0))
 
     async def _step_done(self, done: StepDone) -> None:
         ring = self._rings.get(done.target)
         if ring is None:
             return
+        self._timings.came_home(done.steps, self._now_s())
         over = []
         for running, is_over in ring.circulation.came_home(done, self._now_s()):
             if is_over:

@@ -33,7 +33,7 @@ from meshinfer.topology.ring import PeerId
 from meshinfer.topology.target import Target
 
 from .attic import Attic
-from .installed import Installed, OpenSession, count_sessions, taken_bytes
+from .installed import Installed, OpenSession, count_sessions, taken_bytes, weight_bytes
 from .post import Post
 from .work import StageWork
 
@@ -63,7 +63,9 @@ class Keeper:
     def work(self) -> StageWork:
         """How much there is here now."""
         sessions = count_sessions(self._installed.values())
-        return StageWork(sessions, len(self._attic), self._attic.size_bytes)
+        weights = weight_bytes(self._installed.values())
+        kv_bytes = sum(held.used_bytes for held in self._installed.values())
+        return StageWork(sessions, len(self._attic), self._attic.size_bytes, weights, kv_bytes)
 
     # --- keeping
 
@@ -192,7 +194,7 @@ class Keeper:
         held.sessions.pop(session, None)
         await self._compute.run(held.shard.release, session)
         text = f"{self._post.own.name}: {reason}"
-        logger.info("session %s begins anew: %s", session, text)
+        logger.info("session %s begins anew: %s", session, text, extra={"session": request_of(session)})
         failed = Failed(session, held.target, self._me, text, is_retryable=True, is_kept_useless=True)
         await self._post.send_each((origin, held.plan.ring.head.peer), failed)
 

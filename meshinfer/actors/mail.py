@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from meshinfer import wire
 from meshinfer.errors import MeshError
-from meshinfer.messages import Farewell, Finish, Hello, Opening, SessionId
-from meshinfer.model.base import ModelCard, ModelFiles, Tokenizer
+from meshinfer.messages import Farewell, Finish, Hello, Opening, SessionId, TokenLogprobs
+from meshinfer.model.base import ModelCard, ModelFiles
+from meshinfer.model.language import Tokenizer
 from meshinfer.topology.desire import DesiredModel
+from meshinfer.topology.explain import Grounds
 from meshinfer.topology.member import Member
 from meshinfer.topology.plan import Plan
 from meshinfer.topology.record import DiskModel, PeerRecord, Resident
@@ -83,6 +85,13 @@ class Routes:
     routes: tuple[tuple[PeerId, PeerId], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """Where the records of peers say that they take links."""
+
+    addresses: tuple[tuple[PeerId, tuple[Address, ...]], ...]
+
+
 # --- from links to membership
 
 
@@ -114,6 +123,15 @@ class Undelivered:
     """There is no link to a peer, so a message to it was lost."""
 
     peer: PeerId
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """How the path is that carries what goes to a peer. mb_s: 0 while that is not measured."""
+
+    peer: PeerId
+    rtt_us: int
+    mb_s: int
 
 
 # --- to membership
@@ -272,6 +290,17 @@ class Unload:
     done: Reply[None]
 
 
+@dataclass(frozen=True, slots=True)
+class Explain:
+    """Tell from what the plan of a model is made. name: None is the one that was asked for first.
+
+    done: refused with WrongModel if the mesh does not run it, with NoRing if its files are not here yet.
+    """
+
+    name: str | None
+    done: Reply[Grounds]
+
+
 # --- from placement to the stage
 
 
@@ -289,6 +318,7 @@ class Install:
     plan: Plan
     files: ModelFiles
     card: ModelCard
+    tokenizer: Tokenizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -422,10 +452,15 @@ class Serving:
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """One token of an answer. finish: set on the last; a token that ends by STOP is not part of the text."""
+    """One token of an answer. finish: set on the last; a stop token that ends it is not part of the text.
+
+    logprobs: where they were asked for. cached_tokens: of the prompt, that were not computed.
+    """
 
     token: int
     finish: Finish | None
+    logprobs: TokenLogprobs | None = None
+    cached_tokens: int = 0
 
 
 Sink = asyncio.Queue[Sampled | MeshError]
@@ -465,7 +500,7 @@ class OnDisk:
     stored: tuple[tuple[int, int], ...]
 
 
-LinkEvent = LinkUp | LinkDown | Refusing | Undelivered
+LinkEvent = LinkUp | LinkDown | Refusing | Undelivered | Measured
 StageEvent = Began | Loaded | LoadFailed | Confirmed | Drained | Holds | Paced | OnTheWay | OnDisk
 StageOrder = Clear | Install | Engage | Drain | Retire
 HeadOrder = Clear | Open | Drain | Close

@@ -27,6 +27,7 @@ from .mail import (
     LinkDown,
     LinkLost,
     LinkUp,
+    Measured,
     Publish,
     Reach,
     Refusing,
@@ -37,6 +38,7 @@ from .mail import (
     Send,
     Undelivered,
     ViewChanged,
+    Whereabouts,
 )
 
 logger = logging.getLogger(__name__)
@@ -67,6 +69,7 @@ MembershipMessage = (
     | LinkDown
     | Refusing
     | Undelivered
+    | Measured
     | Envelope
     | Publish
     | Flapped
@@ -84,7 +87,7 @@ class MembershipActor(Actor[MembershipMessage]):
 
     begin_run: persists a run greater than the given one, and returns this peer's new greeting.
     find_addresses: where this peer can be reached now; machines move between networks.
-    pause: waits so many seconds.
+    pause: waits so many seconds. packets: counts those that came `in` and went `out`.
     """
 
     def __init__(
@@ -97,9 +100,10 @@ class MembershipActor(Actor[MembershipMessage]):
         begin_run: Callable[[int], Awaitable[Hello]],
         find_addresses: Callable[[], Awaitable[tuple[Address, ...]]],
         pause: Callable[[float], Awaitable[None]],
-        links: Tells[Send | Reach | Routes | Reintroduce],
+        links: Tells[Send | Reach | Routes | Whereabouts | Reintroduce],
         viewers: tuple[Tells[ViewChanged], ...],
         on_link_lost: tuple[Tells[LinkLost], ...],
+        packets: Counter[str],
     ) -> None:
         super().__init__(mailbox)
         self._core = core
@@ -111,8 +115,10 @@ class MembershipActor(Actor[MembershipMessage]):
         self._links = links
         self._viewers = viewers
         self._on_link_lost = on_link_lost
+        self._packets = packets
         self._linked: set[PeerId] = set()
         self._routes = Routes(())
+        self._whereabouts = Whereabouts(())
         self._departing: Reply[None] | None = None
         self._has_left = False
         self._shown: ViewChanged | None = None
@@ -138,6 +144,7 @@ class MembershipActor(Actor[MembershipMessage]):
         core, now_s = self._core, self._now_s()
         match message:
             case Arrived(packets):
+                self._packets["in"] += len(packets)
                 for packet in packets:
                     await self._perform(core.packet(packet.source, packet.data, now_s))
                 self._warn_of_strangers()
@@ -149,6 +156,8 @@ class MembershipActor(Actor[MembershipMessage]):
                 await self._unlinked(message, now_s)
             case Undelivered(peer):
                 await self._tell_lost(peer)
+            case Measured(peer, rtt_us, mb_s):
+                await self._perform(core.measured(peer, rtt_us, mb_s, now_s))
             case Refusing(peer):
                 await self._perform(core.refused(peer, now_s))
             case Envelope(sender, (SyncDigest() | SyncDelta() | Parcel()) as told):
@@ -198,6 +207,7 @@ class MembershipActor(Actor[MembershipMessage]):
     def _send(self, address: str, data: bytes) -> None:
         try:
             self._datagrams.send(datagram_address(Address(address)), data)
+            self._packets["out"] += 1
         except BadAddress as error:
             logger.debug("a record names an address that is none: %s", error)
 
@@ -269,6 +279,7 @@ class MembershipActor(Actor[MembershipMessage]):
         self._log(members)
         self._shown = view
         self._find_routes(members)
+        self._tell_whereabouts(members)
         for viewer in self._viewers:
             await viewer.tell(view)
 
@@ -278,6 +289,13 @@ class MembershipActor(Actor[MembershipMessage]):
         # Where links are that busy, they hear it with the next change.
         if routes != self._routes and self._links.offer(routes):
             self._routes = routes
+
+    def _tell_whereabouts(self, members: tuple[Member, ...]) -> None:
+        """Tell links where peers can be dialled, so that all ways to them are found."""
+        others = (m.record for m in members if m.is_present and m.record.peer != self._core.own.peer)
+        found = Whereabouts(tuple((each.peer, tuple(map(Address, each.addresses))) for each in others))
+        if found != self._whereabouts and self._links.offer(found):
+            self._whereabouts = found
 
     def _log(self, members: tuple[Member, ...]) -> None:
         before = {m.record.peer: m.status for m in self._shown.members} if self._shown else {}

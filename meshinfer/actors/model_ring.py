@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from meshinfer.model.base import ModelCard
 from meshinfer.topology.agreement import Agreement
-from meshinfer.topology.asking import able_peers, question_for
+from meshinfer.topology.asking import able_peers, counted, question_for
 from meshinfer.topology.desire import DesiredModel
 from meshinfer.topology.following import Effect, Following
 from meshinfer.topology.footprint import Footprint
@@ -170,6 +170,16 @@ class ModelRing:
     def thought(self, thought: Thought) -> None:
         """The planner has answered."""
         self._thought, self.is_thinking = thought, False
+
+    def drained_and_needed(self, members: Sequence[Member]) -> list[PeerId]:
+        """Who is drained, and holds layers of this model all the same: without it there is no ring."""
+        newest = self.agreement.newest
+        drained = [m.record.peer for m in members if m.record.is_drained and m.is_present]
+        if newest is None or not drained or not self.is_wanted:
+            return []
+        peers = counted(members, self.desired, self.footprint)
+        is_stuck = self._thought is not None and isinstance(self._thought.answer, Infeasible)
+        return [peer for peer in drained if peer in newest.plan.ring.peers and (peer in peers or is_stuck)]
 
     # --- what others are told
 

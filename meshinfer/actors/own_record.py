@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from meshinfer.topology.plan import PLANNER_VERSION
-from meshinfer.topology.record import MAX_STORED, MAX_USES, ModelUse, PeerRecord, Resident
+from meshinfer.topology.record import MAX_STORED, MAX_USES, ModelUse, PeerLoad, PeerRecord, Resident
 
 from .mail import ModelsHere
 from .model_ring import ModelRing
@@ -27,6 +27,7 @@ def own_word(
     stored: tuple[Resident, ...],
     uses: Sequence[ModelUse],
     activity: str,
+    load: PeerLoad,
 ) -> OwnWord:
     """Put together what this peer says of itself. rings: those that were asked for first first."""
     held = [each.model.card.fingerprint for each in here.models if each.model is not None]
@@ -55,6 +56,7 @@ def own_word(
             started_with=here.started_with,
             stored=stored[:MAX_STORED],
             activity=activity,
+            load=load,
         )
 
     return OwnWord(change, fault)

@@ -7,24 +7,27 @@ from functools import partial
 from itertools import takewhile
 from typing import assert_never
 
+from meshinfer.errors import NoRing, WrongModel
 from meshinfer.model.base import ModelCard
 from meshinfer.model.footprint import model_footprint
 from meshinfer.topology.agreement import Agreement, AgreementTiming
 from meshinfer.topology.asking import expecting, question_for
 from meshinfer.topology.desire import DesiredModel, wanted_models
+from meshinfer.topology.explain import Grounds
 from meshinfer.topology.following import Activate, Drop, Effect, GiveUp, PhaseOut, Prepare, Withdraw
 from meshinfer.topology.footprint import Footprint
 from meshinfer.topology.member import Member
 from meshinfer.topology.plan import Plan
 from meshinfer.topology.question import Answer, Infeasible, Planner, Question
-from meshinfer.topology.record import PeerRecord, Phase, Resident
+from meshinfer.topology.record import PeerLoad, PeerRecord, Phase, Resident
 from meshinfer.topology.ring import PeerId
 from meshinfer.topology.sharing import left_by, taken_bytes
 from meshinfer.topology.snapshot import MeshSnapshot, ModelView, phase_of, picture
 from meshinfer.topology.target import Target
 from meshinfer.topology.view import View
 
-from .actor import Actor, Mailbox, Tells
+from .actor import Actor, Mailbox, Reply, Tells
+from .coarse_load import CoarseLoad
 from .door import Door, Seen
 from .mail import (
     Began,
@@ -35,6 +38,7 @@ from .mail import (
     Drain,
     Drained,
     Engage,
+    Explain,
     Flapped,
     HeadOrder,
     Holds,
@@ -105,7 +109,7 @@ class _Thought:
     thought: Thought
 
 
-PlacementMessage = ViewChanged | ModelsHere | StageEvent | Load | Unload | _Thought
+PlacementMessage = ViewChanged | ModelsHere | StageEvent | Load | Unload | Explain | _Thought
 
 
 class Placement(Actor[PlacementMessage]):
@@ -122,6 +126,7 @@ class Placement(Actor[PlacementMessage]):
         *,
         peer: PeerId,
         mesh: str,
+        is_open: bool = False,
         limits: PlacementLimits,
         timing: AgreementTiming,
         planner: Planner,
@@ -135,11 +140,13 @@ class Placement(Actor[PlacementMessage]):
         requests: Tells[Serving],
         work: Watch[HeadWork],
         doing: Callable[[], str],
+        doing_for_readers: Callable[[], PeerLoad],
         board: Watch[Picture],
     ) -> None:
         super().__init__(mailbox)
         self._peer = peer
         self._mesh = mesh
+        self._is_open = is_open
         self._limits = limits
         self._timing = timing
         self._planner = planner
@@ -153,6 +160,8 @@ class Placement(Actor[PlacementMessage]):
         self._requests = requests
         self._work = work
         self._doing = doing
+        self._doing_for_readers = doing_for_readers
+        self._load = CoarseLoad()
         self._board = board
         self._members: tuple[Member, ...] = ()
         self._desires: tuple[DesiredModel, ...] = ()
@@ -187,6 +196,8 @@ class Placement(Actor[PlacementMessage]):
                 self.tasks.create_task(self._door.load(message), name=f"load {message.model.files.name}")
             case Unload():
                 self.tasks.create_task(self._door.unload(message), name=f"unload {message.name}")
+            case Explain(name, done):
+                self._explain(name, done)
             case _Thought(fingerprint, thought):
                 if (ring := self._rings.get(fingerprint)) is not None:
                     ring.thought(thought)
@@ -301,7 +312,9 @@ class Placement(Actor[PlacementMessage]):
         return [other.fingerprint for other in before if other.is_wanted]
 
     async def _load_failed(self, ring: ModelRing, failed: LoadFailed) -> None:
-        logger.error("cannot load the layers of plan %s: %s", failed.target, failed.reason)
+        logger.error(
+            "cannot load the layers of plan %s: %s", failed.target, failed.reason, extra=_about(failed.target)
+        )
         if ring.agreement.failed(failed.target):
             # Without usable files the others plan without this peer.
             ring.here = ModelHere(ring.desired.name, None, failed.reason)
@@ -320,28 +333,31 @@ class Placement(Actor[PlacementMessage]):
     async def _carry_out(self, ring: ModelRing, effects: list[Effect]) -> None:
         for effect in effects:
             target = effect.plan.target
+            about = _about(target)
             match effect:
                 case Prepare(plan):
-                    logger.info("plan %s of %s: %s", target, plan.model, _ring_text(plan, self._members))
+                    logger.info(
+                        "plan %s of %s: %s", target, plan.model, _ring_text(plan, self._members), extra=about
+                    )
                     if (model := ring.here.model) is not None:
-                        await self._stage.tell(Install(plan, model.files, model.card))
+                        await self._stage.tell(Install(plan, model.files, model.card, model.tokenizer))
                 case Activate(plan):
-                    logger.info("plan %s of %s is live", target, plan.model)
+                    logger.info("plan %s of %s is live", target, plan.model, extra=about)
                     await self._stage.tell(Engage(target))
                 case PhaseOut():
-                    logger.info("plan %s finishes what runs", target)
+                    logger.info("plan %s finishes what runs", target, extra=about)
                     await self._stage.tell(Drain(target))
                 case Drop():
-                    logger.info("plan %s is over", target)
+                    logger.info("plan %s is over", target, extra=about)
                     await self._stage.tell(Retire(target))
                 case Withdraw(plan, reason) if not ring.is_wanted:
-                    logger.info("plan %s of %s is over: %s", target, plan.model, reason)
+                    logger.info("plan %s of %s is over: %s", target, plan.model, reason, extra=about)
                     await self._stage.tell(Retire(target, is_unwanted=True))
                 case Withdraw(_, reason):
-                    logger.warning("plan %s is withdrawn: %s", target, reason)
+                    logger.warning("plan %s is withdrawn: %s", target, reason, extra=about)
                     await self._stage.tell(Retire(target))
                 case GiveUp(_, reason):
-                    logger.warning("plan %s is given up: %s", target, reason)
+                    logger.warning("plan %s is given up: %s", target, reason, extra=about)
                     await self._stage.tell(Retire(target))
                     await self._membership.tell(Flapped(reason))
                 case _:
@@ -362,13 +378,29 @@ class Placement(Actor[PlacementMessage]):
         answer = await self._think(self._planner, question)
         return answer.reason if isinstance(answer, Infeasible) else ""
 
+    def _explain(self, name: str | None, done: Reply[Grounds]) -> None:
+        """Tell what a model's plan is made of."""
+        wanted = (ring for ring in self._rings.values() if ring.is_wanted)
+        ring = next((each for each in wanted if name in (None, each.desired.name)), None)
+        if ring is None:
+            done.refuse(WrongModel(f"the mesh runs {f'no model {name}' if name else 'no model'}", "model"))
+            return
+        footprint, newest = ring.footprint, ring.agreement.newest
+        if footprint is None:
+            done.refuse(NoRing(f"this peer does not have the files of {ring.desired.name} yet"))
+            return
+        members = left_by(self._members, self._before(ring))
+        plan = newest.plan if newest else None
+        done.answer(Grounds(members, ring.desired, footprint, plan, self._timing.payback_s))
+
     # --- what others are told
 
     def _own_word(self, work: HeadWork, now_s: float) -> OwnWord:
         rings, clock_ms = list(self._rings.values()), self._clock_ms()
         uses = [use for ring in rings if (use := ring.use(work, now_s, clock_ms)) is not None]
         stored = tuple(Resident(of, *span) for of, spans in self._stored.items() for span in spans)
-        return own_word(rings, self._here, self._resident, stored, uses, self._doing())
+        load = self._load.noted(self._doing_for_readers(), now_s)
+        return own_word(rings, self._here, self._resident, stored, uses, self._doing(), load)
 
     def _note_own(self, work: HeadWork, now_s: float) -> None:
         """Show at once what this peer says of itself: its own word needs no gossip."""
@@ -409,7 +441,12 @@ class Placement(Actor[PlacementMessage]):
                 ring.served = told
                 await self._requests.tell(told)
         await self._tell_head()
-        mesh = picture(self._mesh, models, self._members, self._reason())
+        needed = {
+            peer: ring.desired.name
+            for ring in self._rings.values()
+            for peer in ring.drained_and_needed(left_by(self._members, self._before(ring)))
+        }
+        mesh = picture(self._mesh, models, self._members, self._reason(), needed, is_open=self._is_open)
         mine = self._mine
         phase = phase_of(mine.record, mesh.plan) if mine else Phase.IDLE
         held = tuple(each.model for each in self._here.models if each.model is not None)
@@ -440,6 +477,11 @@ class Placement(Actor[PlacementMessage]):
         if any(each.model for each in self._here.models):
             return "the peers are agreeing on a ring"
         return "nobody has told the mesh what to run: start a peer with --model, or load one"
+
+
+def _about(target: Target) -> dict[str, object]:
+    """What a record of the log is about, for those who read it as fields."""
+    return {"epoch": target.epoch}
 
 
 def footprint_of(card: ModelCard, limits: PlacementLimits) -> Footprint:

@@ -12,6 +12,7 @@ from typing import assert_never
 
 from meshinfer.config import RequestLimits
 from meshinfer.errors import MeshError, NoRing, Overloaded, PromptTooLong, RingBroken, StageFailed
+from meshinfer.ledger import RingWatcher
 from meshinfer.messages import (
     Admitted,
     Advanced,
@@ -53,7 +54,7 @@ class _Session:
     since when it waits for a ring that takes it up; None while one has it. head: where the present attempt
     was submitted; peers: whose ring computes it. stalls: attempts since the last token of which nothing
     more was heard. losses: how often a ring that had it lost it since the last token. is_reading: its prompt
-    goes round still.
+    goes round still. cached_tokens: of its prompt, that were not computed before the first token.
 
     attempt: counts submissions; it is part of the id on the wire, so that what an earlier attempt left
     under way is told from this one. is_kept_useless: the next one must begin from the tokens alone.
@@ -71,6 +72,7 @@ class _Session:
     stalls: int = 0
     losses: int = 0
     is_reading: bool = True
+    cached_tokens: int = 0
     answer: list[int] = field(default_factory=list)
 
     @property
@@ -109,8 +111,10 @@ class Requests(Actor[RequestsMessage]):
         post: Post,
         limits: RequestLimits,
         now_s: Callable[[], float],
+        watcher: RingWatcher,
     ) -> None:
         super().__init__(mailbox)
+        self._watcher = watcher
         self._post = post
         self._limits = limits
         self._now_s = now_s
@@ -131,8 +135,10 @@ class Requests(Actor[RequestsMessage]):
                 await self._link_lost(peer)
             case Envelope(_, Token() as token):
                 await self._token(token)
-            case Envelope(_, Queued(session, target) | Admitted(session, target)):
+            case Envelope(_, Queued(session, target)):
                 self._progress(session, target)
+            case Envelope(_, Admitted() as admitted):
+                self._admitted(admitted)
             case Envelope(_, Advanced(session, target)):
                 self._advanced(session, target)
             case Envelope(_, Refused() as refused):
@@ -182,6 +188,7 @@ class Requests(Actor[RequestsMessage]):
         prompt = (*begin.prompt, *session.answer)
         is_resumed = session.attempt > 1 and not session.is_kept_useless
         submit = Submit(session.wire_id, plan.target, self._post.own.peer, prompt, opening, is_resumed)
+        self._watcher.sent(begin.session, plan.ring.peers, self._now_s())
         await self._post.send(plan.ring.head.peer, submit)
 
     async def _serve_by(self, serving: Serving) -> None:
@@ -190,6 +197,7 @@ class Requests(Actor[RequestsMessage]):
         What runs under one that its stages still keep goes on there; the rest begins anew from its tokens,
         or ends where the model is not run any more.
         """
+        self._watcher.served(serving.fingerprint, serving.plan.target if serving.plan else None)
         self._models.setdefault(serving.fingerprint, _Served(serving, self._limits)).follow(serving)
         going_on = {*serving.kept, *([serving.plan.target] if serving.plan else [])}
         for session in list(self._sessions.values()):
@@ -207,6 +215,7 @@ class Requests(Actor[RequestsMessage]):
         if session.broken_s is None:
             session.broken_s = self._now_s()
             session.losses += 1
+            self._watcher.paused(session.begin.session, self._now_s())
 
     async def _cancel(self, session: _Session, *, is_over: bool = True) -> None:
         if session.target is not None and session.head is not None:
@@ -230,6 +239,13 @@ class Requests(Actor[RequestsMessage]):
             session.since_s = session.progress_s = self._now_s()
             session.broken_s = None
 
+    def _admitted(self, admitted: Admitted) -> None:
+        if session := self._current(admitted.session, admitted.target):
+            if not session.answer:
+                session.cached_tokens = min(admitted.cached_tokens, len(session.begin.prompt))
+            self._watcher.admitted(session.begin.session, session.cached_tokens, self._now_s())
+            self._progress(admitted.session, admitted.target)
+
     def _advanced(self, session_id: SessionId, target: Target) -> None:
         if session := self._current(session_id, target):
             served = self._served(session.begin.fingerprint)
@@ -243,7 +259,13 @@ class Requests(Actor[RequestsMessage]):
         expected = len(session.begin.prompt) + len(session.answer)
         if token.position != expected:
             # Without a link from the tail, tokens are lost; from those that came the answer can go on.
-            logger.info("session %s is at %d, token %d came", token.session, expected, token.position)
+            logger.info(
+                "session %s is at %d, token %d came",
+                token.session,
+                expected,
+                token.position,
+                extra=_about(session),
+            )
             await self._unsubmit(session)
             return
         now_s = self._now_s()
@@ -254,7 +276,9 @@ class Requests(Actor[RequestsMessage]):
         session.broken_s, session.is_kept_useless = None, False
         session.stalls = session.losses = 0
         session.answer.append(token.token)
-        session.begin.sink.put_nowait(Sampled(token.token, token.finish))
+        self._watcher.token(session.begin.session, now_s)
+        sampled = Sampled(token.token, token.finish, token.logprobs, session.cached_tokens)
+        session.begin.sink.put_nowait(sampled)
         if token.finish is not None:
             del self._sessions[session.begin.session]
 
@@ -276,7 +300,13 @@ class Requests(Actor[RequestsMessage]):
     async def _retry(self, session_id: SessionId, target: Target) -> None:
         """The ring did not compute this: try again with the next plan, or with this one after a pause."""
         if session := self._current(session_id, target):
-            logger.info("session %s left %s after %d tokens", session_id, target, len(session.answer))
+            logger.info(
+                "session %s left %s after %d tokens",
+                session_id,
+                target,
+                len(session.answer),
+                extra=_about(session),
+            )
             await self._unsubmit(session)
 
     async def _link_lost(self, peer: PeerId) -> None:
@@ -306,7 +336,11 @@ class Requests(Actor[RequestsMessage]):
                 reason = f"the ring made no progress for {self._limits.progress_timeout_s:.0f} s"
                 self._end(session, RingBroken(reason))
             elif now_s - session.since_s > self._bound_s(session):
-                logger.info("nothing is heard of session %s any more: once again", session.wire_id)
+                logger.info(
+                    "nothing is heard of session %s any more: once again",
+                    session.wire_id,
+                    extra=_about(session),
+                )
                 session.stalls += 1
                 await self._unsubmit(session)
 
@@ -330,3 +364,9 @@ class Requests(Actor[RequestsMessage]):
             self._end(session, RingBroken(f"the ring lost it {session.losses} times without a token between"))
         else:
             await self._submit(session)
+
+
+def _about(session: _Session) -> dict[str, object]:
+    """What a record of the log is about, for those who read it as fields."""
+    about: dict[str, object] = {"session": session.begin.session}
+    return about | ({"epoch": session.target.epoch} if session.target is not None else {})

@@ -18,6 +18,8 @@ from meshinfer.messages import (
     Release,
 )
 from meshinfer.model.base import Compute, ModelCard, ModelFiles, Progress, StageCompute
+from meshinfer.model.language import Tokenizer
+from meshinfer.timings import Timings
 from meshinfer.topology.record import Phase
 from meshinfer.topology.ring import PeerId
 from meshinfer.topology.ring import Stage as RingStage
@@ -52,10 +54,11 @@ from .work import StageWork
 logger = logging.getLogger(__name__)
 
 LoadShard = Callable[
-    [ModelFiles, ModelCard, range, StageCompute | None, Progress], Generator[StageCompute | None, None, None]
+    [ModelFiles, ModelCard, Tokenizer, range, StageCompute | None, Progress],
+    Generator[StageCompute | None, None, None],
 ]
-"""(files, card, layers, previous shard, progress) → None after each piece, and the shard at last; its steps
-are taken on the compute thread.
+"""(files, card, tokenizer, layers, previous shard, progress) → None after each piece, and the shard at last;
+its steps are taken on the compute thread.
 """
 
 
@@ -109,6 +112,7 @@ class Stage(Actor[StageMessage]):
         limits: RequestLimits,
         progress: Progress,
         work: Watch[StageWork],
+        timings: Timings,
     ) -> None:
         super().__init__(mailbox)
         self._bring = bring
@@ -134,6 +138,7 @@ class Stage(Actor[StageMessage]):
             placement,
             max_sessions=2 * limits.max_running,
             make_room=self._make_room,
+            timings=timings,
         )
 
     async def begin(self) -> None:
@@ -273,7 +278,12 @@ class Stage(Actor[StageMessage]):
         alike = [each for each in held if each.card.fingerprint == install.card.fingerprint]
         previous = alike[-1] if alike else None
         steps = self._load(
-            install.files, install.card, stage.layers, previous.shard if previous else None, self._progress
+            install.files,
+            install.card,
+            install.tokenizer,
+            stage.layers,
+            previous.shard if previous else None,
+            self._progress,
         )
         result: StageCompute | str | None = None
         made: list[StageCompute] = []
@@ -313,6 +323,7 @@ class Stage(Actor[StageMessage]):
             stage.end_layer - 1,
             ended.install.plan.ring.layer_count,
             result.weight_bytes / 1e6,
+            extra={"epoch": target.epoch},
         )
         await self._tell_holdings()
 

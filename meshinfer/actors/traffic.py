@@ -1,7 +1,7 @@
 """What a stage does with frames: fence them, compute them in their order, and hand on what comes out."""
 
 import logging
-from asyncio import Future
+from asyncio import Future, get_running_loop
 from collections import deque
 from collections.abc import Callable, Mapping
 from statistics import median_low
@@ -22,6 +22,7 @@ from meshinfer.messages import (
     WrongEpoch,
 )
 from meshinfer.model.base import Compute, Step, StepResult
+from meshinfer.timings import Timings
 from meshinfer.topology.fence import Passage, lets_through
 from meshinfer.topology.record import Phase
 from meshinfer.topology.ring import PeerId
@@ -54,6 +55,7 @@ class Traffic:
         *,
         max_sessions: int,
         make_room: Callable[[], None],
+        timings: Timings,
     ) -> None:
         self._post = post
         self._me = post.own.peer
@@ -62,6 +64,7 @@ class Traffic:
         self._placement = placement
         self._max_sessions = max_sessions
         self._make_room = make_room
+        self._timings = timings
         self._conveyor: Conveyor[tuple[StepResult, float]] = Conveyor()
         self._under_way: deque[Envelope] = deque()
         self._steps_ns: dict[Target, deque[int]] = {}
@@ -101,6 +104,7 @@ class Traffic:
 
     async def enter(self, envelope: Envelope, frame: Activation) -> None:
         """Compute a frame that is let through, behind those that came before; its memory is released then."""
+        came_s = get_running_loop().time()
         held = await self._admitted(envelope.sender, frame)
         if held is None:
             envelope.release()
@@ -108,7 +112,7 @@ class Traffic:
 
         async def leave(future: "Future[tuple[StepResult, float]]") -> None:
             try:
-                await self._leave(held, frame, future)
+                await self._leave(held, frame, future, came_s)
             finally:
                 self._under_way.popleft().release()
 
@@ -169,10 +173,11 @@ class Traffic:
     # --- out
 
     async def _leave(
-        self, held: Installed, frame: Activation, future: "Future[tuple[StepResult, float]]"
+        self, held: Installed, frame: Activation, future: "Future[tuple[StepResult, float]]", came_s: float
     ) -> None:
         try:
             result, took_s = future.result()
+            self._timings.computed(frame.rows, took_s, get_running_loop().time() - came_s - took_s)
         except MeshError as error:
             await self._drop(frame.rows, held, str(error))
             return
@@ -199,16 +204,18 @@ class Traffic:
             return
         faults = dict(result.faults)
         went = [
-            (row, _stepped(held.sessions[row.session].opening, row, token))
+            (row, _stepped(held.sessions[row.session].opening, row, token, row.session in result.ended))
             for row, token in zip(frame.rows, result.tokens, strict=True)
             if row.session in held.sessions and row.session not in faults
         ]
         # The head first: the next step waits for it, the reader only for the token.
         done = StepDone(frame.target, tuple(step for _, step in went), spent_us, slowest_us)
         await self._post.send(ring.head.peer, done)
+        logprobs = dict(zip((row.session for row in frame.rows), result.logprobs, strict=False))
         for row, step in went:
             if step.token is not None:
-                token = Token(step.session, frame.target, step.position, step.token, step.finish)
+                told = logprobs.get(row.session)
+                token = Token(step.session, frame.target, step.position, step.token, step.finish, told)
                 await self._post.send(row.origin, token)
         for row in frame.rows:
             if row.session in faults:
@@ -262,9 +269,12 @@ class Traffic:
         await self._post.send_each((origin, head), message)
 
 
-def _stepped(opening: Opening, row: Row, token: int | None) -> Stepped:
+def _stepped(opening: Opening, row: Row, token: int | None, is_whole: bool) -> Stepped:
+    """is_whole: the answer's constraint allows nothing more."""
     position = row.position + len(row.tokens)
     finish = _finish(opening, token, position) if token is not None else None
+    if is_whole:
+        finish = Finish.STOP
     return Stepped(row.session, position, token, finish)
 
 

@@ -7,11 +7,16 @@ from meshinfer.topology.target import Target
 
 @dataclass(frozen=True, slots=True)
 class StageWork:
-    """sessions: with a KV cache here. kept, kept_bytes: what may come back, and the memory that it takes."""
+    """sessions: with a KV cache here. kept, kept_bytes: what may come back, and the memory that it takes.
+
+    weight_bytes: layers in memory. kv_bytes: what caches of sessions take once these are at their longest.
+    """
 
     sessions: int = 0
     kept: int = 0
     kept_bytes: int = 0
+    weight_bytes: int = 0
+    kv_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +80,5 @@ class Work:
     sessions: int
     kept: int
     kept_bytes: int
+    weight_bytes: int
+    kv_bytes: int

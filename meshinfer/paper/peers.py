@@ -83,7 +83,8 @@ def _named(machines: Sequence[Machine]) -> Iterator[tuple[Machine, str]]:
 def peers_of_mesh(mesh: Mapping[str, Any], names: Collection[str] = ()) -> tuple[PaperPeer, ...]:
     """The members that `GET /mesh` tells of, with the memory that its models leave them.
 
-    names: of the model that is planned; where the mesh runs it already, it takes nothing from itself.
+    names: of the model that is planned; where the mesh runs it already, it takes nothing from itself. Who is
+    drained gives nothing.
     What older releases don't tell counts as unmeasured, and as free.
 
     Raises:
@@ -93,7 +94,11 @@ def peers_of_mesh(mesh: Mapping[str, Any], names: Collection[str] = ()) -> tuple
     if not isinstance(members, list) or not isinstance(models, list):
         raise ValueError("what answers tells no members, or no models")
     takings = [taking for model in models for taking in _takings(model) if taking[1].model not in names]
-    return tuple(_member(member, takings) for member in members)
+    return tuple(_member(member, takings) for member in members if not _is_drained(member))
+
+
+def _is_drained(member: Any) -> bool:
+    return isinstance(member, dict) and bool(member.get("drain"))
 
 
 def _takings(model: Any) -> Iterator[tuple[str, Taken]]:

@@ -8,6 +8,8 @@ from meshinfer.config import ActorLimits, PeerConfig, RequestLimits
 from meshinfer.topology.agreement import AgreementTiming
 from meshinfer.topology.knobs import lan
 from meshinfer.topology.ring import PeerId
+from meshinfer.transports.gauge import GaugeTiming
+from meshinfer.transports.trunk import TrunkLimits
 from tests.simulation.life import Surroundings
 from tests.simulation.machine import Machine
 from tests.simulation.model import fake_model
@@ -66,6 +68,7 @@ def peer_config(setting: Setting, name: str, number: int) -> PeerConfig:
         name=name,
         mesh="sim",
         is_mdns_on=False,
+        trunks=TrunkLimits(gauge=GaugeTiming(most_bytes=0)),
         stages=setting.stages,
         min_peers=setting.min_peers,
         membership=replace(lan(), flap_limit=setting.flap_limit),

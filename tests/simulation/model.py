@@ -1,10 +1,14 @@
 """The files, card and tokenizer of a model that exists in simulations only."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from hashlib import blake2b
 from pathlib import Path
 
-from meshinfer.model.base import Detokenizer, ModelCard, ModelFiles, Tokenizer
+from meshinfer.errors import RequestError
+from meshinfer.messages import Constraint
+from meshinfer.model.base import ModelCard, ModelFiles
+from meshinfer.model.language import Detokenizer, Markers, Matcher, Tokenizer
 from tests.simulation.shard import HIDDEN_BYTES, HYBRID, VOCAB_SIZE
 
 
@@ -58,11 +62,43 @@ def fake_model(
 class FakeTokenizer:
     """One token a byte on the way in; on the way out each token is its number and a space."""
 
+    @property
+    def markers(self) -> Markers:
+        """None."""
+        return Markers()
+
+    def knows(self, option: str) -> bool:
+        """Nothing."""
+        return False
+
+    def parse_call(self, text: str, tools: Sequence[Mapping[str, object]]) -> list[tuple[str, str]]:
+        """None: it makes no calls."""
+        raise ValueError("a fake model makes no tool calls")
+
+    def token_bytes(self, token: int) -> bytes:
+        """The number of a token."""
+        return f"{token} ".encode()
+
+    def grammar_fault(self, constraint: Constraint) -> str:
+        """It keeps to no grammar."""
+        return "a fake model keeps to no grammar"
+
+    def matcher(self, constraint: Constraint) -> Future[Matcher]:
+        """None: it keeps to no grammar."""
+        made: Future[Matcher] = Future()
+        made.set_exception(RequestError(self.grammar_fault(constraint), "response_format"))
+        return made
+
     def encode(self, text: str) -> tuple[int, ...]:
         """Token ids of a text: its bytes."""
         return tuple(text.encode())
 
-    def encode_chat(self, messages: list[dict[str, object]]) -> tuple[int, ...]:
+    def encode_chat(
+        self,
+        messages: list[dict[str, object]],
+        tools: list[dict[str, object]] | None = None,
+        options: Mapping[str, object] | None = None,
+    ) -> tuple[int, ...]:
         """Token ids of a chat: its lines, each with its role."""
         return self.encode("".join(f"{each['role']}: {each['content']}\n" for each in messages))
 
@@ -70,7 +106,7 @@ class FakeTokenizer:
         """The numbers of some tokens."""
         return "".join(f"{token} " for token in tokens)
 
-    def detokenizer(self) -> Detokenizer:
+    def detokenizer(self, keeps_special: bool = False) -> Detokenizer:
         """A fresh one, for one answer."""
         return FakeDetokenizer()
 

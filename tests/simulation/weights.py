@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from meshinfer.errors import BrokenModel
 from meshinfer.messages import Opening, SessionId, Tensor
 from meshinfer.model.base import Kept, ModelCard, ModelFiles, Progress, StageCompute, Step, StepResult
+from meshinfer.model.language import Tokenizer
 from meshinfer.topology.plan import Plan
 from meshinfer.topology.ring import PeerId, Stage
 from tests.simulation.ledger import Ledger
@@ -123,6 +124,7 @@ class Memory:
         self,
         files: ModelFiles,
         card: ModelCard,
+        tokenizer: Tokenizer,
         layers: range,
         previous: StageCompute | None,
         progress: Progress,

@@ -34,6 +34,7 @@ from meshinfer.messages import (
     Submit,
     WrongEpoch,
 )
+from meshinfer.timings import Timings
 from meshinfer.topology.ring import Ring, Run, Stage
 from meshinfer.topology.target import Digest, Epoch, Target
 from tests.meshinfer.actors.mailbag import A, B, C, Living, bag, hello, next_of
@@ -54,7 +55,8 @@ class Bench:
         post = Post(hello(A), self.links, {})
         post.route(dict.fromkeys((Activation, Release, Recall, Rebuild), (self.stage,)))
         self.work = Watch(HeadWork(), Bell())
-        self.head = Head(bag("head"), post=post, limits=LIMITS, work=self.work)
+        self.timings = Timings()
+        self.head = Head(bag("head"), post=post, limits=LIMITS, work=self.work, timings=self.timings)
 
     async def tell(self, message: wire.Message) -> None:
         await self.head.mailbox.tell(Envelope(hello(B), message))
@@ -301,7 +303,9 @@ async def test_a_chat_goes_on_with_the_caches_of_its_last_turn(bench: Bench) -> 
         # The last token was never fed.
         release = Release(first.session, TARGET, retained_tokens=21)
         assert (await next_of(bench.stage, Envelope)).message == release
-        await bench.submit("t", prompt=30)
+        second = await bench.submit("t", prompt=30)
+        while (told := await bench.told()) != Admitted(second.session, TARGET, cached_tokens=20):
+            assert isinstance(told, Admitted | Advanced)
         row = await bench.row()
     assert (row.session, row.position) == ("t", 20)
     assert row.opening is not None

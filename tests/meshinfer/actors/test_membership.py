@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -60,6 +61,7 @@ class Bench:
         self.links, self.viewer, self.stage = bag("links"), bag("placement"), bag("stage")
         self.moved: tuple[Address, ...] = (Address("memory://a:1"),)
         self.pauses: asyncio.Queue[None] = asyncio.Queue()
+        self.packets: Counter[str] = Counter()
         core = Membership(
             record(A),
             knobs.test(),
@@ -79,6 +81,7 @@ class Bench:
             links=self.links,
             viewers=(self.viewer,),
             on_link_lost=(self.stage,),
+            packets=self.packets,
         )
 
     async def _begin_run(self, than: int) -> Hello:

@@ -46,7 +46,7 @@ from meshinfer.topology.desire import SPREAD_ALL, DesiredModel, taken_back
 from meshinfer.topology.member import Member, Status
 from meshinfer.topology.plan import PLANNER_VERSION, Plan
 from meshinfer.topology.question import Answer, Infeasible, Planner, Question
-from meshinfer.topology.record import Follow, PeerRecord, Phase, Resident, Version
+from meshinfer.topology.record import Follow, PeerLoad, PeerRecord, Phase, Resident, Version
 from meshinfer.topology.ring import PeerId, Ring, Run, Stage
 from meshinfer.topology.snapshot import picture
 from meshinfer.topology.target import Epoch
@@ -113,6 +113,7 @@ class Bench:
         self.requests: Mailbox[Serving] = bag("requests")
         self.work = Watch(HeadWork(), Bell())
         self.doing = ""
+        self.load = PeerLoad()
         self.board = Watch(Picture(picture("test", (), (), ""), (), Phase.IDLE, ""), Bell())
         self.placement = Placement(
             bag("placement"),
@@ -131,6 +132,7 @@ class Bench:
             requests=self.requests,
             work=self.work,
             doing=lambda: self.doing,
+            doing_for_readers=lambda: self.load,
             board=self.board,
         )
         self.placement.tick_s = 0.005

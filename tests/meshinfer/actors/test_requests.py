@@ -8,6 +8,7 @@ from meshinfer.actors.post import Post
 from meshinfer.actors.requests import Requests, sink_for
 from meshinfer.config import RequestLimits
 from meshinfer.errors import MeshError, NoRing, Overloaded, PromptTooLong, RingBroken, StageFailed
+from meshinfer.ledger import Ledger
 from meshinfer.messages import (
     Admitted,
     Advanced,
@@ -21,6 +22,7 @@ from meshinfer.messages import (
     SessionId,
     Submit,
     Token,
+    TokenLogprobs,
     WrongEpoch,
 )
 from meshinfer.topology.plan import Plan
@@ -45,7 +47,10 @@ class Bench:
         self.now_s = 0.0
         self.links: Mailbox[Send] = bag("links")
         post = Post(hello(A), self.links, {})
-        self.requests = Requests(bag("requests"), post=post, limits=LIMITS, now_s=lambda: self.now_s)
+        self.ledger = Ledger()
+        self.requests = Requests(
+            bag("requests"), post=post, limits=LIMITS, now_s=lambda: self.now_s, watcher=self.ledger
+        )
         self.requests.tick_s = 0.01
         self.sink: Sink = sink_for(8)
 
@@ -99,6 +104,25 @@ async def test_tokens_reach_the_reader_and_the_last_ends_the_session() -> None:
         assert (submit.prompt, submit.target, submit.origin) == ((1, 2, 3), plan(1).target, A)
         await bench.answer(submit, 10, 11, 0, finish=Finish.STOP)
         assert await bench.read(3) == [10, 11, 0]
+
+
+async def test_what_is_told_of_tokens_and_of_the_prompt_reaches_the_reader() -> None:
+    bench, logprobs = Bench(), TokenLogprobs(-0.5, ((4, -0.5),))
+    async with Living(bench.requests):
+        await bench.serve(plan(1))
+        await bench.begin()
+        submit = await bench.submitted()
+        # It has no more than three.
+        await bench.tell(Admitted(submit.session, submit.target, cached_tokens=9))
+        token = Token(submit.session, submit.target, 3, 10, None, logprobs)
+        await bench.requests.mailbox.tell(Envelope(hello(C), token))
+        assert await bench.sink.get() == Sampled(10, None, logprobs, 3)
+        # What computes it later computes the prompt anew, or does not: its reader got it before.
+        await bench.serve(plan(2))
+        again = await bench.submitted()
+        await bench.tell(Admitted(again.session, again.target))
+        await bench.answer(again, 11)
+        assert await bench.sink.get() == Sampled(11, None, None, 3)
 
 
 async def test_after_a_change_of_plan_the_session_goes_on_from_its_tokens() -> None:

@@ -41,6 +41,8 @@ from meshinfer.config import RequestLimits
 from meshinfer.errors import UnknownModel
 from meshinfer.messages import (
     Activation,
+    Constraint,
+    ConstraintKind,
     Failed,
     Fill,
     Finish,
@@ -63,6 +65,7 @@ from meshinfer.messages import (
 from meshinfer.model.base import ModelCard, StageCompute
 from meshinfer.model.compute import ComputeThread
 from meshinfer.model.local import fetch_blueprint, load_shard
+from meshinfer.timings import Timings
 from meshinfer.topology.plan import Plan
 from meshinfer.topology.record import Resident
 from meshinfer.topology.ring import PeerId, Ring, Run, Stage
@@ -106,6 +109,7 @@ class Bench:
         self.work = Watch(StageWork(), Bell())
         self.post = Post(hello(A), self.links, {})
         self.head: Mailbox[Envelope] = bag("head")
+        self.timings = Timings()
         self.stage = StageActor(
             bag("stage"),
             post=self.post,
@@ -117,6 +121,7 @@ class Bench:
             limits=RequestLimits(max_running=1, prefill_chunk_tokens=4),
             progress=lambda what, done, total: None,
             work=self.work,
+            timings=self.timings,
         )
 
     async def round(self, plan: Plan, position: int, token: int) -> int:
@@ -131,8 +136,11 @@ class Bench:
         card = self.model.card
         return Plan(Epoch(epoch), card.name, card.fingerprint, Ring(card.layer_count, stages))
 
+    def order(self, plan: Plan) -> Install:
+        return Install(plan, self.model.files, self.model.card, self.model.tokenizer)
+
     async def install(self, plan: Plan, *, is_engaged: bool = True) -> Loaded:
-        await self.stage.mailbox.tell(Install(plan, self.model.files, self.model.card))
+        await self.stage.mailbox.tell(self.order(plan))
         while (loaded := await next_of(self.events, Loaded)).target != plan.target:
             pass
         if is_engaged:
@@ -219,6 +227,20 @@ async def test_the_last_token_that_may_be_sampled_is_marked(bench: Bench) -> Non
         _, second = await bench.told()
         assert isinstance(second, Token)
         assert second.finish is Finish.LENGTH
+
+
+async def test_an_answer_that_is_whole_ends_and_tells_how_likely_its_tokens_were(bench: Bench) -> None:
+    plan = bench.plan((A, 0, 4))
+    constraint = Constraint(ConstraintKind.REGEX, "the")
+    opening = replace(OPENING, max_tokens=8, constraint=constraint, top_logprobs=2)
+    async with Living(bench.stage):
+        await bench.install(plan)
+        await bench.frame(frame_of(SESSION, plan, 0, (5, 6, 7), 0, opening), sender=A)
+        _, token = await bench.told()
+    assert isinstance(token, Token)
+    assert (bench.model.tokenizer.token_bytes(token.token), token.finish) == (b"the", Finish.STOP)
+    assert token.logprobs is not None
+    assert len(token.logprobs.top) == 2
 
 
 @pytest.mark.parametrize("case", ["another epoch", "not the predecessor", "another run", "nothing installed"])
@@ -333,7 +355,7 @@ async def test_layers_that_cannot_be_loaded_are_reported_with_the_cause(
     plan = bench.plan((A, 0, 4))
     async with Living(bench.stage):
         await next_of(bench.events, Began)
-        await bench.stage.mailbox.tell(Install(plan, broken, bench.model.card))
+        await bench.stage.mailbox.tell(Install(plan, broken, bench.model.card, bench.model.tokenizer))
         failed = await next_of(bench.events, LoadFailed)
     assert failed.target == plan.target
     assert "gone" in failed.reason
@@ -380,7 +402,7 @@ async def test_layers_are_brought_before_they_are_loaded(bench: Bench) -> None:
     bench.stage.on_the_way_s = 0.01
     async with Living(bench.stage):
         plan = bench.plan((B, 0, 1), (A, 1, 3), (C, 3, 4))
-        await bench.stage.mailbox.tell(Install(plan, bench.model.files, bench.model.card))
+        await bench.stage.mailbox.tell(bench.order(plan))
         assert await next_of(bench.events, OnTheWay) == OnTheWay(plan.target)
         assert await next_of(bench.events, OnTheWay) == OnTheWay(plan.target)
         may_come.set()
@@ -395,7 +417,7 @@ async def test_layers_that_cannot_be_brought_may_be_later(bench: Bench) -> None:
     bench.bring = bring
     async with Living(bench.stage):
         plan = bench.plan((A, 0, 4))
-        await bench.stage.mailbox.tell(Install(plan, bench.model.files, bench.model.card))
+        await bench.stage.mailbox.tell(bench.order(plan))
         failed = await next_of(bench.events, LoadFailed)
         assert failed == LoadFailed(plan.target, "no peer has them", is_passing=True)
         bench.bring = all_here
@@ -416,7 +438,7 @@ async def test_a_plan_that_is_over_brings_no_layers_any_more(bench: Bench) -> No
     bench.bring = bring
     async with Living(bench.stage):
         plan = bench.plan((A, 0, 4))
-        await bench.stage.mailbox.tell(Install(plan, bench.model.files, bench.model.card))
+        await bench.stage.mailbox.tell(bench.order(plan))
         async with asyncio.timeout(10.0):
             await is_brought.wait()
             await bench.stage.mailbox.tell(Retire(plan.target))
@@ -438,7 +460,7 @@ async def test_while_a_plan_loads_another_one_computes(bench: Bench) -> None:
         _, first = await bench.told()
         assert isinstance(first, Token)
         bench.load = slowly
-        await bench.stage.mailbox.tell(Install(following, bench.model.files, bench.model.card))
+        await bench.stage.mailbox.tell(bench.order(following))
         await bench.round(present, 3, first.token)
         has_gone_on.set()
         while (await next_of(bench.events, Loaded)).target != following.target:
@@ -458,7 +480,7 @@ async def test_a_load_that_is_given_up_ends_on_its_thread(bench: Bench) -> None:
 
     async with Living(bench.stage):
         bench.load = for_ever
-        await bench.stage.mailbox.tell(Install(plan, bench.model.files, bench.model.card))
+        await bench.stage.mailbox.tell(bench.order(plan))
         await bench.stage.mailbox.tell(Retire(plan.target))
         bench.load = load_shard
         assert (await bench.install(other)).target == other.target
@@ -527,7 +549,7 @@ async def test_a_shard_that_comes_when_its_plan_is_over_does_not_stay_in_memory(
 
     bench.load = load
     async with Living(bench.stage):
-        await bench.stage.mailbox.tell(Install(plan, bench.model.files, bench.model.card))
+        await bench.stage.mailbox.tell(bench.order(plan))
         assert await asyncio.to_thread(is_at_its_end.wait, 10.0)
         await bench.stage.mailbox.tell(Retire(plan.target))
         while len(bench.stage.mailbox):  # noqa: ASYNC110 (a mailbox tells nobody that it is empty)
@@ -542,12 +564,12 @@ async def test_it_tells_which_layers_lie_in_memory(bench: Bench) -> None:
     fingerprint = bench.model.card.fingerprint
     whole, head = bench.plan((A, 0, 4)), bench.plan((A, 0, 2), (B, 2, 4), epoch=2)
     async with Living(bench.stage):
-        await bench.stage.mailbox.tell(Install(whole, bench.model.files, bench.model.card))
+        await bench.stage.mailbox.tell(bench.order(whole))
         assert await next_of(bench.events, Holds) == Holds((Resident(fingerprint, 0, 4),))
         await bench.stage.mailbox.tell(Retire(whole.target))
         # The weights stay: the next plan likely needs some of them.
         assert await next_of(bench.events, Holds) == Holds((Resident(fingerprint, 0, 4),))
-        await bench.stage.mailbox.tell(Install(head, bench.model.files, bench.model.card))
+        await bench.stage.mailbox.tell(bench.order(head))
         assert await next_of(bench.events, Holds) == Holds((Resident(fingerprint, 0, 2),))
         await bench.stage.mailbox.tell(Clear())
         await bench.frame(prompt_frame(head), sender=A)

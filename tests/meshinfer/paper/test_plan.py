@@ -48,7 +48,8 @@ def test_without_a_cache_to_read_a_turn_is_the_planners_step() -> None:
     assert isinstance(answer, Answer)
     plan = planned(model, peers, wanted)
     turn_s = sum(stage.step_s for stage in plan.stages) + plan.hops_s
-    assert turn_s * 1e9 == pytest.approx(answer.cost.step_ns, abs=10)
+    # The planner's step carries a share of prompts over each hop as well.
+    assert turn_s * 1e9 == pytest.approx(answer.cost.step_ns, rel=1e-3)
     assert plan.decodes[0].tok_s == pytest.approx(1 / turn_s)
 
 

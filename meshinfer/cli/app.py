@@ -6,7 +6,7 @@ import typer
 
 from meshinfer.release import RELEASE
 
-from . import chat, demo, join, leave, load, models, plan, topology, unload
+from . import chat, demo, doctor, drain, join, key, leave, load, models, plan, topology, trace, unload
 from .bench import command as bench
 
 # Plain help: drawing boxes around it takes four times as long as everything else.
@@ -45,4 +45,8 @@ app.command(epilog=load.EXAMPLES)(load.load)
 app.command(epilog=unload.EXAMPLES)(unload.unload)
 app.command(epilog=plan.EXAMPLES)(plan.plan)
 app.command(epilog=bench.EXAMPLES)(bench.bench)
+app.command(epilog=trace.EXAMPLES)(trace.trace)
+app.command(epilog=drain.EXAMPLES)(drain.drain)
+app.command(epilog=doctor.EXAMPLES)(doctor.doctor)
 app.command(epilog=leave.EXAMPLES)(leave.leave)
+app.add_typer(key.app, name="key", epilog=key.EXAMPLES)

@@ -4,6 +4,7 @@ import os
 import queue
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ class ChildPeers:
     """
 
     def __init__(self) -> None:
+        # These peers' key is nobody else's business, and gone with them.
+        self._config = tempfile.TemporaryDirectory(prefix="meshinfer-own-")
         self._processes: dict[str, subprocess.Popen[str]] = {}
         self._lines: queue.SimpleQueue[ChildLine] = queue.SimpleQueue()
 
@@ -43,6 +46,7 @@ class ChildPeers:
         traceback: TracebackType | None,
     ) -> None:
         self.end()
+        self._config.cleanup()
 
     @property
     def pids(self) -> dict[str, int]:
@@ -52,7 +56,10 @@ class ChildPeers:
     def start(self, name: str, options: Sequence[str]) -> None:
         """Start a peer with these options of `join`."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "meshinfer", "join", "--exit-with-parent", "--name", name, *options],
+            [
+                *(sys.executable, "-m", "meshinfer", "join", "--exit-with-parent", "--name", name),
+                *("--config-dir", self._config.name, *options),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

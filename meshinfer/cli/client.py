@@ -6,14 +6,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 import httpx2
+
+from .credentials import key_headers
 
 CONNECT_TIMEOUT_S = 5.0
 # A peer gives up an answer without progress after 120 s and says so: it must be heard.
 READ_TIMEOUT_S = 180.0
 # All else a peer answers at once, if it lives.
 _LOOK_TIMEOUT_S = 10.0
+# Many rings are planned to explain one.
+_THINK_TIMEOUT_S = 60.0
 
 
 class ClientError(Exception):
@@ -26,11 +31,19 @@ class Unreachable(ClientError):
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A part of an answer. finish: why it ended, on the last part; answer_tokens: where they are told."""
+    """A part of an answer. finish: why it ended, on the last part; answer_tokens: where they are told.
+
+    reasoning: what the model thinks before it answers. waiting: why nothing comes at the moment, in a part
+    that holds nothing else. cached_tokens: of prompt_tokens, those that were not computed anew.
+    """
 
     text: str = ""
     finish: str | None = None
     answer_tokens: int | None = None
+    reasoning: str = ""
+    waiting: str = ""
+    prompt_tokens: int | None = None
+    cached_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +73,14 @@ class ServedModel:
 
 
 @dataclass(frozen=True, slots=True)
+class ListedModel:
+    """A model that can be asked. is_loaded: whether it answers at once, or is loaded from a disk first."""
+
+    name: str
+    is_loaded: bool
+
+
+@dataclass(frozen=True, slots=True)
 class LoadStep:
     """How far a model is that is loaded. doing: what is awaited, empty once it is live."""
 
@@ -80,7 +101,9 @@ class PeerClient:
         self.url = url
         timeout = httpx2.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
         # Peers are near: a proxy that leads to the world would not find them.
-        self._http = httpx2.Client(base_url=url, timeout=timeout, trust_env=False, transport=transport)
+        self._http = httpx2.Client(
+            base_url=url, headers=key_headers(), timeout=timeout, trust_env=False, transport=transport
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -96,6 +119,11 @@ class PeerClient:
     def mesh(self) -> dict[str, Any]:
         """The mesh as this peer sees it."""
         return self._ask("GET", "/mesh", ok=(200,))
+
+    def why(self, model: str | None = None) -> dict[str, Any]:
+        """Why the ring of a model is as it is, None for the first one: the body of `GET /mesh/why`."""
+        query = f"?model={quote(model, safe='')}" if model is not None else ""
+        return self._ask("GET", f"/mesh/why{query}", ok=(200,), timeout_s=_THINK_TIMEOUT_S)
 
     def health(self) -> Health:
         """Whether this peer can answer now."""
@@ -130,10 +158,30 @@ class PeerClient:
                     "model yet, or is of another release"
                 )
 
+    def models(self) -> list[ListedModel]:
+        """All models that this peer's mesh runs, and those on its disks."""
+        body = self._ask("GET", "/v1/models", ok=(200,))
+        listed = [each for each in body.get("data", ()) if isinstance(each, dict) and "id" in each]
+        return [ListedModel(str(each["id"]), each.get("is_loaded") is not False) for each in listed]
+
     def leave(self) -> str:
         """Ask this peer to leave its mesh; return its name. It is gone once nobody answers any more."""
         body = self._ask("POST", "/mesh/leave", ok=(202,))
         return str(body.get("name") or self.url)
+
+    def trace(self, request: str) -> dict[str, Any]:
+        """Where the time of a request of this peer went."""
+        return self._ask("GET", f"/mesh/trace/{quote(request)}", ok=(200,))
+
+    def drain(self, *, is_drained: bool) -> str:
+        """Have this peer hold no layers, or let it hold some again; return its name."""
+        body = self._ask("POST", "/mesh/drain", ok=(200, 202), body={"drain": is_drained})
+        return str(body.get("name") or self.url)
+
+    def drain_state(self, name: str) -> str:
+        """How far this peer is with that: `drained`, `draining: …`, or empty where nobody asked for it."""
+        members = self.mesh().get("members", [])
+        return next((str(each.get("drain") or "") for each in members if each.get("name") == name), "")
 
     def load(self, model: str, stages: str | None = None) -> Generator[LoadStep, None, None]:
         """Have the mesh run a model; tell how far it is, until it answers. A download takes its time."""
@@ -173,22 +221,35 @@ class PeerClient:
             if response.status_code != 200:
                 response.read()
                 raise ClientError(error_text(response))
-            for event in httpx2.EventSource(response):
-                if event.data == "[DONE]":
-                    return
-                yield read_chunk(json.loads(event.data))
+            check_is_stream(response)
+            for line in response.iter_lines():
+                # A comment says why it waits; the API writes every event on one line of its own.
+                kind, _, data = line.partition(":")
+                if line.startswith(":"):
+                    yield Chunk(waiting=data.strip())
+                elif kind == "data":
+                    if data.strip() == "[DONE]":
+                        return
+                    yield read_chunk(json.loads(data))
         raise ClientError("the answer broke off: the peer was stopped, or lost its ring")
 
-    def _ask(self, method: str, path: str, ok: tuple[int, ...]) -> dict[str, Any]:
-        timeout = httpx2.Timeout(_LOOK_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
-        with named_errors(self.url, _LOOK_TIMEOUT_S):
-            response = self._http.request(method, path, timeout=timeout)
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        ok: tuple[int, ...],
+        body: Mapping[str, object] | None = None,
+        timeout_s: float = _LOOK_TIMEOUT_S,
+    ) -> dict[str, Any]:
+        timeout = httpx2.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S)
+        with named_errors(self.url, timeout_s):
+            response = self._http.request(method, path, timeout=timeout, json=body)
             if response.status_code not in ok:
                 raise ClientError(error_text(response))
-            body = response.json()
-        if not isinstance(body, dict):
+            told = response.json()
+        if not isinstance(told, dict):
             raise ClientError(f"what answers at {self.url} is no meshinfer peer")
-        return body
+        return told
 
 
 @contextmanager
@@ -211,6 +272,17 @@ def named_errors(url: str, timeout_s: float) -> Iterator[None]:
         raise ClientError(f"the connection to {url} broke: {error}") from error
     except ValueError as error:
         raise ClientError(f"what answers at {url} is no meshinfer peer: {error}") from error
+
+
+def check_is_stream(response: httpx2.Response) -> None:
+    """See that server-sent events come.
+
+    Raises:
+        ValueError: something else does.
+    """
+    kind = response.headers.get("content-type", "").partition(";")[0].strip()
+    if kind != "text/event-stream":
+        raise ValueError(f"events were expected, not {kind or 'nothing in particular'}")
 
 
 def read_step(body: Any) -> LoadStep:
@@ -237,10 +309,12 @@ def read_chunk(body: Any) -> Chunk:
     match body:
         case {"error": {"message": str() as message}}:
             raise ClientError(message)
-        case {"usage": {"completion_tokens": int() as tokens}}:
-            return Chunk(answer_tokens=tokens)
+        case {"usage": {"completion_tokens": int() as tokens} as usage}:
+            cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
+            return Chunk(answer_tokens=tokens, prompt_tokens=usage.get("prompt_tokens"), cached_tokens=cached)
         case {"choices": [{"delta": dict() as delta, "finish_reason": str() | None as finish}, *_]}:
-            return Chunk(str(delta.get("content") or ""), finish)
+            thought = delta.get("reasoning_content") or delta.get("reasoning") or ""
+            return Chunk(str(delta.get("content") or ""), finish, reasoning=str(thought))
         case _:
             raise ValueError(f"an event that is no part of a chat: {str(body)[:80]}")
 

@@ -10,14 +10,16 @@ import typer
 from meshinfer.config import default_cache_dir
 from meshinfer.errors import MeshError
 
+from .json_lines import JsonTerminal
 from .leaving import INTERRUPTED
 from .local_ring import MOST_PEERS, WantedModel, ended_by_signals, form, own_names, tell_news
+from .logs import LOG_FORMAT, LogFormat, terminal_for
 from .terminal import Terminal, Tone
 
 if TYPE_CHECKING:
+    from .answering import TalkSettings
     from .children import ChildPeers
     from .client import PeerClient
-    from .talk import TalkSettings
 
 EXAMPLES = """\b
 Examples:
@@ -66,15 +68,16 @@ def demo(
         typer.Option(help="Where built-in models are kept.", show_default="~/.cache/meshinfer"),
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Download nothing.")] = False,
+    log_format: Annotated[LogFormat, LOG_FORMAT] = LogFormat.TEXT,
 ) -> None:
     """See a real model answer over a ring of peers on this machine.
 
     The peers are processes of their own, and each holds a part of the layers. The model comes inside a
     package from PyPI (93 MB, once): no account and no hub is needed.
     """
-    from .talk import TalkSettings
+    from .answering import TalkSettings
 
-    terminal = Terminal()
+    terminal = terminal_for(log_format)
     warmth = temperature if temperature is not None else (0.0 if prompt is not None else 0.4)
     settings = TalkSettings(system, warmth, max_tokens, seed)
     folder = cache_dir.expanduser() if cache_dir else default_cache_dir()
@@ -98,7 +101,8 @@ def _run(show: _Show, settings: "TalkSettings", terminal: Terminal) -> None:
             # The second one: whoever is asked answers, not only the head.
             asked = names[1 % len(names)]
             with PeerClient(forming.api_urls[asked]) as client:
-                _show_ring(client, children, terminal)
+                if not isinstance(terminal, JsonTerminal):
+                    _show_ring(client, children, terminal)
                 _converse(show, settings, client, asked, children, terminal)
     except (MeshError, ClientError, FormingFailed) as error:
         terminal.say(str(error), Tone.ERROR)
@@ -143,11 +147,14 @@ def _converse(
     children: "ChildPeers",
     terminal: Terminal,
 ) -> None:
-    from .talk import HELP, Conversation, ask, talk
+    from .answering import ask
+    from .conversation import Conversation
+    from .talk import HELP, talk
+    from .typed import confirm
 
     if show.prompt is None:
         terminal.say(f"\nAsk {asked}. {HELP}.")
-        talk(client, terminal, settings, _typed_between_news(children, terminal))
+        talk(client, terminal, settings, _typed_between_news(children, terminal), confirm)
         return
     terminal.say(f"\n{asked} is asked: {show.prompt}\n")
     answer = ask(client, Conversation(settings.system).asked(show.prompt), settings)
@@ -158,8 +165,9 @@ def _converse(
 
 def _typed_between_news(children: "ChildPeers", terminal: Terminal) -> Iterator[str]:
     """What a person types; between an answer and the next prompt, what peers said meanwhile."""
-    from .talk import typed_lines
+    from .talk import COMMANDS, HELP
+    from .typed import typed_lines
 
-    for typed in typed_lines(terminal):
+    for typed in typed_lines(terminal, HELP, words=tuple(COMMANDS)):
         yield typed
         tell_news(children, terminal)

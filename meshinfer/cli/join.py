@@ -8,11 +8,12 @@ from typing import Annotated
 
 import typer
 
-from meshinfer.config import ApiConfig, PeerConfig, default_cache_dir
+from meshinfer.config import USUAL_MESH, ApiConfig, PeerConfig, default_cache_dir, default_config_dir
 from meshinfer.errors import ConfigError
 
 from .amounts import GIGABYTE
 from .greeting import USUAL_API_PORT
+from .logs import LOG_FORMAT, LogFormat, show_logs, terminal_for
 from .terminal import Terminal, Tone
 from .variants import ADAPTER, DTYPE, KV_BITS, adapter_path
 
@@ -24,8 +25,9 @@ Examples:
       the first machine of a mesh
   meshinfer join --model ./my-model --kv-bits 8 --adapter ./adapters
       nearly twice the context in the same memory, and trained further
-  meshinfer join --listen 0.0.0.0:52414 --peer 192.168.1.4:52414
-      another one: it takes the mesh's model, and its share of the layers
+  meshinfer join --invite meshinfer1_…
+      another one, with the line that `meshinfer key show` prints on it:
+      it takes the mesh's model, and its share of the layers
 """
 
 WRONG_USE = 2
@@ -45,9 +47,29 @@ def join(
     name: Annotated[
         str | None, typer.Option(help="What people call this peer.", show_default="this machine's name")
     ] = None,
+    invite: Annotated[
+        str | None,
+        typer.Option(
+            envvar="MESHINFER_INVITE",
+            metavar="LINE",
+            show_envvar=True,
+            help="What `meshinfer key show` prints on a machine of the mesh: its key, and where.",
+        ),
+    ] = None,
+    is_open: Annotated[
+        bool,
+        typer.Option(
+            "--open", help="Run without a key: whoever reaches this peer takes part and reads along."
+        ),
+    ] = False,
     listen: Annotated[
-        str, typer.Option(metavar="HOST:PORT", help="Where other peers connect; port 0 takes any free one.")
-    ] = "127.0.0.1:0",
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Where other peers connect; port 0 takes any free one.",
+            show_default="this machine alone; with --invite all its addresses",
+        ),
+    ] = None,
     peer: Annotated[
         list[str] | None,
         typer.Option(metavar="HOST:PORT", help="A peer of the mesh, retried until it answers; repeatable."),
@@ -64,6 +86,28 @@ def join(
             help="Its port; 0 takes any free one.",
             show_default=f"{USUAL_API_PORT}, or any if that is taken",
         ),
+    ] = None,
+    api_key: Annotated[
+        str | None,
+        typer.Option(
+            envvar="MESHINFER_API_KEY",
+            metavar="KEY",
+            help="What every request must carry; needed where other machines may ask.",
+            show_envvar=True,
+        ),
+    ] = None,
+    admin_key: Annotated[
+        str | None,
+        typer.Option(
+            envvar="MESHINFER_ADMIN_KEY",
+            metavar="KEY",
+            help="With it, other machines may load, unload and drain; without, this one alone.",
+            show_envvar=True,
+        ),
+    ] = None,
+    api_name: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A name by which the API may be asked; repeatable."),
     ] = None,
     memory: Annotated[
         float | None,
@@ -84,12 +128,24 @@ def join(
             help="Where built-in models and peer names are kept.", show_default="~/.cache/meshinfer"
         ),
     ] = None,
+    config_dir: Annotated[
+        Path | None,
+        typer.Option(help="Where the keys of meshes are kept.", show_default="~/.config/meshinfer"),
+    ] = None,
     mesh: Annotated[
         str, typer.Option(help="The mesh's name; peers of another mesh are refused.")
-    ] = "meshinfer",
+    ] = USUAL_MESH,
     min_peers: Annotated[
         int, typer.Option(min=1, metavar="N", help="Form no ring before so many peers are present.")
     ] = 1,
+    fabric: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|off|ring|jaccl",
+            help="Besides TCP, how activations go: jaccl is RDMA over Thunderbolt, which auto takes where it "
+            "is ready and measured to be faster; ring is mlx's own over TCP, to try it elsewhere.",
+        ),
+    ] = "auto",
     load_on_use: Annotated[
         bool,
         typer.Option(
@@ -109,14 +165,16 @@ def join(
             show_default=False,
         ),
     ] = 0,
+    log_format: Annotated[LogFormat, LOG_FORMAT] = LogFormat.TEXT,
     exit_with_parent: Annotated[bool, typer.Option("--exit-with-parent", hidden=True)] = False,
 ) -> None:
     """Make this machine a peer, until Ctrl-C.
 
-    Peers of one mesh find each other, share a model's layers, and each of them answers requests. Until
-    meshinfer has keys, a peer takes links from this machine only, unless --listen says otherwise.
+    Peers of one mesh find each other, share a model's layers, and each of them answers requests. The first
+    one makes the mesh's key; others join with the invitation that `meshinfer key show` prints there. Nobody
+    else takes part or reads along.
     """
-    terminal = Terminal()
+    terminal = terminal_for(log_format)
     try:
         config = PeerConfig(
             model=model,
@@ -125,14 +183,24 @@ def join(
             adapter=adapter_path(adapter),
             name=name,
             mesh=mesh,
-            listen=listen,
+            is_open=is_open,
+            invite=invite,
+            listen=listen or (_everywhere() if invite else "127.0.0.1:0"),
             peers=tuple(peer or ()),
             is_mdns_on=mdns,
-            api=ApiConfig(api_host, usual_or_any(api_host, terminal) if api_port is None else api_port),
+            api=ApiConfig(
+                api_host,
+                usual_or_any(api_host, terminal) if api_port is None else api_port,
+                api_key,
+                admin_key,
+                tuple(api_name or ()),
+            ),
             memory_bytes=memory_bytes(memory),
             stages=stages,
             min_peers=min_peers,
+            fabric=fabric,
             cache_dir=cache_dir.expanduser() if cache_dir else default_cache_dir(),
+            config_dir=config_dir.expanduser() if config_dir else default_config_dir(),
             is_download_allowed=not offline,
             is_load_on_use_allowed=load_on_use,
         )
@@ -141,10 +209,14 @@ def join(
         raise typer.Exit(WRONG_USE) from error
 
     from .life import run_peer
-    from .logs import show_logs
 
     show_logs(terminal, verbose)
     raise typer.Exit(run_peer(config, terminal, exits_with_parent=exit_with_parent))
+
+
+def _everywhere() -> str:
+    """All addresses of this machine, as --listen takes them: who is invited is reached by others."""
+    return "[::]:0" if socket.has_dualstack_ipv6() else "0.0.0.0:0"
 
 
 def memory_bytes(gigabytes: float | None) -> int | None:

@@ -5,9 +5,10 @@ from collections.abc import Awaitable, Callable
 
 from meshinfer.config import PeerConfig
 from meshinfer.errors import ConfigError
+from meshinfer.machine.interfaces import reachable_addresses
 from meshinfer.peer import Peer
 
-from .greeting import greeting
+from .greeting import KeyNews, greeting, network_story
 from .leaving import Leaving, on_signals, until_parent_is_gone
 from .progress import ProgressDisplay
 from .story import changes
@@ -57,6 +58,7 @@ async def _live(config: PeerConfig, terminal: Terminal, asked: asyncio.Event) ->
     """Be a peer until cancelled, or until it fails. asked: set when the peer was asked to leave."""
     try:
         async with Peer(config) as peer, asyncio.TaskGroup() as group:
+            terminal.introduce(peer.name)
             teller = group.create_task(_tell(peer, terminal))
             try:
                 await peer.wait()
@@ -72,17 +74,29 @@ async def _live(config: PeerConfig, terminal: Terminal, asked: asyncio.Event) ->
 
 
 async def _tell(peer: Peer, terminal: Terminal) -> None:
-    for line in greeting(peer.name, peer.address, peer.api_url):
+    for line in greeting(peer.name, peer.address, peer.api_url, _key_news(peer, terminal)):
         terminal.say(line.text, line.tone)
-    before = None
+    before, network = None, ""
     with ProgressDisplay(terminal) as progress:
         async for snapshot in peer.watch():
             for line in changes(before, snapshot):
                 terminal.say(line.text, line.tone)
+            if (story := network_story(peer.address, peer.machine)) is not None and story.text != network:
+                network = story.text
+                terminal.say(story.text, story.tone)
             progress.show(snapshot.activity)
             before = snapshot
             # Nobody reads what lasts for less; what happens meanwhile is in the next snapshot.
             await asyncio.sleep(_GLANCE_S)
+
+
+def _key_news(peer: Peer, terminal: Terminal) -> KeyNews:
+    belonging = peer.belonging
+    # What is not shown to a person lands in a log, and an invitation is a secret.
+    is_shown = belonging.is_new and terminal.is_interactive
+    invitation = belonging.invitation(reachable_addresses(peer.address)) if is_shown else ""
+    label = "" if belonging.keyring is None else belonging.label
+    return KeyNews(label, invitation, belonging.former)
 
 
 def _cause(group: BaseException) -> str:

@@ -1,55 +1,118 @@
-"""Draws a mesh: a headline, the ring of each model, and a table of its members."""
+"""Draws a mesh: a headline, each model's ring with its layers, memory and ways, and who stands beside."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
-from rich.console import Console, Group, RenderableType
-from rich.table import Table
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.segment import Segment
 from rich.text import Text
 
-from .amounts import size_text
-from .mesh_view import MemberRow, MeshView, ModelRow, Seat
-from .story import layers_text
-from .terminal import visible
+from meshinfer.topology.draw.figure import Figure, Seat, Way, layers_over, layers_text, speed_text, way_text
 
-_UNLIMITED = 10_000
-_TITLE = 16
+from .amounts import size_text
+from .bars import ascii_of, layer_bar, memory_bar
+from .columns import Column, line, titles, total, widths
+from .mesh_view import MemberRow, MeshView
+from .terminal import visible
 
 _STATE_STYLES = {
     "serving": "green",
     "loading": "yellow",
     "loaded": "yellow",
+    "draining": "yellow",
     "suspect": "yellow",
     "dead": "red",
 }
 
+_NOTHING = Text("–", "dim")
+
+_LEAST = 3
+"""Parts of a model's line that are always told."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Detail:
+    """How much is shown. layer_bar, memory_bar: their cells, 0 for none. name: cells of a name at most.
+
+    has_width: whether the ways' bandwidth is shown beside their latency. places: which of `address` and
+    `API` are shown.
+    """
+
+    layer_bar: int
+    memory_bar: int
+    has_memory: bool = True
+    has_way: bool = True
+    has_width: bool = False
+    name: int | None = None
+    places: tuple[str, ...] = ()
+
+
+_DETAILS = (
+    _Detail(32, 10, has_width=True, places=("address", "API")),
+    _Detail(32, 10, has_width=True, places=("address",)),
+    _Detail(32, 10, has_width=True),
+    _Detail(24, 8, has_width=True),
+    _Detail(24, 8),
+    _Detail(20, 6),
+    _Detail(20, 0),
+    _Detail(16, 0),
+    _Detail(16, 0, name=24),
+    _Detail(12, 0, name=20),
+    _Detail(8, 0, name=16),
+    _Detail(8, 0, has_memory=False, name=16),
+    _Detail(0, 0, has_memory=False, name=14),
+    _Detail(0, 0, has_memory=False, has_way=False, name=12),
+)
+"""From much to little: the first that fits is shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sheet:
+    """What is drawn with some detail: rows of each ring, and of who stands beside; widths: of the columns."""
+
+    columns: list[Column]
+    sections: list[list[list[Text]]]
+    beside: list[list[Text]]
+    widths: list[int]
+
 
 def draw(view: MeshView, console: Console) -> RenderableType:
-    """The whole picture; where each peer is to be reached only if the console is wide enough."""
+    """The whole picture, as detailed as the console is wide."""
+    sheets = (_sheet(view, detail) for detail in _DETAILS)
+    least = _sheet(view, _DETAILS[-1])
+    sheet = next((each for each in sheets if total(each.widths) <= console.width), least)
     parts: list[RenderableType] = [_headline(view)]
-    if view.ring:
-        parts.append(_ring(view.ring))
-    for model in view.models[1:]:
-        parts.append(_model_line(model))
-        if model.ring:
-            parts.append(_ring(model.ring))
-    unlimited = console.options.update(width=_UNLIMITED)
-    choices = (("address", "API"), ("address",), *([()] if len(view.models) > 1 else []))
-    table = _member_table(view, choices[0])
-    for places in choices[1:]:
-        if console.measure(table, options=unlimited).maximum > console.width:
-            table = _member_table(view, places)
-    parts += [Text(""), table]
-    parts += [
-        Text(f"{visible(member.name)}: {visible(member.activity)}", style="yellow")
-        for member in view.members
-        if member.activity
-    ]
-    parts += [
-        Text(f"{visible(member.name)} {_lack(member)}: {visible(member.fault)}", style="red")
-        for member in view.members
-        if member.fault
-    ]
-    return Group(*parts)
+    for place, (figure, rows) in enumerate(zip(view.figures, sheet.sections, strict=True)):
+        parts += [Text(""), _model_line(figure, console.width)]
+        if rows and place == 0:
+            parts.append(titles(sheet.columns, sheet.widths, "dim"))
+        parts += [line(sheet.columns, sheet.widths, row) for row in rows]
+    if sheet.beside:
+        parts += [Text(""), Text("beside the ring" if any(sheet.sections) else "peers", "dim")]
+        parts += [line(sheet.columns, sheet.widths, row) for row in sheet.beside]
+    return Spelled(Group(*parts, *_remarks(view.members)))
+
+
+def _sheet(view: MeshView, detail: _Detail) -> _Sheet:
+    columns = _columns(view, detail)
+    sections = [_section(view, figure, detail) for figure in view.figures]
+    beside = [_beside_row(member, columns, detail) for member in view.members if not _holds(view, member)]
+    each = widths(columns, (row for rows in (*sections, beside) for row in rows))
+    return _Sheet(columns, sections, beside, each)
+
+
+class Spelled:
+    """A drawing, in ASCII where the console's encoding has no more."""
+
+    def __init__(self, drawing: RenderableType) -> None:
+        self._drawing = drawing
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Render it."""
+        segments = console.render(self._drawing, options)
+        if not options.ascii_only:
+            return segments
+        return (Segment(ascii_of(text), style, control) for text, style, control in segments)
 
 
 def print_drawing(console: Console, drawing: RenderableType) -> None:
@@ -59,76 +122,166 @@ def print_drawing(console: Console, drawing: RenderableType) -> None:
         return
     with console.capture() as captured:
         console.print(drawing)
-    for line in captured.get().splitlines():
-        console.file.write(line.rstrip() + "\n")
+    for text in captured.get().splitlines():
+        console.file.write(text.rstrip() + "\n")
     console.file.flush()
+
+
+def _headline(view: MeshView) -> Text:
+    peers = f"{len(view.members)} peer{'s' if len(view.members) != 1 else ''}"
+    text = Text.assemble("mesh ", (visible(view.mesh), "bold"), f": {peers}")
+    if not view.figures:
+        text.append(f", no ring yet: {visible(view.reason)}", "yellow")
+    if view.is_open:
+        text.append("\nit is open: whoever reaches a peer can join it and read along", "bold yellow")
+    return text
+
+
+def _model_line(figure: Figure, width: int) -> Text:
+    """What a model's ring is and does; what matters least goes where the line would be too long."""
+    name = (visible(figure.model), "bold")
+    if not figure.is_live:
+        return Text.assemble(name, (f": {visible(figure.headline)}", "yellow"))
+    speed = speed_text(figure.token_us, ", ")
+    parts: list[tuple[str, str]] = [
+        (" is live", "green"),
+        (f": {layers_over(figure.layer_count, len(figure.seats))}", ""),
+        (f"{speed} for one reader" if speed else "", "bold"),
+        (f", epoch {figure.epoch}", "dim"),
+        (f", plan {figure.digest[:8]}", "dim"),
+    ]
+    while (text := Text.assemble(name, *parts)).cell_len > width and len(parts) > _LEAST:
+        parts.pop()
+    return text
+
+
+def _columns(view: MeshView, detail: _Detail) -> list[Column]:
+    has_load = any(member.tokens_per_s is not None for member in view.members)
+    return [
+        Column(""),
+        Column("peer", most=detail.name),
+        *([Column("layers")] if detail.layer_bar else []),
+        Column("" if detail.layer_bar else "layers", is_number=True),
+        *([Column("memory")] if detail.memory_bar else []),
+        *([Column("" if detail.memory_bar else "memory", is_number=True)] if detail.has_memory else []),
+        *([Column("to next", is_number=True)] if detail.has_way else []),
+        *([Column("tok/s", is_number=True)] if has_load else []),
+        Column("state"),
+        *(Column(place) for place in detail.places),
+    ]
+
+
+def _section(view: MeshView, figure: Figure, detail: _Detail) -> list[list[Text]]:
+    """A row for each stage of a ring, from head to tail."""
+    members = {member.peer: member for member in view.members}
+    has_load = any(member.tokens_per_s is not None for member in view.members)
+    count = len(figure.seats)
+    rows = []
+    for place, seat in enumerate(figure.seats):
+        member = members.get(seat.peer)
+        way = figure.ways[place] if figure.ways else None
+        bar_style = "bold cyan" if seat.state == "serving" else _style(seat.state)
+        rows.append(
+            [
+                _gutter(place, count),
+                Text(visible(seat.name)),
+                *(
+                    [layer_bar(seat.layers, figure.layer_count, detail.layer_bar, bar_style)]
+                    if detail.layer_bar
+                    else []
+                ),
+                Text(layers_text(*seat.layers)),
+                *_memory(seat, detail),
+                *([_way_cell(way, detail)] if detail.has_way else []),
+                *([_load(member)] if has_load else []),
+                Text(visible(seat.state), _style(seat.state)),
+                *_places(member, detail),
+            ]
+        )
+    return rows
+
+
+def _gutter(place: int, count: int) -> Text:
+    """The ring itself: it enters at its head, and leads back there from its tail."""
+    if count == 1:
+        return Text("")
+    return Text("╭▸" if place == 0 else "╰─" if place == count - 1 else "│", "dim")
+
+
+def _memory(seat: Seat, detail: _Detail) -> list[Text]:
+    if not detail.has_memory:
+        return []
+    bar = memory_bar(seat.need_bytes, seat.taken_bytes, seat.memory_bytes, detail.memory_bar)
+    return [*([bar] if detail.memory_bar else []), _memory_text(seat.taken_bytes, seat.memory_bytes)]
+
+
+def _memory_text(taken_bytes: int, memory_bytes: int) -> Text:
+    if not memory_bytes:
+        return _NOTHING
+    offered = size_text(memory_bytes)
+    if not taken_bytes:
+        return Text(offered)
+    taken, unit = size_text(taken_bytes), offered.partition(" ")[2]
+    # `1.2 of 16 GB`: one unit is enough where it is the same.
+    return Text.assemble((taken.removesuffix(f" {unit}")), (" of ", "dim"), offered)
+
+
+def _way_cell(way: Way | None, detail: _Detail) -> Text:
+    told = way_text(way if detail.has_width else replace(way, mb_s=0)) if way else ""
+    return Text(told, "red" if told == "down" else "") if told else _NOTHING
+
+
+def _load(member: MemberRow | None) -> Text:
+    if member is None or not member.answers:
+        return _NOTHING
+    return Text(str(member.tokens_per_s or 0), "bold")
+
+
+def _places(member: MemberRow | None, detail: _Detail) -> list[Text]:
+    known = {"address": member.address, "API": member.api} if member else {}
+    return [Text(visible(known.get(place, "")), "dim") for place in detail.places]
+
+
+def _holds(view: MeshView, member: MemberRow) -> bool:
+    return any(seat.peer == member.peer for figure in view.figures for seat in figure.seats)
+
+
+def _beside_row(member: MemberRow, columns: Sequence[Column], detail: _Detail) -> list[Text]:
+    """A row for a member without layers, below the columns of those that have some."""
+    memory = _memory_text(0, member.memory_bytes)
+    state = Text(visible(member.state), _style(member.state))
+    cells = [Text("")] * len(columns)
+    cells[1] = Text(visible(member.name))
+    titled = [column.title for column in columns]
+    state_at = titled.index("state")
+    cells[state_at] = state
+    if detail.has_memory:
+        at = titled.index("memory") + (1 if detail.memory_bar else 0)
+        cells[at] = memory
+    if "tok/s" in titled:
+        cells[titled.index("tok/s")] = _load(member)
+    cells[state_at + 1 :] = _places(member, detail)
+    return cells
+
+
+def _style(state: str) -> str:
+    return _STATE_STYLES.get(state, "dim")
+
+
+def _remarks(members: Iterable[MemberRow]) -> list[Text]:
+    """What takes long somewhere, and what is wrong."""
+    busy = [
+        Text(f"{visible(member.name)}: {visible(member.activity)}", "yellow")
+        for member in members
+        if member.activity
+    ]
+    wrong = [
+        Text(f"{visible(member.name)} {_lack(member)}: {visible(member.fault)}", "red")
+        for member in members
+        if member.fault
+    ]
+    return [Text(""), *busy, *wrong] if busy or wrong else []
 
 
 def _lack(member: MemberRow) -> str:
     return "lacks a model" if any(member.model_layers) else "holds no layers"
-
-
-def _member_table(view: MeshView, places: Sequence[str]) -> Table:
-    """One row a member, those of the first ring first and in its order; of several models a column each.
-
-    places: which of `address` and `API` are shown.
-    """
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    several = len(view.models) > 1
-    held = [_short(model.name) for model in view.models] if several else ["layers"]
-    table.add_column("peer", overflow="fold")
-    for title in (*held, "memory", "state"):
-        table.add_column(title, no_wrap=True, overflow="ellipsis")
-    for title in places:
-        # Names and addresses give way on a narrow terminal, numbers don't.
-        table.add_column(title, overflow="fold")
-    for member in sorted(view.members, key=_ring_order):
-        known = {"address": member.address, "API": member.api}
-        layers = member.model_layers if several else (member.layers,)
-        table.add_row(
-            visible(member.name),
-            *(layers_text(*each) if each else "–" for each in layers),
-            size_text(member.memory_bytes),
-            Text(visible(member.state), style=_STATE_STYLES.get(member.state, "")),
-            *(visible(known[place]) for place in places),
-        )
-    return table
-
-
-def _short(name: str) -> str:
-    """A model's name as the title of a column: without its owner, and not too long."""
-    own = visible(name.rpartition("/")[2])
-    return own if len(own) <= _TITLE else f"{own[: _TITLE - 1]}…"
-
-
-def _ring_order(member: MemberRow) -> tuple[bool, tuple[int, int], str]:
-    return (member.layers is None, member.layers or (0, 0), member.name)
-
-
-def _headline(view: MeshView) -> Text:
-    text = Text.assemble("mesh ", (visible(view.mesh), "bold"), ": ")
-    if not view.is_live:
-        return text.append(f"no ring yet: {visible(view.reason)}", "yellow")
-    peers = f"{len(view.ring)} peer{'s' if len(view.ring) > 1 else ''}"
-    text.append(f"{visible(view.model)} is live", "green")
-    return text.append(
-        f", {view.layer_count} layers over {peers}, epoch {view.epoch}, plan {view.digest[:8]}"
-    )
-
-
-def _model_line(model: ModelRow) -> Text:
-    if not model.is_live:
-        return Text(f"{visible(model.name)}: no ring yet: {visible(model.reason)}", "yellow")
-    peers = f"{len(model.ring)} peer{'s' if len(model.ring) > 1 else ''}"
-    text = Text(f"{visible(model.name)} is live", "green")
-    return text.append(
-        f", {model.layer_count} layers over {peers}, epoch {model.epoch}, plan {model.digest[:8]}", "default"
-    )
-
-
-def _ring(ring: Sequence[Seat]) -> Text:
-    """A ring, back to its head, where the tail's token goes."""
-    seats = [f"{visible(seat.name)} {layers_text(*seat.layers)}" for seat in ring]
-    if len(seats) > 1:
-        seats.append(visible(ring[0].name))
-    return Text("ring " + " → ".join(seats))

@@ -3,7 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
+from meshinfer.topology.draw.figure import Figure, state_text
+from meshinfer.topology.member import Status
+from meshinfer.topology.record import Phase
+from meshinfer.topology.ring import PeerId
+
 from .client import ClientError
+from .mesh_figure import NO_PLAN, read_figures, read_layers
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +52,8 @@ class MemberRow:
     """A member of the mesh. state: `serving`, `loading`, … or how it is missed.
 
     activity: what takes long there, and how far it is. layers: of the first model; model_layers: of each
-    model, in the mesh's order, None where it has none.
+    model, in the mesh's order, None where it has none. answers, tokens_per_s: what it writes for its own
+    readers now, coarsely; None where it does not tell.
     """
 
     name: str
@@ -59,13 +66,17 @@ class MemberRow:
     activity: str = ""
     model_layers: tuple[tuple[int, int] | None, ...] = ()
     on_disk: tuple[DiskRow, ...] = ()
+    peer: PeerId | None = None
+    answers: int | None = None
+    tokens_per_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class MeshView:
     """The mesh as one peer tells it. epoch and layer_count are 0 without a plan; reason: why not live.
 
-    model to ring: of the model that was asked for first; models: all of them.
+    model to ring: of the model that was asked for first; models: all of them, and figures: how each of their
+    rings is drawn. is_open: whether anybody may take part.
     """
 
     mesh: str
@@ -78,17 +89,22 @@ class MeshView:
     ring: tuple[Seat, ...]
     members: tuple[MemberRow, ...]
     models: tuple[ModelRow, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    is_open: bool = False
 
+    def figure(self, model: str | None) -> Figure:
+        """How the ring of a model is drawn, by its name; None is the first one, or the lack of any.
 
-_STATES = {
-    "prepare": "loading",
-    "active": "serving",
-    "ready": "loaded",
-    "drain": "draining",
-    "watch": "stands by",
-    "idle": "idle",
-}
-"""Of several models the first of these states is shown."""
+        Raises:
+            ClientError: the mesh runs no such model.
+        """
+        found = next((each for each in self.figures if model in (None, each.model)), None)
+        if found is not None:
+            return found
+        if model is not None:
+            running = ", ".join(each.model for each in self.figures) or "no model"
+            raise ClientError(f"the mesh runs {running}, not {model}: name one of those with --model")
+        return Figure(self.mesh, "", False, self.reason, 0, "", 0, 0, (), (), ())
 
 
 def read_mesh(body: dict[str, Any]) -> MeshView:
@@ -98,7 +114,7 @@ def read_mesh(body: dict[str, Any]) -> MeshView:
         ClientError: something is missing there; another release of meshinfer answered.
     """
     try:
-        plan = body["plan"] or _NO_PLAN
+        plan = body["plan"] or NO_PLAN
         models = body.get("models", [])
         return MeshView(
             mesh=str(body["mesh"]),
@@ -108,9 +124,11 @@ def read_mesh(body: dict[str, Any]) -> MeshView:
             epoch=int(plan["epoch"]),
             digest=str(plan["digest"]),
             layer_count=int(plan["layer_count"]),
-            ring=tuple(Seat(str(seat["name"]), _layers(seat["layers"])) for seat in body["ring"]),
+            ring=tuple(Seat(str(seat["name"]), read_layers(seat["layers"])) for seat in body["ring"]),
             members=tuple(_member(member, models) for member in body["members"]),
             models=tuple(_model(model) for model in models),
+            figures=read_figures(body),
+            is_open=bool(body["is_open"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ClientError(
@@ -119,11 +137,8 @@ def read_mesh(body: dict[str, Any]) -> MeshView:
         ) from error
 
 
-_NO_PLAN: dict[str, Any] = {"epoch": 0, "digest": "", "layer_count": 0}
-
-
 def _model(body: dict[str, Any]) -> ModelRow:
-    plan = body["plan"] or _NO_PLAN
+    plan = body["plan"] or NO_PLAN
     return ModelRow(
         name=str(body["model"]),
         is_live=body["state"] == "live",
@@ -131,7 +146,7 @@ def _model(body: dict[str, Any]) -> ModelRow:
         epoch=int(plan["epoch"]),
         digest=str(plan["digest"]),
         layer_count=int(plan["layer_count"]),
-        ring=tuple(Seat(str(seat["name"]), _layers(seat["layers"])) for seat in body["ring"]),
+        ring=tuple(Seat(str(seat["name"]), read_layers(seat["layers"])) for seat in body["ring"]),
         used_ms=int(body["used_ms"]),
         token_us=int(body["token_us"] or 0),
     )
@@ -139,23 +154,20 @@ def _model(body: dict[str, Any]) -> ModelRow:
 
 def _member(body: dict[str, Any], models: list[dict[str, Any]]) -> MemberRow:
     seats = [next((seat for seat in model["ring"] if seat["peer"] == body["peer"]), None) for model in models]
-    phases = {str(body["phase"]), *(str(seat["phase"]) for seat in seats if seat)}
-    status, phase = str(body["status"]), next((name for name in _STATES if name in phases), min(phases))
-    addresses = body["addresses"]
+    phases = [Phase(seat["phase"]) for seat in seats if seat] or [Phase(body["phase"])]
+    addresses, load = body["addresses"], body.get("load") or {}
     return MemberRow(
         name=str(body["name"]),
-        state=_STATES.get(phase, phase) if status == "alive" else status,
-        layers=_layers(body["layers"]) if body["layers"] else None,
+        state=state_text(Status(body["status"]), phases),
+        layers=read_layers(body["layers"]) if body["layers"] else None,
         memory_bytes=int(body["memory_bytes"]),
         address=str(addresses[0]).partition("://")[2] if addresses else "",
         api=str(body["api"] or ""),
         fault=str(body["fault"] or ""),
         activity=str(body.get("activity") or ""),
-        model_layers=tuple(_layers(seat["layers"]) if seat else None for seat in seats),
+        model_layers=tuple(read_layers(seat["layers"]) if seat else None for seat in seats),
         on_disk=tuple(DiskRow(str(m["name"]), int(m["size_bytes"])) for m in body.get("on_disk", [])),
+        peer=PeerId(str(body["peer"])),
+        answers=int(load["answers"]) if load else None,
+        tokens_per_s=int(load["tokens_per_s"]) if load else None,
     )
-
-
-def _layers(pair: Any) -> tuple[int, int]:
-    first_layer, end_layer = pair
-    return int(first_layer), int(end_layer)

@@ -1,6 +1,5 @@
 """`meshinfer plan`: what a model would ask of machines, before anybody buys or downloads anything."""
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -97,15 +96,17 @@ def plan(
         raise typer.BadParameter("--link joins the machines of --on: a mesh that runs has measured its own")
     precision, spread = _precision(quant), _spread(stages)
     terminal = Terminal()
+    from meshinfer.paper.on_mesh import names_of, origin_of, sketched
+
     try:
         listed = _listed(on, link or USUAL_LINK) if on else ()
         found = _found(model, offline)
-        peers = listed or _members(url or USUAL_URL, {model, found.name, found.origin, found.conversion})
-        sketch = _sketched(found, precision)
+        peers = listed or _members(url or USUAL_URL, names_of(model, found))
+        sketch = sketched(found, precision)
     except (MeshError, _NoMesh) as error:
         terminal.say(str(error), Tone.ERROR)
         raise typer.Exit(1) from error
-    origin = found.conversion if found.conversion and precision is None else found.origin
+    origin = origin_of(found, precision)
     wanted = _wanted(context, readers, spread)
     is_fitting = _show(terminal, found, origin, sketch, peers, wanted, as_json)
     raise typer.Exit(0 if is_fitting else _NO_ROOM)
@@ -172,26 +173,6 @@ def _found(model: str, is_offline: bool) -> "FoundConfig":
     return find_config(model, is_download_allowed=not is_offline)
 
 
-def _sketched(found: "FoundConfig", precision: "Precision | None") -> "Sketch":
-    from meshinfer.model.runtime import prepare_mlx
-
-    prepare_mlx()
-    from meshinfer.model.sketch import sketch
-
-    return sketch(found.name, found.config, precision or found.precision)
-
-
-def _coarser(found: "FoundConfig", sketch: "Sketch") -> "Iterator[Sketch]":
-    """The model in the precisions that take less than it has now, finest first."""
-    from meshinfer.model.precision import PRECISIONS
-
-    for precision in PRECISIONS.values():
-        if precision.mode == "affine":
-            other = _sketched(found, precision)
-            if other.card.total_bytes < sketch.card.total_bytes:
-                yield other
-
-
 def _show(
     terminal: Terminal,
     found: "FoundConfig",
@@ -204,10 +185,12 @@ def _show(
     """Print the plan, or what would fit instead; return whether there is a plan."""
     import json
 
+    from meshinfer.paper import plan_json
+    from meshinfer.paper.on_mesh import coarser
     from meshinfer.paper.plan import PaperPlan, make_plan
     from meshinfer.paper.remedies import find_remedies
 
-    from . import plan_json, plan_view
+    from . import plan_view
 
     made = make_plan(sketch, peers, wanted)
     if isinstance(made, PaperPlan):
@@ -216,7 +199,7 @@ def _show(
         else:
             plan_view.show_plan(terminal, made, len(peers), origin)
         return True
-    remedies = find_remedies(sketch, peers, wanted, _coarser(found, sketch))
+    remedies = find_remedies(sketch, peers, wanted, coarser(found, sketch))
     if as_json:
         shown = plan_json.remedies_json(sketch, remedies, made.reason)
         typer.echo(json.dumps(shown, indent=2, ensure_ascii=False))

@@ -1,217 +1,171 @@
-"""A chat at a terminal: lines in, answers out as they are written."""
+"""A chat at a terminal: messages in, answers out as they are written, and commands in between."""
 
-import sys
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import closing
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
 
-from .client import Chunk, ClientError, PeerClient
-from .terminal import Terminal, Tone, visible
+from .answering import TalkSettings, ask
+from .client import ClientError, PeerClient
+from .conversation import Conversation, UnreadableChat, load, save
+from .terminal import Terminal, Tone
 
-HELP = "Ctrl-C stops an answer, Ctrl-D or /quit leaves, /new begins anew"
+HELP = "Ctrl-C stops an answer, Ctrl-D leaves, /help tells the rest"
 
+COMMANDS = {
+    "/model": "/model [NAME]   tell the models, or talk to this one",
+    "/system": "/system [TEXT]  tell what the model is told first, or change it; /system - leaves it away",
+    "/save": "/save FILE      keep this chat: as JSON in a .json file, as Markdown in others",
+    "/load": "/load FILE      go on with a chat that was kept",
+    "/retry": "/retry          ask the last question again",
+    "/clear": "/clear          begin a new chat",
+    "/help": "/help           tell all this",
+    "/quit": "/quit           leave",
+}
 
-@dataclass(frozen=True, slots=True)
-class TalkSettings:
-    """How answers are asked for. system: what the model is told first; None leaves a thing to the peer."""
-
-    system: str | None = None
-    temperature: float | None = None
-    max_tokens: int | None = None
-    seed: int | None = None
-
-    @property
-    def body(self) -> dict[str, object]:
-        """Fields of the request."""
-        fields = {"temperature": self.temperature, "max_tokens": self.max_tokens, "seed": self.seed}
-        return {name: value for name, value in fields.items() if value is not None}
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came of a question. finish: None when it was stopped from here.
-
-    first_s: until the first text; writing_s: from there to the end.
-    """
-
-    text: str
-    finish: str | None
-    tokens: int | None
-    first_s: float
-    writing_s: float
-
-    @property
-    def pace(self) -> str:
-        """`24 tokens, 13.2 tokens/s, first after 0.42 s`."""
-        parts = []
-        if self.tokens is not None:
-            parts.append(f"{self.tokens} token{'s' if self.tokens != 1 else ''}")
-            if self.tokens > 1 and self.writing_s > 0:
-                # The first one took the prompt's time.
-                parts.append(f"{(self.tokens - 1) / self.writing_s:.1f} tokens/s")
-        parts.append(f"first after {self.first_s:.2f} s")
-        match self.finish:
-            case None:
-                parts.append("stopped")
-            case "length":
-                parts.append("cut off, --max-tokens allows more")
-            case _:
-                pass
-        return ", ".join(parts)
+_KEYS = (
+    "Alt-Enter, or a backslash at the end of a line, begins another line; what is pasted stays one message",
+    "Ctrl-C stops an answer; at an empty prompt, twice, it leaves, and so does Ctrl-D",
+)
 
 
-@dataclass(slots=True)
-class Conversation:
-    """The messages so far, as the API takes them."""
-
-    system: str | None = None
-    messages: list[dict[str, str]] = field(default_factory=list)
-
-    def asked(self, question: str) -> list[dict[str, str]]:
-        """Everything that is sent with this question."""
-        first = [{"role": "system", "content": self.system}] if self.system else []
-        return [*first, *self.messages, {"role": "user", "content": question}]
-
-    def answered(self, question: str, answer: str) -> None:
-        """Keep a question and what was said to it, even half of it."""
-        self.messages += [
-            {"role": "user", "content": question},
-            {"role": "assistant", "content": answer},
-        ]
-
-
-def ask(client: PeerClient, messages: list[dict[str, str]], settings: TalkSettings) -> Answer:
-    """Ask, write the answer to standard output as it comes, and return it. Ctrl-C stops it.
-
-    Raises:
-        ClientError: it could not be answered to its end.
-    """
-    writer = _Writer(time.monotonic())
-    try:
-        with closing(client.chat(messages, settings.body)) as chunks:
-            for chunk in chunks:
-                writer.take(chunk)
-    except KeyboardInterrupt:
-        # Closing the stream cancelled the answer on all peers.
-        writer.stopped()
-    finally:
-        writer.end_line()
-    return writer.answer()
-
-
-class _Writer:
-    """Writes an answer and keeps its times."""
-
-    def __init__(self, asked_s: float) -> None:
-        self._asked_s = asked_s
-        self._first_s: float | None = None
-        self._last_s = asked_s
-        self._texts: list[str] = []
-        self._chunks = 0
-        self._finish: str | None = None
-        self._tokens: int | None = None
-
-    def take(self, chunk: Chunk) -> None:
-        self._finish = chunk.finish or self._finish
-        self._tokens = chunk.answer_tokens or self._tokens
-        if chunk.text:
-            self._last_s = time.monotonic()
-            self._first_s = self._first_s or self._last_s
-            self._texts.append(chunk.text)
-            sys.stdout.write(visible(chunk.text))
-            sys.stdout.flush()
-
-    def stopped(self) -> None:
-        self._finish = None
-
-    def end_line(self) -> None:
-        if self._texts:
-            sys.stdout.write("\n")
-            sys.stdout.flush()
-
-    def answer(self) -> Answer:
-        first_s = self._first_s if self._first_s is not None else time.monotonic()
-        return Answer(
-            "".join(self._texts),
-            self._finish,
-            self._tokens,
-            first_s - self._asked_s,
-            max(0.0, self._last_s - first_s),
-        )
-
-
-def talk(client: PeerClient, terminal: Terminal, settings: TalkSettings, lines: Iterable[str]) -> None:
-    """Answer line after line until there are no more, or one says /quit."""
-    conversation = Conversation(settings.system)
-    for line in lines:
-        match line.strip():
-            case "":
-                continue
-            case "/quit" | "/exit" | "/bye":
-                return
-            case "/new":
-                conversation = Conversation(settings.system)
-                terminal.say("a new chat", Tone.DIM)
-            case "/help" | "/?":
-                terminal.say(HELP, Tone.DIM)
-            case command if command.startswith("/") and len(command.split()) == 1:
-                terminal.say(f"{command} is no command here: {HELP}", Tone.DIM)
-            case question:
-                _one_turn(client, terminal, settings, conversation, question)
-
-
-def _one_turn(
+def talk(
     client: PeerClient,
     terminal: Terminal,
     settings: TalkSettings,
-    conversation: Conversation,
-    question: str,
+    lines: Iterable[str],
+    confirm: Callable[[str], bool] = lambda question: False,
 ) -> None:
-    try:
-        answer = ask(client, conversation.asked(question), settings)
-    except ClientError as error:
-        terminal.say(str(error), Tone.ERROR)
-        return
-    terminal.say(answer.pace, Tone.DIM)
-    if answer.text:
-        conversation.answered(question, answer.text)
+    """Answer message after message until there are no more, or one says /quit.
 
-
-def is_person_typing() -> bool:
-    """Whether lines come from a keyboard and answers go to a screen."""
-    return sys.stdin.isatty() and sys.stdout.isatty()
-
-
-def typed_lines(terminal: Terminal) -> Iterator[str]:
-    """What a person types, line by line; Ctrl-D ends it, and so does Ctrl-C twice in a row.
-
-    Raises:
-        KeyboardInterrupt: nobody types, lines come from elsewhere.
+    confirm: asks a person whether something may be done.
     """
-    if sys.stdin.isatty():
-        # Importing it gives input() arrow keys and a history. Not every Python has it.
-        import contextlib
-
-        with contextlib.suppress(ImportError):
-            import readline  # noqa: F401
-    prompt = "> " if is_person_typing() else ""
-    was_interrupted = False
-    while True:
-        try:
-            line = input(prompt)
-        except EOFError:
-            if prompt:
-                terminal.say("")
+    chat = _Chat(client, terminal, settings, confirm)
+    for line in lines:
+        if not chat.take(line.strip()):
             return
-        except KeyboardInterrupt:
-            if not prompt:
-                raise
-            terminal.say("")
-            if was_interrupted:
-                return
-            was_interrupted = True
-            terminal.say(HELP, Tone.DIM)
+
+
+class _Chat:
+    """One chat: what was said, how answers are asked for, and what commands do to both."""
+
+    def __init__(
+        self,
+        client: PeerClient,
+        terminal: Terminal,
+        settings: TalkSettings,
+        confirm: Callable[[str], bool],
+    ) -> None:
+        self._client = client
+        self._terminal = terminal
+        self._settings = settings
+        self._confirm = confirm
+        self._conversation = Conversation(settings.system)
+
+    def take(self, line: str) -> bool:
+        """Do what a message says, or have it answered; return whether the chat goes on."""
+        command, _, rest = line.partition(" ")
+        rest = rest.strip()
+        if not line:
+            return True
+        if "\n" in line or not command.startswith("/"):
+            self._ask(line)
+            return True
+        match command:
+            case "/quit" | "/exit" | "/bye":
+                return False
+            case "/clear" | "/new":
+                self._conversation = Conversation(self._conversation.system)
+                self._say("a new chat")
+            case "/help" | "/?":
+                for text in (*COMMANDS.values(), *_KEYS):
+                    self._say(text)
+            case "/model":
+                self._model(rest)
+            case "/system":
+                self._system(rest)
+            case "/retry":
+                self._retry()
+            case "/save" | "/load" if not rest:
+                self._say(f"say which file: {command} FILE")
+            case "/save":
+                self._save(Path(rest).expanduser())
+            case "/load":
+                self._load(Path(rest).expanduser())
+            case _ if not rest:
+                self._say(f"{command} is no command here: {HELP}")
+            case _:
+                # A path, or the like: it begins with a slash, and goes on.
+                self._ask(line)
+        return True
+
+    def _ask(self, question: str) -> None:
+        try:
+            answer = ask(self._client, self._conversation.asked(question), self._settings)
+        except ClientError as error:
+            self._terminal.say(str(error), Tone.ERROR)
+            return
+        self._say(answer.pace)
+        if answer.text:
+            self._conversation.answered(question, answer.text)
+
+    def _retry(self) -> None:
+        question = self._conversation.take_back()
+        if question is None:
+            self._say("nothing was asked yet")
         else:
-            was_interrupted = False
-            yield line
+            self._say(f"once more: {question}")
+            self._ask(question)
+
+    def _model(self, name: str) -> None:
+        try:
+            models = self._client.models()
+        except ClientError as error:
+            self._terminal.say(str(error), Tone.ERROR)
+            return
+        if name in [model.name for model in models]:
+            self._settings = replace(self._settings, model=name)
+            self._say(f"{name} answers from now on")
+            return
+        if name:
+            self._say(f"there is no model {name} here")
+        asked = self._settings.model or next((model.name for model in models), None)
+        for model in models:
+            note = "" if model.is_loaded else ", on disk: the first question loads it"
+            self._say(f"{'*' if model.name == asked else ' '} {model.name}{note}")
+        if not models:
+            self._say("the mesh runs no model")
+
+    def _system(self, text: str) -> None:
+        if text:
+            self._conversation.system = None if text == "-" else text
+        told = self._conversation.system
+        self._say(f"the model is told first: {told}" if told else "the model is told nothing first")
+
+    def _save(self, file: Path) -> None:
+        if file.exists() and not self._confirm(f"{file} exists. Overwrite it?"):
+            self._say(f"{file} exists, and stays as it is")
+            return
+        try:
+            save(self._conversation, file)
+        except OSError as error:
+            self._terminal.say(f"{file} cannot be written: {error.strerror}", Tone.ERROR)
+        else:
+            self._say(f"{_count(self._conversation)} in {file}")
+
+    def _load(self, file: Path) -> None:
+        try:
+            self._conversation = load(file)
+        except OSError as error:
+            self._terminal.say(f"{file} cannot be read: {error.strerror}", Tone.ERROR)
+        except UnreadableChat as error:
+            self._terminal.say(str(error), Tone.ERROR)
+        else:
+            self._say(f"{_count(self._conversation)} from {file}")
+
+    def _say(self, text: str) -> None:
+        self._terminal.say(text, Tone.DIM)
+
+
+def _count(conversation: Conversation) -> str:
+    count = len(conversation.all_messages)
+    return f"{count} message{'s' if count != 1 else ''}"

@@ -53,6 +53,11 @@ class Terminal:
         """Whether a person looks at standard output now, so that it may be redrawn."""
         return sys.stdout.isatty()
 
+    @property
+    def is_live(self) -> bool:
+        """Whether that may be done in place: dumb terminals only ever write on."""
+        return self.is_interactive and not self.console().is_dumb_terminal
+
     def say(self, text: str, tone: Tone = Tone.PLAIN) -> None:
         """Write one line: warnings and errors to standard error, all else to standard output."""
         prefix = _ON_STDERR.get(tone)
@@ -69,6 +74,9 @@ class Terminal:
             self.say(text, tone)
         else:
             self._write(text, tone, is_error=True)
+
+    def introduce(self, peer: str) -> None:
+        """Hear what this process's peer is called; a person knows it from the first lines."""
 
     def _write(self, text: str, tone: Tone, *, is_error: bool) -> None:
         stream = sys.stderr if is_error else sys.stdout

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import httpx2
 
 from meshinfer.cli.client import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, ClientError, error_text, named_errors
+from meshinfer.cli.credentials import key_headers
 
 from .figures import AnswerTimes
 
@@ -82,6 +83,7 @@ async def _ask_all(
 ) -> tuple[AnswerTimes, ...]:
     async with httpx2.AsyncClient(
         base_url=url,
+        headers=key_headers(),
         timeout=httpx2.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
         limits=httpx2.Limits(max_connections=len(questions)),
         # Peers are near: a proxy that leads to the world would not find them.

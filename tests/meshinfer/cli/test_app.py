@@ -11,10 +11,14 @@ OPTIONS = {
     "join": [
         "--model", "--name", "--listen", "--peer", "--no-mdns", "--api-host", "--api-port", "--memory",
         "--stages", "--cache-dir", "--mesh", "--min-peers", "--offline", "--no-load-on-use", "--verbose",
+        "--log-format", "--invite", "--open", "--config-dir",
     ],
-    "demo": ["--peers", "--prompt", "--model", "--temperature", "--max-tokens", "--seed", "--cache-dir"],
-    "chat": ["--url", "--system", "--temperature", "--max-tokens", "--seed"],
-    "topology": ["--url", "--json", "--watch"],
+    "demo": [
+        "--peers", "--prompt", "--model", "--temperature", "--max-tokens", "--seed", "--cache-dir",
+        "--log-format",
+    ],
+    "chat": ["QUESTION", "--url", "--model", "--system", "--temperature", "--max-tokens", "--seed"],
+    "topology": ["--url", "--model", "--watch", "--why", "--json", "--mermaid", "--dot", "--svg"],
     "models": ["--url", "--cache-dir"],
     "load": ["--url", "--stages"],
     "unload": ["--url"],
@@ -26,10 +30,25 @@ OPTIONS = {
         "--peers", "--prompt", "--tokens", "--readers", "--rounds", "--url", "--model", "--cache-dir",
         "--offline", "--json", "--svg",
     ],
+    "trace": ["REQUEST", "--url", "--json"],
+    "drain": ["--undo", "--url", "--timeout"],
+    "doctor": ["--url", "--peer", "--mesh", "--listen", "--cache-dir", "--listen-for", "--json"],
     "leave": ["--url", "--timeout"],
+    "key": ["show", "new"],
 }  # fmt: skip
 
-HEAVY = ("mlx", "mlx_lm", "transformers", "numpy", "fastapi", "uvicorn", "rich", "httpx2", "huggingface_hub")
+HEAVY = (
+    "prompt_toolkit",
+    "mlx",
+    "mlx_lm",
+    "transformers",
+    "numpy",
+    "fastapi",
+    "uvicorn",
+    "rich",
+    "httpx2",
+    "huggingface_hub",
+)
 
 LOOK = """
 import sys

@@ -3,9 +3,17 @@ import json
 import httpx2
 import pytest
 
-from meshinfer.cli.client import Chunk, ClientError, Health, ServedModel, Unreachable, read_chunk
+from meshinfer.cli.client import (
+    Chunk,
+    ClientError,
+    Health,
+    ListedModel,
+    ServedModel,
+    Unreachable,
+    read_chunk,
+)
 
-from .peers import Handle, answer, client, delta, refused, streamed, usage
+from .peers import URL, Handle, answer, client, delta, refused, streamed, usage
 
 QUESTION = [{"role": "user", "content": "Hi"}]
 
@@ -13,7 +21,13 @@ QUESTION = [{"role": "user", "content": "Hi"}]
 def test_an_answer_comes_in_parts_and_with_its_length() -> None:
     with client(lambda request: answer("Hello there")) as peer:
         chunks = list(peer.chat(QUESTION, {}))
-    assert chunks == [Chunk("Hello"), Chunk(" there"), Chunk(finish="stop"), Chunk(answer_tokens=2)]
+    assert chunks == [
+        Chunk(waiting="waiting"),
+        Chunk("Hello"),
+        Chunk(" there"),
+        Chunk(finish="stop"),
+        Chunk(answer_tokens=2, prompt_tokens=3),
+    ]
 
 
 def test_a_question_says_what_was_set_and_asks_for_a_stream() -> None:
@@ -117,7 +131,39 @@ def test_a_model_that_is_not_there_yet_is_told_so(models: list[object], text: st
 
 
 def test_the_last_event_may_hold_nothing_but_the_count() -> None:
-    assert read_chunk(usage(0)) == Chunk(answer_tokens=0)
+    assert read_chunk(usage(0)) == Chunk(answer_tokens=0, prompt_tokens=3)
+
+
+def test_a_part_may_tell_thoughts_and_how_much_of_the_prompt_was_known() -> None:
+    told = {"prompt_tokens": 9, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 8}}
+    assert read_chunk({"choices": [], "usage": told}) == Chunk(
+        answer_tokens=2, prompt_tokens=9, cached_tokens=8
+    )
+    thought = {"choices": [{"delta": {"reasoning_content": "hm"}, "finish_reason": None}]}
+    assert read_chunk(thought) == Chunk(reasoning="hm")
+
+
+def test_models_are_listed_with_those_on_disks() -> None:
+    listed = {"data": [{"id": "tiny", "is_loaded": True}, {"id": "big", "is_loaded": False}, {"id": "old"}]}
+    with client(lambda request: httpx2.Response(200, json=listed)) as peer:
+        assert peer.models() == [
+            ListedModel("tiny", True),
+            ListedModel("big", False),
+            ListedModel("old", True),
+        ]
+
+
+def test_why_is_asked_of_a_model_by_its_name() -> None:
+    asked = []
+
+    def handle(request: httpx2.Request) -> httpx2.Response:
+        asked.append(str(request.url))
+        return httpx2.Response(200, json={"model": "tiny"})
+
+    with client(handle) as peer:
+        peer.why()
+        peer.why("org/a b?")
+    assert asked == [f"{URL}/mesh/why", f"{URL}/mesh/why?model=org%2Fa%20b%3F"]
 
 
 def test_a_peer_that_is_asked_to_leave_tells_its_name() -> None:

@@ -1,9 +1,11 @@
+import json
 import logging
 from collections.abc import Iterator
+from datetime import datetime
 
 import pytest
 
-from meshinfer.cli.logs import show_logs
+from meshinfer.cli.logs import LogFormat, show_logs, terminal_for
 from meshinfer.cli.terminal import Terminal
 
 
@@ -57,3 +59,33 @@ def test_what_the_peer_tells_itself_is_not_logged_beside_it(capsys: pytest.Captu
     show_logs(Terminal(), 0)
     logging.getLogger("meshinfer.actors.placement").warning("plan 1 is withdrawn")
     assert capsys.readouterr().err == ""
+
+
+def test_json_has_an_object_a_line_with_fields_and_tracebacks(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal = terminal_for(LogFormat.JSON)
+    terminal.introduce("mac")
+    show_logs(terminal, 0)
+    _say_everything()
+    logging.getLogger("meshinfer.actors.placement").info("plan %s", 3, extra={"epoch": 3, "session": "s-1"})
+    out, err = capsys.readouterr()
+    assert out == ""
+    link, warning, failed, plan = map(json.loads, err.splitlines())
+    assert link["message"] == "a link"
+    assert {name: warning[name] for name in warning if name != "time"} == {
+        "level": "warning",
+        "logger": "meshinfer.actors.links",
+        "message": "cannot reach mac-2",
+        "peer": "mac",
+    }
+    assert datetime.fromisoformat(warning["time"]).tzinfo is not None
+    assert failed["traceback"].endswith("ValueError: odd")
+    assert (plan["epoch"], plan["session"], plan["level"]) == (3, "s-1", "info")
+
+
+@pytest.mark.parametrize(("verbosity", "count"), [(0, 3), (1, 3), (2, 4)])
+def test_json_tells_information_anyway(
+    verbosity: int, count: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show_logs(terminal_for(LogFormat.JSON), verbosity)
+    _say_everything()
+    assert len(capsys.readouterr().err.splitlines()) == count

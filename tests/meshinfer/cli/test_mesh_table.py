@@ -1,74 +1,91 @@
 import io
 from dataclasses import replace
 
+import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 from meshinfer.cli.mesh_table import draw, print_drawing
-from meshinfer.cli.mesh_view import MemberRow, MeshView, ModelRow, Seat
+from meshinfer.cli.mesh_view import MeshView
 
-MAC_1 = MemberRow(
-    "mac-1", "serving", (0, 15), 16 * 10**9, "192.168.1.4:52414", "http://192.168.1.4:52415", ""
-)
-MAC_2 = MemberRow(
-    "mac-2", "serving", (15, 30), 8 * 10**9, "192.168.1.5:52414", "http://192.168.1.5:52415", ""
-)
-MAC_3 = MemberRow("mac-3", "idle", None, 8 * 10**9, "", "", "its disk is \x1b[31mfull")
-RING = (Seat("mac-1", (0, 15)), Seat("mac-2", (15, 30)))
-LIVE = MeshView("home", "smollm2", True, "", 3, "abcdef0123", 30, RING, (MAC_3, MAC_2, MAC_1))
+from .views import mesh, ring, spare
 
 
-def drawn(view: MeshView, width: int) -> list[str]:
-    console = Console(file=io.StringIO(), width=width, highlight=False)
+def drawn(view: MeshView, width: int, encoding: str = "utf-8") -> list[str]:
+    file = io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="replace")
+    console = Console(file=file, width=width, highlight=False)
     print_drawing(console, draw(view, console))
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue().splitlines()
+    file.seek(0)
+    return file.read().splitlines()
 
 
 def test_a_pipe_gets_everything_in_lines_of_their_own() -> None:
-    assert drawn(LIVE, 1000) == [
-        "mesh home: smollm2 is live, 30 layers over 2 peers, epoch 3, plan abcdef01",
-        "ring mac-1 0–14 → mac-2 15–29 → mac-1",
+    view = mesh(ring(2), spares=(spare("shelf", "its disk is \x1b[31mfull", "fetching smollm2, 40 %"),))
+    assert drawn(view, 1000) == [
+        "mesh home: 3 peers",
         "",
-        "peer   layers  memory  state    address            API",
-        "mac-1  0–14    16 GB   serving  192.168.1.4:52414  http://192.168.1.4:52415",
-        "mac-2  15–29   8.0 GB  serving  192.168.1.5:52414  http://192.168.1.5:52415",
-        "mac-3  –       8.0 GB  idle",
-        "mac-3 holds no layers: its disk is [31mfull",
+        "smollm2 is live: 30 layers over 2 peers, 12.5 tokens/s for one reader, epoch 4, plan abcdef01",
+        "    peer   layers                                   memory                     "
+        "         to next  tok/s  state    address            API",
+        "╭▸  mac-1  ━━━━━━━━━━━━━━━━┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄   0–14  ━━╍┄┄┄┄┄┄┄  4.0 of 16 GB  0.21 ms, 1.2 GB/s"
+        "      –  serving  192.168.1.4:52414  http://192.168.1.4:52415",
+        "╰─  mac-2  ┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄━━━━━━━━━━━━━━━━  15–29  ━━╍┄┄┄┄┄┄┄  4.0 of 16 GB  0.21 ms, 1.2 GB/s"
+        "      –  serving  192.168.1.4:52414  http://192.168.1.4:52415",
+        "",
+        "beside the ring",
+        "    shelf                                                             8.0 GB                    "
+        "     –  idle     192.168.1.9:52414",
+        "",
+        "shelf: fetching smollm2, 40 %",
+        "shelf holds no layers: its disk is [31mfull",
     ]
 
 
-def test_a_narrow_screen_goes_without_the_apis() -> None:
-    lines = drawn(LIVE, 70)
-    assert "peer   layers  memory  state    address" in lines
-    assert max(map(len, lines)) <= 70
-
-
-def test_no_ring_is_told_with_its_reason() -> None:
-    waiting = MeshView("home", "", False, "waiting for 1 more of 2 peers", 0, "", 0, (), (MAC_3,))
-    assert drawn(waiting, 80)[0] == "mesh home: no ring yet: waiting for 1 more of 2 peers"
-
-
-def test_several_models_have_a_ring_and_a_column_each_and_fit_80_columns() -> None:
-    both = replace(MAC_1, model_layers=((0, 15), (0, 4)))
-    other = replace(MAC_2, model_layers=((15, 30), None), fault="org/big is not here")
-    models = (
-        ModelRow("smollm2", True, "", 3, "abcdef0123", 30, RING),
-        ModelRow("org/big", True, "", 1, "0123456789", 4, (Seat("mac-1", (0, 4)),)),
-        ModelRow("org/bigger", False, "org/bigger needs 90 GB", 0, "", 0, ()),
-    )
-    view = replace(LIVE, members=(other, both), models=models)
-    lines = drawn(view, 80)
-    assert lines[2:5] == [
-        "org/big is live, 4 layers over 1 peer, epoch 1, plan 01234567",
-        "ring mac-1 0–3",
-        "org/bigger: no ring yet: org/bigger needs 90 GB",
+def test_80_columns_show_layers_memory_ways_and_state() -> None:
+    lines = drawn(mesh(ring(2)), 80)
+    assert lines[3:] == [
+        "    peer   layers                             memory  to next  tok/s  state",
+        "╭▸  mac-1  ━━━━━━━━━━┄┄┄┄┄┄┄┄┄┄   0–14  4.0 of 16 GB  0.21 ms      –  serving",
+        "╰─  mac-2  ┄┄┄┄┄┄┄┄┄┄━━━━━━━━━━  15–29  4.0 of 16 GB  0.21 ms      –  serving",
     ]
-    assert lines[6].split() == ["peer", "smollm2", "big", "bigger", "memory", "state", "address"]
-    assert lines[7].split() == ["mac-1", "0–14", "0–3", "16", "GB", "serving", "192.168.1.4:52414"]
-    assert lines[-1] == "mac-2 lacks a model: org/big is not here"
 
 
-def test_what_takes_long_at_a_peer_is_told_below() -> None:
-    busy = replace(MAC_2, state="loading", activity="fetching smollm2 from mac-1, 40 %")
-    lines = drawn(replace(LIVE, members=(MAC_1, busy)), 1000)
-    assert lines[-1] == "mac-2: fetching smollm2 from mac-1, 40 %"
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+@pytest.mark.parametrize("count", [1, 2, 8, 16])
+@pytest.mark.parametrize("name", ["mac-{}", "a-machine-with-a-very-long-name-{}", "書斎のマック{}"])
+def test_no_line_is_wider_than_the_screen(width: int, count: int, name: str) -> None:
+    lines = drawn(mesh(ring(count, name=name), ring(1, "org/a-big-model-4bit", 48, name)), width)
+    assert max(cell_len(line) for line in lines) <= width
+    rows = [line for line in lines if "serving" in line]
+    assert len(rows) == count + 1
+    # Columns are aligned, whatever letters are in front of them.
+    assert len({cell_len(row.partition("serving")[0]) for row in rows}) == 1
+
+
+def test_several_models_have_a_ring_each_in_the_same_columns() -> None:
+    waiting = replace(ring(1, "org/big"), is_live=False, reason="org/big needs 90 GB", seats=(), ways=())
+    lines = drawn(mesh(ring(2), ring(1, "tiny", 4), waiting), 80)
+    assert "tiny is live: 4 layers over 1 peer, 12.5 tokens/s for one reader, epoch 4" in lines[7]
+    assert lines[8].startswith("    mac-1  ━━━━━━━━━━━━━━━━━━━━    0–3")
+    assert lines[10] == "org/big: no ring yet: org/big needs 90 GB"
+
+
+def test_a_mesh_without_a_model_says_why() -> None:
+    first, _, title, row = drawn(mesh(spares=(spare("mac-1"),)), 80)
+    assert first == "mesh home: 1 peer, no ring yet: nobody told the mesh what to run"
+    assert (title, row.split()) == ("peers", ["mac-1", "8.0", "GB", "idle", "192.168.1.9:52414"])
+
+
+def test_a_screen_without_unicode_gets_ascii_alone() -> None:
+    text = "\n".join(drawn(mesh(ring(3)), 80, "ascii"))
+    assert text.isascii()
+    assert "?" not in text
+    assert "/>  mac-1  ======......" in text
+
+
+def test_what_a_peer_does_now_and_a_way_that_is_down_are_shown() -> None:
+    figure = ring(2)
+    view = mesh(replace(figure, ways=(replace(figure.ways[0], is_up=False), figure.ways[1])))
+    busy = replace(view.members[0], answers=2, tokens_per_s=24)
+    lines = drawn(replace(view, members=(busy, view.members[1])), 80)
+    assert lines[4].split()[-3:] == ["down", "24", "serving"]

@@ -20,7 +20,9 @@ def test_a_live_mesh_is_read_back() -> None:
 def test_a_mesh_that_waits_says_why() -> None:
     view = read_mesh(mesh_json(seen(member(B, Status.SUSPECT), reason="nobody has a model").mesh))
     assert (view.is_live, view.reason, view.epoch, view.ring) == (False, "nobody has a model", 0, ())
-    assert view.members[1] == MemberRow("mac-b", "suspect", None, 10**9, "", "", "")
+    assert view.members[1] == MemberRow(
+        "mac-b", "suspect", None, 10**9, "", "", "", peer=B, answers=0, tokens_per_s=0
+    )
 
 
 @pytest.mark.parametrize("body", [{}, {"mesh": "x"}, {**mesh_json(seen().mesh), "members": [{"name": "x"}]}])

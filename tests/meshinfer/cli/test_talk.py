@@ -1,13 +1,16 @@
 import json
-from collections.abc import Iterator
+from pathlib import Path
 
 import httpx2
 import pytest
 
-from meshinfer.cli.talk import HELP, Answer, Conversation, TalkSettings, ask, talk, typed_lines
+from meshinfer.cli.answering import TalkSettings
+from meshinfer.cli.talk import COMMANDS, HELP, talk
 from meshinfer.cli.terminal import Terminal
 
 from .peers import answer, client, refused
+
+MODELS = {"data": [{"id": "tiny", "is_loaded": True}, {"id": "big", "is_loaded": False}]}
 
 
 class Asked:
@@ -15,19 +18,23 @@ class Asked:
 
     def __init__(self) -> None:
         self.messages: list[list[str]] = []
+        self.models: list[object] = []
 
     def __call__(self, request: httpx2.Request) -> httpx2.Response:
+        if request.url.path == "/v1/models":
+            return httpx2.Response(200, json=MODELS)
         body = json.loads(request.content)
         self.messages.append([message["content"] for message in body["messages"]])
+        self.models.append(body.get("model"))
         if body["messages"][-1]["content"] == "fail":
             return refused(503, "no ring serves now")
         return answer(f"answer {len(self.messages)}")
 
 
-def talked(*lines: str, settings: TalkSettings | None = None) -> Asked:
+def talked(*lines: str, settings: TalkSettings | None = None, says_yes: bool = False) -> Asked:
     asked = Asked()
     with client(asked) as peer:
-        talk(peer, Terminal(), settings or TalkSettings(), lines)
+        talk(peer, Terminal(), settings or TalkSettings(), lines, lambda question: says_yes)
     return asked
 
 
@@ -36,8 +43,9 @@ def test_a_chat_remembers_what_was_said() -> None:
     assert asked.messages == [["be brief", "one"], ["be brief", "one", "answer 1", "two"]]
 
 
-def test_a_new_chat_forgets() -> None:
-    assert talked("one", "/new", "two").messages == [["one"], ["two"]]
+@pytest.mark.parametrize("command", ["/new", "/clear"])
+def test_a_new_chat_forgets(command: str) -> None:
+    assert talked("one", command, "two").messages == [["one"], ["two"]]
 
 
 def test_a_question_that_failed_is_forgotten(capsys: pytest.CaptureFixture[str]) -> None:
@@ -50,92 +58,83 @@ def test_a_word_ends_it(word: str) -> None:
     assert talked(word, "one").messages == []
 
 
-def test_help_tells_the_keys(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_tells_all_commands_and_the_keys(capsys: pytest.CaptureFixture[str]) -> None:
     talked("/help")
-    assert capsys.readouterr().out == f"{HELP}\n"
+    told = capsys.readouterr().out.splitlines()
+    assert told[: len(COMMANDS)] == list(COMMANDS.values())
+    assert "Ctrl-C stops an answer" in told[-1]
 
 
 def test_a_mistyped_command_does_not_go_to_the_model(capsys: pytest.CaptureFixture[str]) -> None:
-    assert talked("/bogus", "/etc is a directory").messages == [["/etc is a directory"]]
-    assert "/bogus is no command here" in capsys.readouterr().out
+    assert talked("/bogus", "/etc is a directory", "/clear\nmeans what?").messages[0] == [
+        "/etc is a directory"
+    ]
+    assert f"/bogus is no command here: {HELP}" in capsys.readouterr().out
 
 
-def test_an_answer_is_written_as_it_comes_and_its_pace_told(capsys: pytest.CaptureFixture[str]) -> None:
-    with client(lambda request: answer("Hello\x1b there")) as peer:
-        told = ask(peer, Conversation().asked("Hi"), TalkSettings())
-    assert capsys.readouterr().out == "Hello there\n"
-    assert (told.text, told.finish, told.tokens) == ("Hello\x1b there", "stop", 2)
+def test_a_command_that_is_one_line_of_several_is_a_message() -> None:
+    assert talked("/clear\nmeans what?").messages == [["/clear\nmeans what?"]]
 
 
-@pytest.mark.parametrize(
-    ("told", "pace"),
-    [
-        (Answer("x", "stop", 11, 0.5, 2.0), "11 tokens, 5.0 tokens/s, first after 0.50 s"),
-        (Answer("x", "stop", 1, 0.5, 0.0), "1 token, first after 0.50 s"),
-        (
-            Answer("x", "length", 2, 0.25, 1.0),
-            "2 tokens, 1.0 tokens/s, first after 0.25 s, cut off, --max-tokens allows more",
-        ),
-        (Answer("x", None, None, 0.25, 1.0), "first after 0.25 s, stopped"),
-    ],
-)
-def test_the_pace_leaves_the_prompt_out(told: Answer, pace: str) -> None:
-    assert told.pace == pace
+def test_a_question_is_asked_again_without_its_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    assert talked("/retry", "one", "two", "/retry").messages == [
+        ["one"],
+        ["one", "answer 1", "two"],
+        ["one", "answer 1", "two"],
+    ]
+    out = capsys.readouterr().out
+    assert "nothing was asked yet" in out
+    assert "once more: two" in out
 
 
-def test_ctrl_c_stops_an_answer_and_keeps_its_half(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_models_are_told_and_chosen(capsys: pytest.CaptureFixture[str]) -> None:
+    assert talked("/model", "/model big", "one", "/model gone").models == ["big"]
+    told = capsys.readouterr().out.splitlines()
+    assert told[:3] == [
+        "* tiny",
+        "  big, on disk: the first question loads it",
+        "big answers from now on",
+    ]
+    assert told[-3:] == [
+        "there is no model gone here",
+        "  tiny",
+        "* big, on disk: the first question loads it",
+    ]
+
+
+def test_what_the_model_is_told_first_can_change(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = talked("/system be brief", "one", "/system", "/system -", "two")
+    assert asked.messages == [["be brief", "one"], ["one", "answer 1", "two"]]
+    assert capsys.readouterr().out.count("the model is told first: be brief") == 2
+
+
+def test_a_chat_is_kept_and_gone_on_with(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "chat.md"
+    talked("one", f"/save {file}", "/save", settings=TalkSettings(system="be brief"))
+    asked = talked(f"/load {file}", "two")
+    assert asked.messages == [["be brief", "one", "answer 1", "two"]]
+    out = capsys.readouterr().out
+    assert f"3 messages in {file}" in out
+    assert "say which file: /save FILE" in out
+    assert f"3 messages from {file}" in out
+
+
+@pytest.mark.parametrize("says_yes", [True, False])
+def test_a_file_that_exists_is_overwritten_only_when_that_is_meant(
+    tmp_path: Path, says_yes: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupted(event: str) -> object:
-        if "there" in event:
-            raise KeyboardInterrupt
-        return original(event)
-
-    original = json.loads
-    with client(lambda request: answer("Hello there")) as peer:
-        monkeypatch.setattr("meshinfer.cli.client.json.loads", interrupted)
-        told = ask(peer, Conversation().asked("Hi"), TalkSettings())
-    assert (told.text, told.finish) == ("Hello", None)
-    assert capsys.readouterr().out == "Hello\n"
+    file = tmp_path / "chat.md"
+    file.write_text("mine")
+    talked("one", f"/save {file}", says_yes=says_yes)
+    assert (file.read_text() == "mine") is not says_yes
+    assert ("stays as it is" in capsys.readouterr().out) is not says_yes
 
 
-def test_settings_that_were_not_given_are_left_to_the_peer() -> None:
-    assert TalkSettings().body == {}
-    assert TalkSettings("be brief", 0.0, 7, 1).body == {"temperature": 0.0, "max_tokens": 7, "seed": 1}
-
-
-class Keys:
-    """What a person does at the keyboard, for `input`."""
-
-    def __init__(self, *keys: str | type[BaseException]) -> None:
-        self._keys = iter(keys)
-
-    def __call__(self, prompt: str = "") -> str:
-        key = next(self._keys, EOFError)
-        if isinstance(key, str):
-            return key
-        raise key
-
-
-@pytest.mark.parametrize(
-    ("keys", "lines"),
-    [
-        (["a", "b", EOFError, "c"], ["a", "b"]),
-        (["a", KeyboardInterrupt, "b", KeyboardInterrupt, KeyboardInterrupt, "c"], ["a", "b"]),
-    ],
-)
-def test_lines_end_with_ctrl_d_or_two_ctrl_c(
-    keys: list[str | type[BaseException]], lines: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("builtins.input", Keys(*keys))
-    monkeypatch.setattr("meshinfer.cli.talk.is_person_typing", lambda: True)
-    typed: Iterator[str] = typed_lines(Terminal())
-    assert list(typed) == lines
-
-
-def test_a_pipe_is_interrupted_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("builtins.input", Keys("a", KeyboardInterrupt, "b"))
-    typed = typed_lines(Terminal())
-    assert next(typed) == "a"
-    with pytest.raises(KeyboardInterrupt):
-        next(typed)
+def test_files_that_cannot_be_used_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = tmp_path / "other.md"
+    other.write_text("# A page")
+    talked(f"/load {tmp_path / 'gone'}", f"/load {other}", f"/save {tmp_path / 'no' / 'chat.md'}")
+    errors = capsys.readouterr().err
+    assert "cannot be read: No such file" in errors
+    assert "holds no chat" in errors
+    assert "cannot be written: No such file" in errors

@@ -85,13 +85,15 @@ class StandIn:
             },
             "/mesh": {
                 "mesh": "meshinfer",
+                "is_open": False,
                 "model": "tiny",
                 "state": "live",
                 "reason": None,
                 "plan": {"epoch": self.epoch, "digest": "d" * 8, "layer_count": self.peers},
-                "ring": [{"name": name, "layers": layers[name]} for name in names],
+                "ring": [{"peer": name, "name": name, "layers": layers[name]} for name in names],
                 "members": [
                     {
+                        "peer": name,
                         "name": name,
                         "status": "alive",
                         "phase": "active",

@@ -19,6 +19,7 @@ SETTING = Setting(prompts=(4, 8), tokens=3, readers=(1, 2), rounds=2)
 class Clockwork:
     """A meter on which every reading takes one joule; None of it once it is broken."""
 
+    source = "clockwork"
     covers = "all of it"
 
     def __init__(self, is_broken: bool = False) -> None:

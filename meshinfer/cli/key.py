@@ -1,0 +1,135 @@
+"""`meshinfer key`: the secret by which machines belong to a mesh."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from meshinfer.config import USUAL_MESH, default_config_dir, parse_host_port
+from meshinfer.errors import ConfigError
+
+from .greeting import is_loopback
+from .peer_url import USUAL_URL, url_option
+from .terminal import Terminal, Tone
+
+EXAMPLES = """\b
+Examples:
+  meshinfer key show
+  meshinfer join --invite "$(ssh desk meshinfer key show)"
+  meshinfer key new --mesh office
+"""
+
+app = typer.Typer(
+    rich_markup_mode=None, no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]}
+)
+
+_Mesh = Annotated[str, typer.Option("--mesh", help="The mesh's name.")]
+_ConfigDir = Annotated[
+    Path | None,
+    typer.Option("--config-dir", help="Where keys are kept.", show_default="~/.config/meshinfer"),
+]
+
+
+@app.callback()
+def key() -> None:
+    """Show or make the secret by which machines belong to a mesh.
+
+    The first `meshinfer join` makes it. Whoever has it takes part and reads along, nobody else.
+    """
+
+
+@app.command()
+def show(
+    mesh: _Mesh = USUAL_MESH,
+    url: Annotated[
+        str, url_option("The API of a peer of the mesh, which knows where peers are.")
+    ] = USUAL_URL,
+    config_dir: _ConfigDir = None,
+) -> None:
+    """Print an invitation: one line to paste behind `meshinfer join --invite` on another machine.
+
+    It holds the mesh's key: whoever reads it can join. Beside the key it names the mesh and, if a peer of it
+    runs here, addresses of peers; without, the other machine looks for them by mDNS.
+    """
+    from meshinfer.keys.invitation import Invitation
+    from meshinfer.keys.keyring import KeyStore
+
+    terminal = Terminal()
+    try:
+        store = KeyStore(_folder(config_dir))
+        keyring = store.read(mesh)
+        if keyring is None:
+            raise ConfigError(
+                f"there is no key of the mesh {mesh} in {store.path(mesh)}: `meshinfer join` makes it, or "
+                "`meshinfer key new`"
+            )
+        addresses = _addresses(mesh, url)
+        line = Invitation(mesh, keyring.current, addresses).to_text()
+    except ConfigError as error:
+        terminal.say(str(error), Tone.ERROR)
+        raise typer.Exit(1) from error
+    if not addresses:
+        terminal.log(
+            f"no peer of the mesh {mesh} answers at {url} whom other machines can reach: this line names "
+            "none, so they look for peers by mDNS, or need --peer HOST:PORT",
+            Tone.WARNING,
+        )
+    terminal.say(line)
+
+
+@app.command()
+def new(
+    mesh: _Mesh = USUAL_MESH,
+    force: Annotated[
+        bool, typer.Option("--force", help="Forget the key that there is, and so the mesh that it is of.")
+    ] = False,
+    config_dir: _ConfigDir = None,
+) -> None:
+    """Make a new key for a mesh; peers that run now keep the one they began with.
+
+    A machine with another key is none of the mesh any more: all others need an invitation again.
+    """
+    from meshinfer.keys.keyring import Keyring, KeyStore
+    from meshinfer.keys.mesh_key import MeshKey
+
+    terminal = Terminal()
+    try:
+        store = KeyStore(_folder(config_dir))
+        if store.path(mesh).exists() and not force:
+            raise ConfigError(
+                f"there is a key of the mesh {mesh} already, in {store.path(mesh)}: --force forgets it, and "
+                "all machines need an invitation again"
+            )
+        made = MeshKey.draw()
+        store.write(mesh, Keyring(made))
+    except ConfigError as error:
+        terminal.say(str(error), Tone.ERROR)
+        raise typer.Exit(1) from error
+    terminal.say(f"the mesh {mesh} has a new key (label {made.label}): `meshinfer key show` invites others")
+
+
+def _folder(config_dir: Path | None) -> Path:
+    return config_dir.expanduser() if config_dir else default_config_dir()
+
+
+def _addresses(mesh: str, url: str) -> tuple[str, ...]:
+    """`HOST:PORT` of the peers that a running one knows and other machines can reach.
+
+    Raises:
+        ConfigError: the one that runs is open, so that its mesh has no key.
+    """
+    from .client import ClientError, PeerClient
+    from .mesh_view import read_mesh
+
+    try:
+        with PeerClient(url) as client:
+            body = client.mesh()
+        seen = read_mesh(body)
+    except ClientError:
+        return ()
+    if seen.mesh != mesh:
+        return ()
+    if seen.is_open:
+        raise ConfigError(f"the peer at {url} runs open, without a key: restart its mesh without --open")
+    found = [str(each).partition("://")[2] for member in body["members"] for each in member["addresses"]]
+    return tuple(each for each in found if not is_loopback(parse_host_port(each, "its address")[0]))

@@ -1,0 +1,58 @@
+from dataclasses import replace
+
+import pytest
+
+from meshinfer.cli.client import ClientError
+from meshinfer.cli.mesh_view import read_mesh
+from meshinfer.snapshot import mesh_json
+from meshinfer.topology.desire import DesiredModel
+from meshinfer.topology.draw.figure import Way, figure_of
+from meshinfer.topology.member import Member, Status
+from meshinfer.topology.plan import Plan
+from meshinfer.topology.record import Follow, LinkMeasure, PeerLoad, Phase
+from meshinfer.topology.ring import Ring, Run, Stage
+from meshinfer.topology.snapshot import MeshSnapshot, model_view, picture
+from meshinfer.topology.target import Epoch
+from tests.topology.voices import ME, B, record
+
+F = "f" * 32
+
+
+def snapshot() -> MeshSnapshot:
+    plan = Plan(Epoch(3), "tiny", F, Ring(4, (Stage(ME, Run(1), 0, 3), Stage(B, Run(1), 3, 4))))
+    follow = Follow(F, plan.target, Phase.ACTIVE, need_bytes=70)
+    members = [
+        Member(record(0, follows=(follow,), load=PeerLoad(2, 24)), Status.ALIVE),
+        Member(record(1, follows=(follow,), links=(LinkMeasure(ME, 500, 40),)), Status.SUSPECT),
+        Member(record(2, fault="its disk is full"), Status.ALIVE),
+    ]
+    desired = DesiredModel(0, 1, ME, "tiny", "dir:/x", F, 0)
+    return picture("home", [model_view(desired, plan, members, "")], members, "")
+
+
+def test_what_comes_over_http_is_drawn_as_the_snapshot_is() -> None:
+    mesh = snapshot()
+    view = read_mesh(mesh_json(mesh))
+    assert view.figures == (figure_of(mesh, mesh.models[0]),)
+    assert [(member.answers, member.tokens_per_s) for member in view.members] == [(2, 24), (0, 0), (0, 0)]
+
+
+def test_a_measured_bandwidth_is_taken_in_bytes_a_second() -> None:
+    body = mesh_json(snapshot())
+    body["members"][1]["links"][0]["bytes_per_s"] = 1_200_000_000
+    assert read_mesh(body).figures[0].ways[0] == Way(500, 1200, True)
+
+
+def test_a_model_is_chosen_by_its_name() -> None:
+    view = read_mesh(mesh_json(snapshot()))
+    assert view.figure(None) == view.figure("tiny") == view.figures[0]
+    with pytest.raises(ClientError, match="runs tiny, not big"):
+        view.figure("big")
+    nothing = replace(view, figures=(), reason="nobody told it what to run")
+    assert nothing.figure(None).headline == "no ring yet: nobody told it what to run"
+
+
+def test_a_stage_whose_peer_has_gone_is_still_drawn() -> None:
+    body = mesh_json(snapshot())
+    body["members"] = body["members"][:1]
+    assert [seat.state for seat in read_mesh(body).figures[0].seats] == ["serving", "dead"]

@@ -8,7 +8,8 @@
 Importing this imports no mlx, opens nothing, and touches neither signals nor logging.
 """
 
-from meshinfer.topology.question import Planner
+from meshinfer.topology.planner import plan_ring
+from meshinfer.topology.question import Answer, Infeasible, Planner, Question
 from meshinfer.transports.base import Transport
 
 from .config import ApiConfig, PeerConfig
@@ -31,21 +32,27 @@ from .errors import (
     UnsupportedModel,
     WrongModel,
 )
-from .generation import Piece, Prompt
+from .generation import Choice, Conversation, Piece, Prompt
 from .loading import Loading
-from .messages import Finish, Sampling
+from .messages import Constraint, ConstraintKind, Finish, Sampling
 from .peer import Peer
 from .release import RELEASE as __version__
 from .snapshot import Activity, Snapshot
 
 __all__ = [
     "Activity",
+    "Answer",
     "ApiConfig",
     "BrokenModel",
+    "Choice",
     "ConfigError",
+    "Constraint",
+    "ConstraintKind",
+    "Conversation",
     "DeadlineExceeded",
     "DiskFull",
     "Finish",
+    "Infeasible",
     "Loading",
     "MeshError",
     "ModelError",
@@ -59,6 +66,7 @@ __all__ = [
     "Planner",
     "Prompt",
     "PromptTooLong",
+    "Question",
     "RequestError",
     "RingBroken",
     "Sampling",
@@ -69,4 +77,5 @@ __all__ = [
     "UnsupportedModel",
     "WrongModel",
     "__version__",
+    "plan_ring",
 ]

@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 
 export PROMPT
 
-.PHONY: help demo test conformance bench clean
+.PHONY: help demo test conformance bench pictures clean
 
 help:
 	@echo "make demo                  two peers on this machine, and a chat with the model they share"
@@ -19,6 +19,7 @@ help:
 	@echo "make test                  everything that must pass: linters, types, tests, the wheel"
 	@echo "make conformance           every architecture of mlx-lm in cut rings, as a table; some minutes"
 	@echo "make bench                 what frames, steps, prompts, readers and fetching cost here; an hour"
+	@echo "make pictures              the README's pictures, taken of a real ring (needs chromium)"
 	@echo "make clean                 forget $(VENV) and all that was built"
 
 demo: $(VENV)/.installed
@@ -48,6 +49,10 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.bench.bench_transfer
 	$(BIN)/python -m tests.bench.measure_spread
 	$(BIN)/python -m tests.bench.bench_readers
+
+pictures: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.pictures.page
+	$(BIN)/python -m tests.pictures.terminal
 
 clean:
 	rm -rf $(VENV) build dist meshinfer_mlx.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -56,8 +56,8 @@ def build(scratch: Path) -> Path:
 
 
 def is_ours(file: Path) -> bool:
-    """Modules, and the data that they read."""
-    return file.suffix in (".py", ".json")
+    """Modules, and the data and the page that they read."""
+    return file.suffix in (".py", ".json", ".html", ".css", ".js", ".svg")
 
 
 def modules() -> set[str]:

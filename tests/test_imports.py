@@ -19,11 +19,12 @@ ACTORS = {
     "porter",
     "requests",
     "stage",
+    "tracing",
     "weights",
 }
 CORES = [
-    *(ROOT / "topology").glob("*.py"),
-    ROOT / "transports" / "frame.py",
+    *(ROOT / "topology").rglob("*.py"),
+    *(ROOT / "transports" / f"{name}.py" for name in ("choice", "frame", "gauge", "hail", "label", "resend")),
     ROOT / "meshinfer" / "messages.py",
     ROOT / "meshinfer" / "freight.py",
     ROOT / "meshinfer" / "wire.py",

@@ -29,7 +29,6 @@ from meshinfer.actors.mail import Send, ViewChanged
 from meshinfer.actors.porter import Porter, PorterMessage
 from meshinfer.actors.post import Post
 from meshinfer.actors.supply import Supply
-from meshinfer.config import ActorLimits
 from meshinfer.disk_stock import DiskStock
 from meshinfer.messages import Hello
 from meshinfer.model.local import fetch_blueprint, receive_blueprint
@@ -38,8 +37,11 @@ from meshinfer.scheduling.haul import HaulTiming
 from meshinfer.topology.member import Member, Status
 from meshinfer.topology.record import PeerRecord, Version
 from meshinfer.topology.ring import PeerId, Run
-from meshinfer.transports.base import Address
+from meshinfer.transports import path
+from meshinfer.transports.base import Address, Link
+from meshinfer.transports.gauge import Gauge, GaugeTiming
 from meshinfer.transports.tcp import TcpTransport
+from meshinfer.transports.trunk import Trunk, TrunkLimits
 from tests.tiny import make_tiny_model
 
 GIVER, TAKER = PeerId("a" * 32), PeerId("b" * 32)
@@ -60,6 +62,14 @@ def porter_of(me: PeerId, line: Line, stock: DiskStock) -> Porter:
     lines: Lines = {line.peer.peer: line}
     post = Post(hello(me), Mailbox[Send]("links", 16), lines)
     return Porter(box, post=post, shelf=stock, timing=HaulTiming(), now_s=time.monotonic, progress=quiet)
+
+
+def line_of(link: Link, peer: Hello, *, is_ours: bool) -> Line:
+    """A line of one path on which nothing is measured."""
+    limits = TrunkLimits(gauge=GaugeTiming(most_bytes=0))
+    trunk = Trunk(peer.name, limits, asyncio.Lock(), time.perf_counter, prefers_ours=is_ours)
+    trunk.add(path.Path(link, Gauge(limits.gauge), time.perf_counter, is_ours=is_ours))
+    return Line(peer, trunk)
 
 
 async def serve(porter: Porter, line: Line, work: Awaitable[None]) -> None:
@@ -83,7 +93,7 @@ async def _give(pipe: Connection, path: Path, cache: Path, rounds: int) -> None:
     pipe.send((listener.address, card.fingerprint, await stock.blueprint(card.fingerprint)))
     for _ in range(rounds):
         link = await listener.accept()
-        line = Line(link, await greet(link, hello(GIVER), 5.0), False, ActorLimits())
+        line = line_of(link, await greet(link, hello(GIVER), 5.0), is_ours=False)
         await serve(porter_of(GIVER, line, stock), line, _ended(line))
     await listener.close()
 
@@ -98,7 +108,7 @@ async def take(address: Address, fingerprint: str, blueprint: bytes, cache: Path
     stock = DiskStock(lambda: ModelStock(cache, False, quiet), quiet)
     await stock.put(fingerprint, files)
     link = await TcpTransport().dial(address)
-    line = Line(link, await greet(link, hello(TAKER), 5.0), True, ActorLimits())
+    line = line_of(link, await greet(link, hello(TAKER), 5.0), is_ours=True)
     porter = porter_of(TAKER, line, stock)
     record = PeerRecord(GIVER, Run(1), Version(0), "giver", "0", (), "", 1, models=(fingerprint,))
     await porter.mailbox.tell(ViewChanged((Member(record, Status.ALIVE),), ()))

@@ -18,9 +18,17 @@ from typing import IO, Any, Self, TypeVar
 
 import httpx2
 
+from meshinfer.keys.certificates import PeerSecret
+from meshinfer.keys.keyring import KeyStore
+from meshinfer.keys.security import MeshSecurity
+
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 60.0
 """How long a test waits for what takes seconds at most; it says so when that is over."""
+
+API_KEY = "peers-of-a-test-share-this"
+KEY_HEADERS = {"Authorization": f"Bearer {API_KEY}"}
+"""For peers that other hosts may ask; the others ask for no key, and don't mind one."""
 
 _PAUSE_S = 0.05
 _LEAVE_S = 10.0
@@ -115,7 +123,7 @@ class PeerProcess:
         assert self.process.stderr is not None
         self.stdout, self.stderr = Output(self.process.stdout), Output(self.process.stderr)
         # What runs on this machine needs no proxy.
-        self.http = httpx2.Client(timeout=PATIENCE_S, trust_env=False)
+        self.http = httpx2.Client(headers=KEY_HEADERS, timeout=PATIENCE_S, trust_env=False)
 
     @property
     def address(self) -> str:
@@ -198,11 +206,12 @@ class ProcessMesh:
     come, so tests have them printed always: pytest keeps them to itself unless the test fails.
     """
 
-    def __init__(self, scratch: Path, *, is_quiet: bool = False) -> None:
+    def __init__(self, scratch: Path, *, is_quiet: bool = False, name: str = "") -> None:
         self.peers: list[PeerProcess] = []
         self._is_quiet = is_quiet
         self._cache_dir = scratch / "cache"
-        self._mesh = f"test-{uuid.uuid4().hex[:12]}"
+        self._config_dir = scratch / "config"
+        self._mesh = name or f"test-{uuid.uuid4().hex[:12]}"
 
     def __enter__(self) -> Self:
         return self
@@ -234,10 +243,13 @@ class ProcessMesh:
         min_peers: int = 1,
         is_offline: bool = True,
         within: Sequence[str] = (),
+        kind: "type[PeerProcess] | None" = None,
+        is_discovering: bool = False,
     ) -> PeerProcess:
         """Start a peer; it prints its addresses when it is up, and nothing here waits for that.
 
         within: a command that runs the rest of its line, such as one that enters a network namespace.
+        kind: how its lines are read.
         """
         wanted = ["--model", str(model)] if model is not None else []
         known = [["--peer", seed if isinstance(seed, str) else seed.address] for seed in seeds]
@@ -245,14 +257,21 @@ class ProcessMesh:
             *(*within, sys.executable, "-m", "meshinfer", "join", *wanted),
             *("--name", name, "--listen", listen),
             *(word for seed in known for word in seed),
-            *("--no-mdns", "--api-port", str(api_port), "--stages", stages, "--memory", str(memory_gb)),
-            *("--min-peers", str(min_peers), "--cache-dir", str(self._cache_dir), "--mesh", self._mesh),
+            *([] if is_discovering else ["--no-mdns"]),
+            *("--api-port", str(api_port), "--stages", stages, "--memory", str(memory_gb)),
+            *("--min-peers", str(min_peers), "--mesh", self._mesh),
+            *("--cache-dir", str(self._cache_dir), "--config-dir", str(self._config_dir)),
             *(["--offline"] if is_offline else []),
             *("--exit-with-parent", *options),
         ]
-        peer = PeerProcess(name, command)
+        peer = (kind or PeerProcess)(name, command)
         self.peers.append(peer)
         return peer
+
+    def member(self, secret: PeerSecret) -> MeshSecurity:
+        """What proves somebody else to be a member, who speaks to its peers on links of his own."""
+        keyring, _ = KeyStore(self._config_dir).read_or_make(self._mesh)
+        return MeshSecurity(secret, keyring)
 
     def drop(self, peer: PeerProcess) -> None:
         """End a peer, if it still runs, and forget it."""

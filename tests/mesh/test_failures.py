@@ -5,11 +5,12 @@ import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from meshinfer.keys.certificates import PeerSecret
 from meshinfer.messages import Cancel, Hello, SessionId
 from meshinfer.model.safetensors import read_header, write_file
 from meshinfer.topology.ring import PeerId
@@ -28,6 +29,7 @@ pytestmark = pytest.mark.mesh
 PROMPT = "Hello world, this"
 STRANGE_VERSION = 99
 WRONG_USE, FAILED = 2, 1
+MEMBER = PeerSecret(b"m" * 32)
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +137,8 @@ async def test_a_peer_of_another_version_that_dials_is_told_and_so_is_the_peer(
     mesh: ProcessMesh, tiny: Path
 ) -> None:
     peer = mesh.start("peer", tiny)
-    stranger = await TcpTransport(version=STRANGE_VERSION).dial(Address(f"tcp://{peer.address}"))
+    transport = TcpTransport(version=STRANGE_VERSION, security=mesh.member(MEMBER))
+    stranger = await transport.dial(Address(f"tcp://{peer.address}"))
     await stranger.send(Frame(b"hello"))
     with pytest.raises(VersionMismatch, match=wire_mismatch(ours=STRANGE_VERSION, theirs=PROTOCOL_VERSION)):
         await stranger.receive()
@@ -148,7 +151,8 @@ async def test_a_peer_of_another_version_that_dials_is_told_and_so_is_the_peer(
 async def test_a_peer_of_another_version_that_is_dialled_is_told_and_so_is_the_peer(
     mesh: ProcessMesh, tiny: Path
 ) -> None:
-    listener = await TcpTransport(version=STRANGE_VERSION).listen(Address("tcp://127.0.0.1:0"))
+    transport = TcpTransport(version=STRANGE_VERSION, security=mesh.member(MEMBER))
+    listener = await transport.listen(Address("tcp://127.0.0.1:0"))
     peer = mesh.start("peer", tiny, seeds=[listener.address.removeprefix("tcp://")])
     stranger = await listener.accept()
     with pytest.raises(VersionMismatch, match=wire_mismatch(ours=STRANGE_VERSION, theirs=PROTOCOL_VERSION)):
@@ -161,11 +165,20 @@ async def test_a_peer_of_another_version_that_is_dialled_is_told_and_so_is_the_p
     check_answers(tiny, peer)
 
 
+@dataclass(frozen=True, slots=True)
+class Loner:
+    """A ring of one that strangers and members talk to."""
+
+    peer: PeerProcess
+    mesh: ProcessMesh
+
+
 @pytest.fixture(scope="module")
-def loner(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PeerProcess]:
-    """A ring of one that strangers talk to."""
-    with ring(1, tiny, tmp_path_factory.mktemp("ring")) as (peer,):
-        yield peer
+def loner(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loner]:
+    with ProcessMesh(tmp_path_factory.mktemp("ring")) as mesh:
+        peer = mesh.start("p0", tiny)
+        wait_for_ring([peer])
+        yield Loner(peer, mesh)
 
 
 def framed(head: bytes) -> bytes:
@@ -177,28 +190,53 @@ def encoded(message: Message) -> bytes:
 
 
 UNASKED = Cancel(SessionId("1-1-1.1"), Target(Epoch(1), Digest("00" * 16)))
-STRANGER = Hello(PeerId("00" * 16), 1, "stranger", "another-mesh", "0.1.0", "tcp://127.0.0.1:1")
+OF_ANOTHER_MESH = Hello(MEMBER.peer, 1, "member", "another-mesh", "0.1.0", "tcp://127.0.0.1:1")
+WITH_ANOTHERS_ID = replace(OF_ANOTHER_MESH, peer=PeerId("00" * 16))
+NOT_TLS = r"the other side does not speak TLS 1\.3: is it an open peer \(--open\), or no peer at all"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(b"GET / HTTP/1.1\r\nHost: peer\r\n\r\n", id="http"),
+        pytest.param(bytes(range(256)) * 40, id="noise"),
+        pytest.param(encoded(OF_ANOTHER_MESH), id="hello"),
+    ],
+)
+def test_what_strangers_send_to_the_link_port_is_refused_unread(
+    loner: Loner, tiny: Path, sent: bytes
+) -> None:
+    host, port = loner.peer.address.rsplit(":", 1)
+    with socket.create_connection((host, int(port))) as stranger:
+        stranger.sendall(sent)
+        loner.peer.stderr.wait_for(NOT_TLS)
+    check_answers(tiny, loner.peer)
 
 
 @pytest.mark.parametrize(
     ("sent", "words"),
     [
         pytest.param(b"GET / HTTP/1.1\r\nHost: peer\r\n\r\n", "not a peer of meshinfer.*GET / HT", id="http"),
-        pytest.param(bytes(range(256)) * 40, "not a peer of meshinfer", id="noise"),
         pytest.param(framed(b"")[:12] + b"\xff" * 8, "frame payload of [0-9,]+ bytes, limit", id="endless"),
         pytest.param(framed(b"\xc1"), "a frame's head of 1 bytes is no msgpack", id="no-msgpack"),
         pytest.param(encoded(UNASKED), "began with Cancel, not with a greeting", id="no-hello"),
-        pytest.param(encoded(STRANGER), "stranger belongs to the mesh 'another-mesh'", id="other-mesh"),
+        pytest.param(encoded(OF_ANOTHER_MESH), "member belongs to the mesh 'another-mesh'", id="other-mesh"),
+        pytest.param(
+            encoded(WITH_ANOTHERS_ID),
+            f"says that it is member .0{{32}}., but its certificate proves that it is {MEMBER.peer}",
+            id="another's id",
+        ),
     ],
 )
-def test_what_strangers_send_to_the_link_port_is_refused_by_name_and_harms_nothing(
-    loner: PeerProcess, tiny: Path, sent: bytes, words: str
+async def test_what_members_send_that_break_the_rules_is_refused_by_name_and_harms_nothing(
+    loner: Loner, tiny: Path, sent: bytes, words: str
 ) -> None:
-    host, port = loner.address.rsplit(":", 1)
-    with socket.create_connection((host, int(port))) as stranger:
-        stranger.sendall(sent)
-        loner.stderr.wait_for(words)
-    check_answers(tiny, loner)
+    transport = TcpTransport(security=loner.mesh.member(MEMBER))
+    link = await transport.dial(Address(f"tcp://{loner.peer.address}"))
+    link._wire.write([sent])
+    await asyncio.to_thread(loner.peer.stderr.wait_for, words)
+    await link.close()
+    await asyncio.to_thread(check_answers, tiny, loner.peer)
 
 
 # --- bad input

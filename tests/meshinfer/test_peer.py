@@ -403,3 +403,35 @@ async def test_a_reader_whose_peer_goes_away_gets_the_same_text_from_another_und
                 await shown(stays, lambda s: s.mesh.is_live and has_stages(s, 1))
     assert texts[1].startswith(texts[0])
     assert len(texts[1]) > len(texts[0])
+
+
+async def test_a_drained_peer_hands_its_layers_over_and_answers_from_the_others(config: PeerConfig) -> None:
+    async with mesh(config, 2) as (one, other), asyncio.timeout(60):
+        before = await text_of(other)
+        await other.drain()
+        async for seen in one.watch():
+            drained = {member.name: member.drain for member in seen.mesh.members}
+            if drained["p1"] == "drained" and seen.mesh.is_live:
+                break
+        assert [stage.name for stage in one.snapshot().mesh.models[0].ring] == ["p0"]
+        assert await text_of(other) == before
+        await other.drain(False)
+        async for seen in other.watch():
+            if len(seen.mesh.models[0].ring) == 2 and seen.mesh.is_live:
+                break
+        assert await text_of(other) == before
+
+
+async def text_of(peer: Peer) -> str:
+    return "".join([piece.text async for piece in peer.generate("Hello", max_tokens=8)])
+
+
+async def test_a_peer_knows_its_machine_soon_and_holds_up_nothing_for_it(config: PeerConfig) -> None:
+    async with Peer(replace(config, model=None)) as peer:
+        async for _ in peer.watch():
+            if peer.machine is not None:
+                break
+        assert peer.machine is not None
+        assert peer.machine.hardware.cores >= 1
+        # Nothing is made up where no meter can be read.
+        assert peer.watts is None or peer.watts.watts >= 0

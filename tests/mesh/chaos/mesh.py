@@ -14,7 +14,7 @@ import httpx2
 
 from tests.mesh.chaos.logs import complaints_of
 from tests.mesh.chaos.network import Network
-from tests.mesh.processes import PeerProcess, ProcessMesh, until, wait_for_exit, wait_for_ring
+from tests.mesh.processes import API_KEY, PeerProcess, ProcessMesh, until, wait_for_exit, wait_for_ring
 
 WHOLE_S = 90.0
 """How long a mesh may take at most to be one ring again; it takes seconds."""
@@ -65,7 +65,7 @@ class ChaosMesh:
             seeds = [peer.address for other, peer in self.present.items() if other not in self.stopped]
         else:
             address = self.network.address(name)
-            options += ["--api-host", address]
+            options += ["--api-host", address, "--api-key", API_KEY]
             within, listen = self.network.entering(name), f"{address}:{_LINK_PORT}"
             seeds = [f"{self.network.address(other)}:{_LINK_PORT}" for other in self.names if other != name]
         self.present[name] = self.processes.start(

@@ -22,7 +22,7 @@ _PREFIX = "meshinfer-chaos"
 _NAMES = Path("/run/netns")
 _OWN = Path("/proc/thread-self/ns/net")
 _SUBNET = "10.213.7"
-_NOBODY = "02:00:00:00:de:ad"
+NOBODY = "02:00:00:00:de:ad"
 _CLONE_NEWNET = 0x40000000
 _COMMAND_S = 20.0
 
@@ -87,34 +87,34 @@ class Network:
     def cut(self, one: str, other: str) -> None:
         """Pull the cable between two peers: what they send each other vanishes."""
         for here, there in ((one, other), (other, one)):
-            entry = f"neigh replace {self.address(there)} lladdr {_NOBODY} nud permanent dev cable"
-            _ip("-n", self._namespace(here), *entry.split())
+            entry = f"neigh replace {self.address(there)} lladdr {NOBODY} nud permanent dev cable"
+            run_ip("-n", self._namespace(here), *entry.split())
 
     def heal(self, one: str, other: str) -> None:
         """Put the cable back."""
         for here, there in ((one, other), (other, one)):
             with suppress(subprocess.CalledProcessError):
-                _ip("-n", self._namespace(here), *f"neigh del {self.address(there)} dev cable".split())
+                run_ip("-n", self._namespace(here), *f"neigh del {self.address(there)} dev cable".split())
 
     def _namespace(self, name: str) -> str:
         return f"{self._prefix}-{name}"
 
     def _lay_cables(self) -> None:
-        _ip("netns", "add", self._hub)
+        run_ip("netns", "add", self._hub)
         self._in_hub("link set lo up")
         self._in_hub("link add switch type bridge")
         self._in_hub(f"addr add {_SUBNET}.1/24 dev switch")
         self._in_hub("link set switch up")
         for number, (name, address) in enumerate(self._addresses.items()):
             namespace, port = self._namespace(name), f"port{number}"
-            _ip("netns", "add", namespace)
+            run_ip("netns", "add", namespace)
             self._in_hub(f"link add {port} type veth peer name cable netns {namespace}")
             self._in_hub(f"link set {port} master switch up")
             for command in ("link set lo up", f"addr add {address}/24 dev cable", "link set cable up"):
-                _ip("-n", namespace, *command.split())
+                run_ip("-n", namespace, *command.split())
 
     def _in_hub(self, command: str) -> None:
-        _ip("-n", self._hub, *command.split())
+        run_ip("-n", self._hub, *command.split())
 
     def _remove(self) -> None:
         if self._home is not None:
@@ -136,14 +136,14 @@ def _remove_leftovers() -> None:
 def _end_peers(prefix: str) -> None:
     """End peers that were stopped when their run was killed: those don't notice that it is gone."""
     for name in _namespaces(f"{prefix}-"):
-        for pid in _ip("netns", "pids", name).split():
+        for pid in run_ip("netns", "pids", name).split():
             with suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGKILL)
 
 
 def _remove_all(prefix: str) -> None:
     for name in _namespaces(f"{prefix}-"):
-        _ip("netns", "del", name)
+        run_ip("netns", "del", name)
 
 
 def _namespaces(prefix: str) -> list[str]:
@@ -166,7 +166,12 @@ def _set_namespace(number: int) -> None:
         raise OSError(error, f"setns: {os.strerror(error)}")
 
 
-def _ip(*words: str) -> str:
+def run_ip(*words: str) -> str:
+    """Run `ip`, and return what it prints.
+
+    Raises:
+        CalledProcessError: it failed.
+    """
     done = subprocess.run(["ip", *words], capture_output=True, text=True, timeout=_COMMAND_S, check=False)
     if done.returncode:
         raise subprocess.CalledProcessError(done.returncode, done.args, done.stdout, done.stderr)

@@ -9,6 +9,8 @@ from typing import Any
 
 import httpx2
 
+from tests.mesh.processes import KEY_HEADERS
+
 ANSWER_S = 150.0
 """How long an answer may take at most, faults included."""
 
@@ -59,7 +61,7 @@ def read_answer(url: str, body: dict[str, Any], at_piece: Callable[[int], None] 
     try:
         # What runs on this machine needs no proxy.
         with (
-            httpx2.Client(timeout=_SILENCE_S, trust_env=False) as client,
+            httpx2.Client(headers=KEY_HEADERS, timeout=_SILENCE_S, trust_env=False) as client,
             client.stream("POST", f"{url}/v1/completions", json=body) as response,
         ):
             heard.status = response.status_code

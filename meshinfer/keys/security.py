@@ -1,5 +1,6 @@
 """Who may be at the other end of a link, as transports ask it."""
 
+import logging
 import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -10,6 +11,8 @@ from meshinfer.transports.errors import ProtocolError
 from .certificates import NotAMember, PeerSecret
 from .contexts import MeshTls
 from .keyring import Keyring
+
+logger = logging.getLogger(__name__)
 
 
 def _now() -> datetime:
@@ -64,5 +67,9 @@ class MeshSecurity:
         return self._tls
 
     def _renew(self) -> None:
-        self._tls = MeshTls(self._secret, self._keyring, self._clock())
-        self._is_renewing = False
+        try:
+            self._tls = MeshTls(self._secret, self._keyring, self._clock())
+        except OSError as error:  # such as a full disk; the next link tries it again
+            logger.warning("this peer's certificate is not renewed: %s", error)
+        finally:
+            self._is_renewing = False

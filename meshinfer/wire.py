@@ -176,7 +176,7 @@ def _decode(frame: Frame) -> Message:
     try:
         raw_tag, fields, descriptors = _PARTS.decode(frame.head)
         tag = _TAG.decode(raw_tag)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         reason = f"a frame's head of {len(frame.head)} bytes is no msgpack of [tag, fields, tensors]: {error}"
         raise ProtocolError(reason) from error
     kind = TAGS.get(tag) if isinstance(tag, int) else None
@@ -203,7 +203,7 @@ def _build(kind: type[Message], fields: msgspec.Raw) -> Message:
 def _tensors(descriptors: msgspec.Raw, frame: Frame) -> tuple[m.Tensor, ...]:
     try:
         table = _DESCRIPTORS.decode(descriptors)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ProtocolError(f"tensor descriptors are not valid: {error}") from error
     if len(table) > MAX_TENSORS:
         raise ProtocolError(f"a frame carries {len(table)} tensors, limit {MAX_TENSORS}")

@@ -17,8 +17,12 @@ COMMAND = ("/usr/bin/powermetrics", "--samplers", "cpu_power", "-i", "100", "-b"
 _FIRST_SAMPLE_S = 5.0
 _GOODBYE_S = 2.0
 
-_SAMPLED = re.compile(r"\*\*\* Sampled system activity .*\((?P<elapsed_ms>[0-9.]+)ms elapsed\)")
-_COMBINED = re.compile(r"Combined Power \(CPU \+ GPU \+ ANE\): *(?P<power_mw>[0-9.]+) *mW")
+_SAMPLED = re.compile(
+    r"\*\*\* Sampled system activity .*\((?P<elapsed_ms>[0-9]{1,9}(?:\.[0-9]{1,9})?)ms elapsed\)"
+)
+_COMBINED = re.compile(
+    r"Combined Power \(CPU \+ GPU \+ ANE\): *(?P<power_mw>[0-9]{1,9}(?:\.[0-9]{1,9})?) *mW"
+)
 
 
 class Samples:

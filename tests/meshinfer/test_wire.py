@@ -225,6 +225,8 @@ TOKEN = {"session": "s", "target": {"epoch": 1, "digest": "d"}, "position": 1, "
         (head(1, {}) + b"\x00", b"", "no msgpack"),
         (b"\x91" * 5000, b"", "no msgpack"),
         (head(1, []), b"", "Hello from a peer is not valid"),
+        (b"\x93\xa1\xff\x80\x90", b"", "no msgpack"),
+        (b"\x93\x05\x80\x91\x93\xa1\xff\xa5uint8\x90", b"", "tensor descriptors are not valid"),
         (b"\x90", b"", "no msgpack of \\[tag, fields, tensors\\]"),
         (b"\x94" + head(1, {})[1:] + b"\x00", b"", "no msgpack of \\[tag, fields, tensors\\]"),
         (head(999, {}), b"", "unknown message tag 999"),

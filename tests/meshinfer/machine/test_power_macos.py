@@ -35,6 +35,11 @@ ANE Power: 0 mW
 Combined Power (CPU + GPU + ANE): 2000 mW
 """
 
+ODD = """\
+*** Sampled system activity (Mon Jan  5 09:00:00 2026 +0100) (1000.00.00ms elapsed) ***
+Combined Power (CPU + GPU + ANE): 1..0 mW
+"""
+
 ON_INTEL = """\
 *** Sampled system activity (Mon Jan  5 09:00:00 2026 +0100) (1000.00ms elapsed) ***
 Intel energy model derived package power (CPUs+GT+SA): 5.10W
@@ -59,6 +64,13 @@ def test_a_sample_counts_once_its_power_is_told() -> None:
     for line in ON_INTEL.splitlines():
         samples.take(line)
     assert (samples.joules, samples.count) == (0, 0)
+
+
+def test_figures_that_are_none_are_passed_over() -> None:
+    samples = Samples()
+    for line in ODD.splitlines():
+        samples.take(line)
+    assert (samples.count, samples.joules) == (0, 0.0)
 
 
 def test_energy_is_there_from_the_first_sample_on() -> None:

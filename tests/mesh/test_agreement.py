@@ -53,6 +53,7 @@ def check_answers(tiny: Path, *peers: PeerProcess) -> None:
         assert peer.answer(PROMPT, 12).text == greedy_text(tiny, PROMPT, 12)
 
 
+@pytest.mark.long
 def test_eight_peers_form_one_ring_and_when_one_is_killed_the_rest_do(mesh: ProcessMesh, tiny: Path) -> None:
     peers = start_group(mesh, tiny, [f"p{number}" for number in range(MANY)])
     wait_for_ring(peers, LONG_S)
@@ -78,6 +79,7 @@ def test_a_peer_that_was_stopped_for_a_while_returns_as_a_member(mesh: ProcessMe
     check_answers(tiny, *peers)
 
 
+@pytest.mark.long
 def test_two_meshes_that_never_met_become_one_through_one_peer(mesh: ProcessMesh, tiny: Path) -> None:
     first = start_group(mesh, tiny, ["a0", "a1"])
     second = start_group(mesh, tiny, ["b0", "b1"])

@@ -50,6 +50,7 @@ def test_one_fault_in_the_middle_of_an_answer_changes_no_token_of_it(around: Set
     assert [line_of(outcome) for outcome in outcomes if outcome.wrong] == []
 
 
+@pytest.mark.long
 def test_no_request_fails_while_all_peers_are_restarted_one_after_the_other(
     around: Setting, tmp_path: Path
 ) -> None:

@@ -75,6 +75,7 @@ def test_the_model_of_the_mesh_is_listed_and_no_other_is_known(client: OpenAI, m
         streamed(client, "gpt-4", "Hello", 4)
 
 
+@pytest.mark.long
 def test_eight_clients_at_once_each_get_their_own_answer(client: OpenAI, model: str) -> None:
     questions = [f"What is {number} + {number}?" for number in range(1, 9)]
     with ThreadPoolExecutor(len(questions)) as threads:

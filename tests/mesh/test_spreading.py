@@ -114,6 +114,7 @@ def test_a_machine_that_comes_back_has_its_layers_and_gives_them_to_others(
     assert here.items() <= machines.fetched("shelf").items()
 
 
+@pytest.mark.long
 def test_layers_that_no_peer_has_are_named_and_brought_once_somebody_has_them(
     machines: Machines, model: Path
 ) -> None:

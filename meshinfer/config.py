@@ -76,14 +76,15 @@ class ApiConfig:
                     f"{option} takes at least {_LEAST_KEY} printable ASCII characters, such as the output of "
                     "`openssl rand -hex 24`"
                 )
-        if not _is_loopback(self.host) and self.api_key is None:
+        if not is_loopback(self.host) and self.api_key is None:
             raise ConfigError(
                 f"--api-host {self.host} lets other machines ask this peer: give an --api-key that they must "
                 "send, such as the output of `openssl rand -hex 24`"
             )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches `host`."""
     try:
         return ipaddress.ip_address(host.partition("%")[0]).is_loopback
     except ValueError:

@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, Field
 
 from .errors import ApiError, invalid
 from .reading import Body
+from .refusals import MESSAGE, kept_fields
 from .values import read_text
 
 _TextParts = str | list[dict[str, Any]]
@@ -39,6 +40,17 @@ class ChatMessage(Body):
     tool_calls: Annotated[list[ToolCall], Field(max_length=128)] | None = None
     reasoning_content: str | None = None
     parsed: Any = None
+
+
+def kept_message(number: int, message: object) -> object:
+    """What is honoured of a message before it is checked; what is none passes, for that check to name.
+
+    Raises:
+        ApiError: a field of it is not supported, or unknown.
+    """
+    if not isinstance(message, dict):
+        return message
+    return kept_fields(message, ChatMessage.model_fields, MESSAGE, f"messages[{number}].")
 
 
 def template_message(message: ChatMessage, place: str) -> dict[str, object]:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from meshinfer.generation import Conversation
 
 from .errors import invalid
-from .openai_messages import ChatMessage, template_message
+from .openai_messages import kept_message, template_message
 from .openai_tools import read_tools
 from .question import Question
 from .reading import json_object, validated
-from .refusals import MESSAGE, kept_fields
+from .refusals import kept_fields
 from .tokenize_request import REFUSED, DetokenizeBody, TokenizeBody
 
 
@@ -37,7 +37,7 @@ def to_tokenize(body: bytes) -> ToTokenize:
     """
     fields = kept_fields(json_object(body), TokenizeBody.model_fields, REFUSED, harmless=())
     if isinstance(messages := fields.get("messages"), list):
-        fields["messages"] = [_kept_message(number, message) for number, message in enumerate(messages)]
+        fields["messages"] = [kept_message(number, message) for number, message in enumerate(messages)]
     asked = validated(TokenizeBody, fields)
     return ToTokenize(_question(asked), bool(asked.return_token_strs))
 
@@ -52,12 +52,6 @@ def to_detokenize(body: bytes) -> ToDetokenize:
         DetokenizeBody, kept_fields(json_object(body), DetokenizeBody.model_fields, {}, harmless=())
     )
     return ToDetokenize(tuple(asked.tokens), asked.model)
-
-
-def _kept_message(number: int, message: object) -> object:
-    if not isinstance(message, dict):
-        return message
-    return kept_fields(message, ChatMessage.model_fields, MESSAGE, f"messages[{number}].")
 
 
 def _question(asked: TokenizeBody) -> Question:

@@ -10,12 +10,12 @@ from .errors import invalid
 from .openai_chat import ChatWording
 from .openai_completion import CompletionWording
 from .openai_format import read_format
-from .openai_messages import ChatMessage, template_message
+from .openai_messages import kept_message, template_message
 from .openai_request import ChatBody, CompletionBody, QuestionBody
 from .openai_tools import read_tool_choice, read_tools
 from .question import Question
 from .reading import json_object, validated
-from .refusals import CHAT, COMPLETION, MESSAGE, kept_fields
+from .refusals import CHAT, COMPLETION, kept_fields
 from .values import describe
 
 
@@ -27,7 +27,7 @@ def chat_question(body: bytes) -> Asked:
     """
     fields = kept_fields(json_object(body), ChatBody.model_fields, CHAT)
     if isinstance(messages := fields.get("messages"), list):
-        fields["messages"] = [_kept_message(number, message) for number, message in enumerate(messages)]
+        fields["messages"] = [kept_message(number, message) for number, message in enumerate(messages)]
     chat = validated(ChatBody, fields)
     messages = tuple(
         template_message(message, f"messages[{number}]") for number, message in enumerate(chat.messages)
@@ -82,12 +82,6 @@ def completion_question(body: bytes) -> Asked:
     )
     has_usage = _has_usage(completion)
     return Asked(question, lambda head: CompletionWording(head, question, has_usage), bool(completion.stream))
-
-
-def _kept_message(number: int, message: object) -> object:
-    if not isinstance(message, dict):
-        return message
-    return kept_fields(message, ChatMessage.model_fields, MESSAGE, f"messages[{number}].")
 
 
 def _template_options(chat: ChatBody) -> Mapping[str, object]:

@@ -113,9 +113,10 @@ def _show_ring(client: "PeerClient", children: "ChildPeers", terminal: Terminal)
     """A table of who holds what, with the memory that each process really takes."""
     from rich.table import Table
 
+    from meshinfer.topology.draw.figure import layers_text
+
     from .mesh_table import print_drawing
     from .mesh_view import read_mesh
-    from .story import layers_text
 
     pids = children.pids
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")

@@ -1,10 +1,10 @@
 """The first lines of a peer: where it can be reached, and by whom. `demo` reads them back."""
 
-import ipaddress
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from meshinfer.config import is_loopback
 from meshinfer.machine.facts import MachineFacts
 from meshinfer.machine.interfaces import reachable_addresses
 from meshinfer.machine.network_line import network_line
@@ -80,14 +80,6 @@ def read_api_line(text: str) -> str | None:
     """The base URL that a peer's line says its API is on; None for other lines."""
     found = _API.match(text)
     return found[1] if found else None
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches `host`."""
-    try:
-        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _bare(address: str) -> str:

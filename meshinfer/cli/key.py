@@ -5,10 +5,9 @@ from typing import Annotated
 
 import typer
 
-from meshinfer.config import USUAL_MESH, default_config_dir, parse_host_port
+from meshinfer.config import USUAL_MESH, default_config_dir, is_loopback, parse_host_port
 from meshinfer.errors import ConfigError
 
-from .greeting import is_loopback
 from .peer_url import USUAL_URL, url_option
 from .terminal import Terminal, Tone
 

@@ -3,9 +3,10 @@
 from rich.table import Table
 from rich.text import Text
 
+from meshinfer.topology.draw.figure import layers_text
+
 from .amounts import size_text
 from .mesh_view import MeshView, ModelRow
-from .story import layers_text
 from .terminal import visible
 
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400

@@ -9,11 +9,11 @@ from meshinfer.paper import speed
 from meshinfer.paper.peers import PaperPeer
 from meshinfer.paper.plan import Decode, PaperPlan, Wanted
 from meshinfer.paper.remedies import Remedies
+from meshinfer.topology.draw.figure import layers_text
 from meshinfer.topology.shortfall import HINT
 
 from .amounts import size_text
 from .mesh_table import print_drawing
-from .story import layers_text
 from .terminal import Terminal, Tone
 
 _BILLION = 1e9

@@ -1,6 +1,7 @@
 """What a peer tells the person at its terminal: from two snapshots to the lines between them."""
 
 from meshinfer.snapshot import Snapshot
+from meshinfer.topology.draw.figure import layers_text
 from meshinfer.topology.member import Status
 from meshinfer.topology.plan import Plan
 from meshinfer.topology.snapshot import MemberView, MeshSnapshot
@@ -33,11 +34,6 @@ def ring_text(mesh: MeshSnapshot, plan: Plan) -> str:
         f"{names.get(stage.peer, stage.peer[:8])} layers {layers_text(stage.first_layer, stage.end_layer)}"
         for stage in plan.ring.stages
     )
-
-
-def layers_text(first_layer: int, end_layer: int) -> str:
-    """`0–14` for layers 0 to 14, `7` for one."""
-    return f"{first_layer}–{end_layer - 1}" if end_layer - first_layer > 1 else str(first_layer)
 
 
 def _members(before: Snapshot | None, after: Snapshot) -> list[Line]:

@@ -1,6 +1,13 @@
 import pytest
 
-from meshinfer.config import ApiConfig, PeerConfig, default_name, parse_host_port, parse_stages
+from meshinfer.config import (
+    ApiConfig,
+    PeerConfig,
+    default_name,
+    is_loopback,
+    parse_host_port,
+    parse_stages,
+)
 from meshinfer.errors import ConfigError
 from meshinfer.topology.desire import SPREAD_ALL, SPREAD_AUTO
 
@@ -69,3 +76,15 @@ def test_addresses_are_read(text: str, expected: tuple[str, int]) -> None:
 
 def test_the_name_of_any_machine_makes_a_valid_peer_name() -> None:
     assert PeerConfig(name=default_name()).name
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", True), ("127.8.0.1", True), ("::1", True), ("localhost", True),
+        ("0.0.0.0", False), ("::", False), ("192.168.1.4", False), ("fe80::1%en2", False),
+        ("mac.local", False),
+    ],
+)  # fmt: skip
+def test_loopback_is_known_by_its_addresses(host: str, expected: bool) -> None:
+    assert is_loopback(host) is expected

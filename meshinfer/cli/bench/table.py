@@ -3,8 +3,8 @@
 from rich.table import Table
 
 from meshinfer.cli.amounts import GIGABYTE, size_text
-from meshinfer.cli.story import layers_text
 from meshinfer.cli.terminal import visible
+from meshinfer.topology.draw.figure import layers_text
 
 from .figures import Figures, Report, RingRun
 from .texts import count_text, length_text, number_text, place_text

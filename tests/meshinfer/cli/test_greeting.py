@@ -3,7 +3,6 @@ import pytest
 from meshinfer.cli.greeting import (
     KeyNews,
     greeting,
-    is_loopback,
     network_story,
     read_api_line,
     read_listen_line,
@@ -58,18 +57,6 @@ def test_what_is_said_can_be_read_back() -> None:
     texts = [line.text for line in greeting("mac-1", Address("tcp://[::1]:7"), API, KeyNews("1a2b3c4d"))]
     assert [read_listen_line(text) for text in texts] == ["[::1]:7", None, None]
     assert [read_api_line(text) for text in texts] == [None, None, API]
-
-
-@pytest.mark.parametrize(
-    ("host", "expected"),
-    [
-        ("127.0.0.1", True), ("127.8.0.1", True), ("::1", True), ("localhost", True),
-        ("0.0.0.0", False), ("::", False), ("192.168.1.4", False), ("fe80::1%en2", False),
-        ("mac.local", False),
-    ],
-)  # fmt: skip
-def test_loopback_is_known_by_its_addresses(host: str, expected: bool) -> None:
-    assert is_loopback(host) is expected
 
 
 def test_a_peer_of_several_machines_says_which_interfaces_it_uses() -> None:

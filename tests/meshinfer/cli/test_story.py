@@ -1,6 +1,6 @@
 import pytest
 
-from meshinfer.cli.story import changes, is_ring_live, layers_text
+from meshinfer.cli.story import changes, is_ring_live
 from meshinfer.cli.terminal import Line, Tone
 from meshinfer.snapshot import Snapshot
 from meshinfer.topology.member import Status
@@ -89,8 +89,3 @@ def test_an_own_fault_is_an_error_and_is_not_repeated_as_the_reason() -> None:
 
 def test_the_first_moment_of_a_peer_is_not_worth_a_line() -> None:
     assert changes(None, seen(reason="this peer has just started")) == []
-
-
-@pytest.mark.parametrize(("layers", "text"), [((0, 15), "0–14"), ((7, 8), "7")])
-def test_layers_are_written_with_the_last_one_that_belongs(layers: tuple[int, int], text: str) -> None:
-    assert layers_text(*layers) == text

@@ -86,3 +86,8 @@ def test_figures_are_told_in_few_words() -> None:
 
 def test_names_cannot_steer_a_screen_or_break_a_line() -> None:
     assert plain("a\x1b[2J\nb\u202e日") == "a [2J b 日"
+
+
+@pytest.mark.parametrize(("layers", "text"), [((0, 15), "0–14"), ((7, 8), "7")])
+def test_layers_are_written_with_the_last_one_that_belongs(layers: tuple[int, int], text: str) -> None:
+    assert layers_text(*layers) == text

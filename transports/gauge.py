@@ -34,7 +34,7 @@ class GaugeTiming:
     """
 
     first_bytes: int = 64 << 10
-    most_bytes: int = 16 << 20
+    most_bytes: int = 64 << 20
     tries: int = 6
     again_s: float = 1.0
     every_s: float = 30.0

@@ -13,8 +13,8 @@ from .label import LABEL_BYTES, Kind, Label, bare, labelled, unlabelled
 from .stream import StreamLink
 
 _MAX_PENDING = 32
-_CHUNK_BYTES = 256 << 10
-_LEAST_CHUNKS = 4
+_CHUNK_BYTES = 1 << 20
+_LEAST_CHUNKS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +164,8 @@ class Path:
         return False
 
     def pong(self, number: int, acknowledged: int) -> None:
-        """Answer a ping, and tell for how many ns it lay here."""
-        held_ns = max(0, round(1e9 * (self._now_s() - self._arrived_s)))
-        self.tell(Label(Kind.PONG, number, acknowledged, held_ns))
+        """Answer a ping."""
+        self.tell(Label(Kind.PONG, number, acknowledged))
 
     def ping(self, acknowledged: int) -> None:
         """Ask whether it works."""
@@ -182,7 +181,7 @@ class Path:
         asked_s = self._pings.pop(label.number, None)
         if asked_s is not None:
             took_s = (self._now_s() if now_s is None else now_s) - asked_s
-            self.gauge.answered(max(0.0, took_s - label.detail / 1e9))
+            self.gauge.answered(max(0.0, took_s))
             if self.gauge.needs_ping:
                 self.ping(self._acknowledged())
 

@@ -3,8 +3,9 @@
     python -m tests.bench.measure_links [--rounds 3]
 
 Two hosts (network namespaces) joined by a cable of 10 Gbit/s and one of 100 Mbit/s, made so with `tc tbf`.
-The width is held against what tbf was given, within 20 %; the round trip against a ping-pong of plain
-blocking sockets on the same cable, within 30 %. Takes root, on Linux.
+The width is held against what tbf was given, within 20 %; the round trip against a ping-pong of plain sockets
+on the same cable and the same event loop, within 30 %. That of blocking sockets, each in a process that
+does nothing else, is printed beside it: no frame of a peer ever travels so. Takes root, on Linux.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import time
+from typing import cast
 
 import uvloop
 
@@ -25,35 +27,101 @@ from meshinfer.transports.tcp import TcpTransport
 from meshinfer.transports.trunk import PathView, Trunk, TrunkLimits
 from tests.mesh.cables.wiring import Cable, Wiring, pairs, why_no_wiring
 
-PLAIN_PORT, LINK_PORT = 7001, 7002
-PINGS = 2000
+BLOCKING_PORT, LOOP_PORT, LINK_PORT = 7001, 7002, 7003
+PINGS, PAUSE_S = 2000, 0.0005
+PING = b"x" * 45
+SHORTEST_OF = 32
+"""A link takes the shortest of its last so many round trips."""
+
 MEASURE_S = 6.0
 WIDTH_SHARE, ROUND_TRIP_SHARE = 0.2, 0.3
 
 
-def plain_echo(host: str) -> None:
-    """Answer each byte with itself, until the other side goes."""
-    with socket.create_server((host, PLAIN_PORT)) as listener:
+def typical_us(times_s: list[float]) -> float:
+    """What a link would say of these round trips, on the median."""
+    return 1e6 * statistics.median(
+        min(times_s[at : at + SHORTEST_OF]) for at in range(0, len(times_s), SHORTEST_OF)
+    )
+
+
+def without_delay(sock: socket.socket) -> None:
+    """Let small messages go at once."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def blocking_echo(host: str) -> None:
+    """Answer each ping with itself, until the other side goes."""
+    with socket.create_server((host, BLOCKING_PORT)) as listener:
         print("up", flush=True)
         sock, _ = listener.accept()
         with sock:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            without_delay(sock)
             while data := sock.recv(64):
                 sock.sendall(data)
 
 
-def plain_rtt_us(host: str) -> float:
-    """The shortest of as many round trips as a link looks at for each of its own, on the median."""
-    times = []
-    with socket.create_connection((host, PLAIN_PORT)) as sock:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+def blocking_rtt_us(host: str) -> float:
+    """Ping by a socket that a thread waits at."""
+    times_s = []
+    with socket.create_connection((host, BLOCKING_PORT)) as sock:
+        without_delay(sock)
         for _ in range(PINGS):
-            began = time.perf_counter()
-            sock.sendall(b"x" * 45)
+            began_s = time.perf_counter()
+            sock.sendall(PING)
             sock.recv(64)
-            times.append(time.perf_counter() - began)
-            time.sleep(0.0005)
-    return 1e6 * statistics.median(min(times[at : at + 16]) for at in range(0, PINGS, 16))
+            times_s.append(time.perf_counter() - began_s)
+            time.sleep(PAUSE_S)
+    return typical_us(times_s)
+
+
+class Echo(asyncio.Protocol):
+    """Answers each ping with itself."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep what answers go by."""
+        without_delay(transport.get_extra_info("socket"))
+        # uvloop's transports are no asyncio.Transport by type.
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Answer."""
+        self._transport.write(data)
+
+
+class Pinger(asyncio.Protocol):
+    """Notes when an answer came."""
+
+    def __init__(self) -> None:
+        self.answered = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Ask for no delay."""
+        without_delay(transport.get_extra_info("socket"))
+
+    def data_received(self, data: bytes) -> None:
+        """Note it."""
+        self.answered.set_result(time.perf_counter())
+
+
+async def loop_echo(host: str) -> None:
+    """Be the other end of an event loop's ping-pong."""
+    server = await asyncio.get_running_loop().create_server(Echo, host, LOOP_PORT)
+    print("up", flush=True)
+    await server.serve_forever()
+
+
+async def loop_rtt_us(host: str) -> float:
+    """Ping by a socket of an event loop."""
+    loop, times_s = asyncio.get_running_loop(), []
+    transport, pinger = await loop.create_connection(Pinger, host, LOOP_PORT)
+    for _ in range(PINGS):
+        pinger.answered = loop.create_future()
+        began_s = time.perf_counter()
+        transport.write(PING)
+        times_s.append(await pinger.answered - began_s)
+        await asyncio.sleep(PAUSE_S)
+    transport.close()
+    return typical_us(times_s)
 
 
 async def nothing(frame: Frame) -> None:
@@ -90,10 +158,14 @@ async def link_view(host: str) -> PathView:
 def side(what: str, host: str) -> None:
     """Be one of the processes of a measurement."""
     match what:
-        case "plain-echo":
-            plain_echo(host)
-        case "plain":
-            print(json.dumps(plain_rtt_us(host)))
+        case "blocking-echo":
+            blocking_echo(host)
+        case "blocking":
+            print(json.dumps(blocking_rtt_us(host)))
+        case "loop-echo":
+            uvloop.run(loop_echo(host))
+        case "loop":
+            print(json.dumps(uvloop.run(loop_rtt_us(host))))
         case "link-echo":
             uvloop.run(link_echo(host))
         case "link":
@@ -114,6 +186,7 @@ def measure(wiring: Wiring, cable: Cable, what: str) -> object:
         assert echo.stdout is not None
         echo.stdout.readline()
         done = subprocess.run(command(here, what), stdout=subprocess.PIPE, text=True, timeout=120, check=True)
+        echo.kill()
     found: object = json.loads(done.stdout)
     return found
 
@@ -136,9 +209,10 @@ def main() -> int:
     cables, is_off = pairs(["a", "b"]), False
     with Wiring(["a", "b"], cables) as wiring:
         for cable in cables:
-            plain, rtts, widths = list[float](), list[float](), list[float]()
+            blocking, plain, rtts, widths = (list[float]() for _ in range(4))
             for _ in range(options.rounds):
-                plain.append(float(str(measure(wiring, cable, "plain"))))
+                blocking.append(float(str(measure(wiring, cable, "blocking"))))
+                plain.append(float(str(measure(wiring, cable, "loop"))))
                 found = measure(wiring, cable, "link")
                 assert isinstance(found, list)
                 rtts.append(found[0])
@@ -148,7 +222,8 @@ def main() -> int:
             is_off |= abs(width_off) > WIDTH_SHARE or abs(rtt_off) > ROUND_TRIP_SHARE
             print(
                 f"{cable.name}: given {cable.mbit:,} Mbit/s, measured {width:,.0f} ({width_off:+.0%}); "
-                f"plain sockets {plain_rtt:.0f} us there and back, links {rtt:.0f} ({rtt_off:+.0%})",
+                f"there and back: plain sockets {plain_rtt:.0f} us, links {rtt:.0f} ({rtt_off:+.0%}); "
+                f"blocking sockets {statistics.median(blocking):.0f}",
                 flush=True,
             )
     return int(is_off)

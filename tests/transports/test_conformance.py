@@ -407,7 +407,7 @@ async def test_a_closed_listener_ends_accept_and_leaves_accepted_links(kind: Kin
 
 
 async def test_a_hundred_connections_of_a_stranger_cost_nothing_until_they_are_accepted(kind: Kind) -> None:
-    ledger, hasty = Ledger(), LinkLimits(dial_timeout_s=0.2)
+    ledger, hasty = Ledger(), LinkLimits(dial_timeout_s=0.5)
     async with kind.listening(kind.make(buffers=ledger)) as listener:
         dials = (kind.make(hasty).dial(listener.address) for _ in range(100))
         outcomes = await asyncio.gather(*dials, return_exceptions=True)
@@ -417,11 +417,12 @@ async def test_a_hundred_connections_of_a_stranger_cost_nothing_until_they_are_a
             with suppress(LinkBroken):  # turned away by now, some of them
                 await link.send(framed(b"h", b"x" * 1000))
         receiving = [asyncio.create_task(link.receive()) for link in links]  # awaited below
-        _, waiting = await asyncio.wait(receiving, timeout=0.2)
+        # A machine that stalls may let every dial run out of time.
+        waiting = (await asyncio.wait(receiving, timeout=0.2))[1] if receiving else set()
         assert ledger.taken == 0
         assert len(waiting) <= 66  # Linux lets one or two more wait than it was told
         for each in waiting:
             each.cancel()
-        await asyncio.wait(receiving)
+        await asyncio.gather(*receiving, return_exceptions=True)
         await listener.close()
         await asyncio.gather(*(link.close() for link in links))

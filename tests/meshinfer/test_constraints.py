@@ -123,9 +123,9 @@ async def _text(pieces: AsyncGenerator[Piece, None]) -> str:
 
 
 @pytest.mark.mesh
-async def test_a_small_real_model_keeps_to_schemas(config: PeerConfig) -> None:
-    """To some of them; `python -m tests.bench.measure_schema` asks for all, a hundred times."""
+async def test_a_small_real_model_keeps_to_a_schema(config: PeerConfig) -> None:
+    """To one of them; `python -m tests.bench.measure_schema` asks for all, a hundred times."""
     real = replace(config, model=str(smollm2("q4").path), memory_bytes=2_000_000_000)
     async with mesh(real, 1) as (peer,):
-        answers = await ask(peer, 2, readers=2)
-    assert [answer.fault for answer in answers] == [""] * 2
+        (answer,) = await ask(peer, 1, readers=1)
+    assert answer.fault == ""

@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 
 export PROMPT
 
-.PHONY: help demo test conformance bench pictures clean
+.PHONY: help demo test conformance bench pictures fuzz lock audit clean
 
 help:
 	@echo "make demo                  two peers on this machine, and a chat with the model they share"
@@ -19,6 +19,9 @@ help:
 	@echo "make test                  everything that must pass: linters, types, tests, the wheel"
 	@echo "make conformance           every architecture of mlx-lm in cut rings, as a table; some minutes"
 	@echo "make bench                 what frames, steps, prompts, readers and fetching cost here; an hour"
+	@echo "make fuzz                  ten million hostile inputs to all that reads what others wrote; an hour"
+	@echo "make lock                  the newest of all that is needed, as what CI installs from then on"
+	@echo "make audit                 known vulnerabilities in what is locked (asks the network)"
 	@echo "make pictures              the README's pictures, taken of a real ring (needs chromium)"
 	@echo "make clean                 forget $(VENV) and all that was built"
 
@@ -54,6 +57,19 @@ pictures: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.pictures.page
 	$(BIN)/python -m tests.pictures.terminal
 
+fuzz: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.fuzz --inputs 10000000 $(ARGS)
+
+lock: $(VENV)/.installed-dev
+	$(PIP) install --upgrade --upgrade-strategy eager --editable '.[dev]'
+	$(BIN)/python -m tests.supply.lock
+
+# In an environment of its own: what it needs is none of our business.
+audit: $(BIN)/python
+	$(BIN)/python -m venv .venv-audit
+	.venv-audit/bin/python -m pip --quiet install pip-audit
+	.venv-audit/bin/pip-audit --no-deps --disable-pip --requirement .ci/constraints.txt $(ARGS)
+
 clean:
 	rm -rf $(VENV) build dist meshinfer_mlx.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find meshinfer transports topology tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -64,9 +80,9 @@ $(VENV)/.installed: pyproject.toml $(BIN)/python
 	@$(PIP) install --editable .
 	@touch $@
 
-$(VENV)/.installed-dev: pyproject.toml $(BIN)/python
+$(VENV)/.installed-dev: pyproject.toml .ci/constraints.txt $(BIN)/python
 	@echo "installing meshinfer and the tools of its tests into $(VENV) (once; some minutes on a slow line)"
-	@$(PIP) install --editable '.[dev]'
+	@$(PIP) install --constraint .ci/constraints.txt --editable '.[dev]'
 	@touch $@ $(VENV)/.installed
 
 $(BIN)/python:

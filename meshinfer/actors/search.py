@@ -49,10 +49,17 @@ class Search:
         return found
 
     async def _fetched(self, desired: DesiredModel, *, is_download_allowed: bool) -> LocalModel | ModelError:
+        if _is_anothers_path(desired.source):
+            return UnknownModel(f"{desired.source} is a place on another machine")
         try:
             return await self._fetch(desired.source, is_download_allowed)
         except ModelError as error:
             return error
+
+
+def _is_anothers_path(source: str) -> bool:
+    """Whether a source leads somewhere on a disk: what others ask for never says where this peer reads."""
+    return source.startswith(("dir:", "/", "~", ".")) or "adapter=" in source.rpartition("?")[2]
 
 
 def _named(error: ModelError, desired: DesiredModel) -> ModelError:

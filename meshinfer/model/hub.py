@@ -21,7 +21,7 @@ ALLOW_PATTERNS = [
     "*.txt", "*.jsonl", "*.jinja",
 ]  # fmt: skip
 
-_REPOSITORY = re.compile(r"(?:hf:)?([A-Za-z0-9][\w.-]*/[\w.-]+)(?:@([\w./-]+))?", re.ASCII)
+_REPOSITORY = re.compile(r"(?:hf:)?([A-Za-z0-9][\w.-]*/[\w.-]+)(?:@((?!/|.*\.\.)[\w./-]+))?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

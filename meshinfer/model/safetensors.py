@@ -19,6 +19,7 @@ from .variant import ADAPTER_WEIGHTS, read_variant
 # The reference implementation refuses longer headers too; the longest in use are some 10 MB.
 _MAX_HEADER_BYTES = 100_000_000
 _MAX_DIMENSIONS = 16
+_PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 
 DTYPE_BITS = {
     "BOOL": 8, "U8": 8, "I8": 8, "I16": 16, "U16": 16, "F16": 16, "BF16": 16,
@@ -82,7 +83,9 @@ def weight_files(directory: Path) -> tuple[Path, ...]:
         if file_name not in present:
             raise BrokenModel(f"{directory}: {file_name} is missing, though the index names it")
     if not files:
-        raise BrokenModel(f"{directory}: no model*.safetensors there; mlx-lm's format is needed")
+        raise BrokenModel(
+            f"{directory}: no model*.safetensors there; mlx-lm's format is needed{_pickled(directory)}"
+        )
     for file in files:
         _check_numbering(directory, file.name, present)
     return (*files, *_adapter_files(directory))
@@ -205,6 +208,14 @@ def _index(directory: Path) -> dict[str, str]:
     if not isinstance(weight_map, dict) or not all(isinstance(value, str) for value in weight_map.values()):
         raise BrokenModel(f"{file}: weight_map must map tensor names to file names")
     return weight_map
+
+
+def _pickled(directory: Path) -> str:
+    """What an error adds where weights are there in a format that runs code as it is read."""
+    found = sorted(file.name for file in directory.iterdir() if file.suffix in _PICKLES)
+    if not found:
+        return ""
+    return f": {found[0]} is never read, such a file can run code; convert it (`mlx_lm.convert`)"
 
 
 def _check_numbering(directory: Path, file_name: str, present: set[str]) -> None:

@@ -9,10 +9,11 @@ from random import Random
 from typing import Any
 
 from meshinfer.topology import quantise
+from meshinfer.topology.conduct import Conduct
 from meshinfer.topology.desire import DesiredModel
 from meshinfer.topology.membership import Membership
 from meshinfer.topology.record import PeerRecord, Version
-from meshinfer.topology.ring import Run
+from meshinfer.topology.ring import PeerId, Run
 from meshinfer.topology.sync import Parcel, SyncDelta, SyncDigest
 from meshinfer.transports.base import Address, Datagrams, Listener, Transport
 from meshinfer.transports.dialing import Backoff
@@ -124,7 +125,8 @@ class Ground:
 class Composition:
     """A peer's actors under their supervisor, and the mailboxes that the peer itself writes to.
 
-    numbers: what links and membership have counted.
+    numbers: what links and membership have counted. cut_off: which members break the rules, and how, for
+    people.
     """
 
     supervisor: Supervisor
@@ -135,6 +137,7 @@ class Composition:
     requests: Mailbox[RequestsMessage]
     tracing: Mailbox[TracingMessage]
     numbers: Callable[[], Numbers]
+    cut_off: Callable[[], Mapping[PeerId, str]]
 
 
 MakeMailbox = Callable[[str, int], Mailbox[Any]]
@@ -188,12 +191,19 @@ def compose(ground: Ground, make_mailbox: MakeMailbox = Mailbox) -> Composition:
     loom = ground.loom
     packets: Counter[str] = Counter()
 
+    conduct = Conduct()
+
     def numbers() -> Numbers:
         return Numbers(
             tuple(link_count(line) for line in lines.values()),
             dict(packets),
             dict(Counter(membership.counts) + Counter(ground.refused())),
+            {(peer, offence.value): count for (peer, offence), count in conduct.counts.items()},
         )
+
+    def cut_off() -> Mapping[PeerId, str]:
+        now_s = asyncio.get_running_loop().time()
+        return {barred.peer: barred.text for barred in conduct.all_barred(now_s)}
 
     def links() -> Links:
         return Links(
@@ -208,6 +218,7 @@ def compose(ground: Ground, make_mailbox: MakeMailbox = Mailbox) -> Composition:
             events=boxes.membership,
             deliver=post.deliver,
             backoff=lambda: Backoff(ground.random, most_s=config.actors.seed_retry_s),
+            conduct=conduct,
             now_s=ground.now_s,
             watch=ground.watch_interfaces,
             cables=ground.cables,
@@ -357,6 +368,7 @@ def compose(ground: Ground, make_mailbox: MakeMailbox = Mailbox) -> Composition:
         boxes.requests,
         boxes.tracing,
         numbers,
+        cut_off,
     )
 
 

@@ -145,7 +145,8 @@ class ActorLimits:
     seed_retry_s: the longest pause between two attempts to reach a `--peer`.
     hello_timeout_s: a link whose other end has not introduced itself by then is closed.
     stagger_s: of several addresses of one peer each is dialled so long after the one before.
-    greetings: links that are greeted at once; further ones wait in the listener.
+    greetings: links that are greeted at once; further ones wait in the listener. max_frames_per_s: who sends
+    more is a flood, and its line is ended: a core can read some 45,000, and a busy ring says a few thousand.
     """
 
     mailbox: int = 4096
@@ -158,6 +159,7 @@ class ActorLimits:
     hello_timeout_s: float = 5.0
     stagger_s: float = 0.25
     greetings: int = 32
+    max_frames_per_s: int = 20_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 FIRST_TOKEN_BOUNDS_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0, 120.0)
 TOKEN_BOUNDS_S = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0)
@@ -79,8 +79,12 @@ class LinkCount:
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """What links and membership have counted. packets: `in` and `out`; gossip: how often what happened."""
+    """What links and membership have counted. packets: `in` and `out`; gossip: how often what happened.
+
+    offences: (peer, what it did) → how often it broke a rule so.
+    """
 
     links: tuple[LinkCount, ...]
     packets: Mapping[str, int]
     gossip: Mapping[str, int]
+    offences: Mapping[tuple[str, str], int] = field(default_factory=dict)

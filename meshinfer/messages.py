@@ -224,6 +224,10 @@ class Pairing:
             raise ValueError("numbers of lines and dials lie from 0 to 2^63 - 1")
 
 
+MAX_HOPS = 3
+"""So many peers may lie between two that have no link: in a small mesh more than one is rare."""
+
+
 @dataclass(frozen=True, slots=True)
 class FabricOffer:
     """In place of a pairing: this link is to lead a fabric. backend: of `mx.distributed`.
@@ -268,6 +272,10 @@ class Relayed:
     hops: int
     head: bytes
     tensors: tuple[Tensor, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.hops <= MAX_HOPS:
+            raise ValueError(f"a message goes over 0 to {MAX_HOPS} more peers, not {self.hops}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,7 @@ METRICS = (
     Metric("meshinfer_plan_epoch", _G, ("model",), "The plan's epoch; it grows with each new plan"),
     Metric("meshinfer_plan_changes_total", _C, ("model",), "How often another plan took over"),
     Metric("meshinfer_gossip_packets_total", _C, ("direction",), "Gossip packets: in or out"),
+    Metric("meshinfer_offences_total", _C, ("peer", "offence"), "How often a member broke a rule"),
     Metric("meshinfer_gossip_events_total", _C, ("event",), "Packets dropped; refutations; rebirths"),
     Metric("meshinfer_transfer_done_bytes", _G, (), "Of what is fetched or loaded now: so far"),
     Metric("meshinfer_transfer_size_bytes", _G, (), "Of what is fetched or loaded now: all of it"),

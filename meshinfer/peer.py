@@ -173,7 +173,7 @@ class Peer:
         """The mesh and this peer, as they are now."""
         shown = self._board.value
         return Snapshot(
-            mesh=shown.mesh,
+            mesh=shown.mesh.with_barred(self._parts.cut_off()),
             peer=self._identity.peer,
             name=self.name,
             address=self.address,

@@ -36,6 +36,8 @@ def readings(
     yield from _mesh(seen, ledger)
     for direction in ("in", "out"):
         yield _one("meshinfer_gossip_packets_total", numbers.packets.get(direction, 0), direction)
+    for (peer, offence), count in sorted(numbers.offences.items()):
+        yield _one("meshinfer_offences_total", count, peer, offence)
     for event, count in sorted(numbers.gossip.items()):
         yield _one("meshinfer_gossip_events_total", count, event)
 

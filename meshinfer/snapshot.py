@@ -116,6 +116,7 @@ def _member_json(member: MemberView) -> dict[str, Any]:
         "memory_bytes": member.memory_bytes,
         "layers": list(member.layers) if member.layers else None,
         "fault": member.fault or None,
+        "barred": member.barred or None,
         # Where they lie is nobody's business but the peers'.
         "on_disk": [{"name": model.name, "size_bytes": model.size_bytes} for model in member.on_disk],
         "activity": member.activity or None,

@@ -1,7 +1,7 @@
 """A picture of the mesh at one moment: what every peer shows alike once they agree."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .desire import DesiredModel, spread_text
 from .eviction import token_us, used_ms
@@ -18,7 +18,7 @@ class MemberView:
 
     layers, phase: of the first model's plan, and how far it is with that. on_disk: models that it could load
     without a network. ns_per_mib, links, activity, load: as in its record. drain: how far its user's wish is
-    that it holds no layers, empty where that is not wished.
+    that it holds no layers, empty where that is not wished. barred: why this peer has cut it off for now.
     """
 
     peer: PeerId
@@ -37,6 +37,7 @@ class MemberView:
     on_disk: tuple[DiskModel, ...] = ()
     load: PeerLoad = field(default_factory=PeerLoad)
     drain: str = ""
+    barred: str = ""
 
     @property
     def is_present(self) -> bool:
@@ -101,6 +102,13 @@ class MeshSnapshot:
     models: tuple[ModelView, ...] = ()
     held: frozenset[str] = frozenset()
     is_open: bool = False
+
+    def with_barred(self, barred: Mapping[PeerId, str]) -> "MeshSnapshot":
+        """The same, with why this peer has cut off some members: others may see them otherwise."""
+        if not barred:
+            return self
+        members = (replace(member, barred=barred.get(member.peer, "")) for member in self.members)
+        return replace(self, members=tuple(members))
 
     def find(self, name: str) -> ModelView | None:
         """A model by the name that it was asked for by; None if it was not."""

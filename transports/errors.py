@@ -10,7 +10,8 @@ TransportError
 ├── DiscoveryFailed      mDNS cannot be used here; peers can still be named by address
 └── ProtocolError        the other side broke the rules of the wire; ends the link, never the peer
     ├── FrameTooLarge    announced more bytes than the limit allows
-    └── VersionMismatch  speaks another version of the wire protocol
+    ├── VersionMismatch  speaks another version of the wire protocol
+    └── Unlabelled       sent a frame without a label, where frames have one
 """
 
 
@@ -61,6 +62,10 @@ class ProtocolError(TransportError):
 
 class FrameTooLarge(ProtocolError):
     """A frame announced more bytes than the limit allows."""
+
+
+class Unlabelled(ProtocolError):
+    """A frame came without a label where frames have one."""
 
 
 class VersionMismatch(ProtocolError):

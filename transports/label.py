@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from .base import Frame
-from .errors import ProtocolError
+from .errors import Unlabelled
 
 _LABEL = struct.Struct(">BQQQ")
 LABEL_BYTES = _LABEL.size
@@ -57,7 +57,7 @@ def unlabelled(frame: Frame) -> tuple[Label, Frame]:
     """Take the label off a frame that came.
 
     Raises:
-        ProtocolError: it has none that is known here. Its buffer is released.
+        Unlabelled: it has none that is known here. Its buffer is released.
     """
     if len(frame.head) >= LABEL_BYTES:
         kind, number, acknowledged, detail = _LABEL.unpack_from(frame.head)
@@ -66,4 +66,4 @@ def unlabelled(frame: Frame) -> tuple[Label, Frame]:
             return Label(known, number, acknowledged, detail), rest
     if frame.buffer is not None:
         frame.buffer.release()
-    raise ProtocolError(f"a frame with a head of {len(frame.head)} bytes came without a label")
+    raise Unlabelled(f"a frame with a head of {len(frame.head)} bytes came without a label")

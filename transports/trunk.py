@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from .base import Address, Frame
 from .choice import Choice
-from .errors import FrameTooLarge, ProtocolError, TransportError
+from .errors import FrameTooLarge, ProtocolError, TransportError, Unlabelled
 from .gauge import GaugeTiming
 from .label import Kind, Label, labelled, unlabelled
 from .path import Path
@@ -65,7 +65,8 @@ class Trunk:
     """Carries frames to and from one peer until its last path is lost or either side ends it.
 
     `run` is its one task. ended: set once nothing more goes in or out. bursts: held while a path is measured,
-    so that a peer does that to one path at a time. Time is told by now_s.
+    so that a peer does that to one path at a time. Time is told by now_s. received_frames: all that came,
+    measuring and acknowledging included. has_faulted: whether the other side broke the rules, which ended it.
     """
 
     def __init__(
@@ -79,6 +80,8 @@ class Trunk:
     ) -> None:
         self.name = name
         self.ended = asyncio.Event()
+        self.received_frames = 0
+        self.has_faulted = False
         self._limits = limits
         self._bursts = bursts
         self._now_s = now_s
@@ -285,12 +288,18 @@ class Trunk:
             self._lose(path, str(error))
 
     async def _read(self, path: Path) -> None:
+        has_begun = False
         try:
             while True:
                 label, frame = unlabelled(await path.link.receive())
+                has_begun = True
+                self.received_frames += 1
                 self._acknowledge(label.acknowledged)
                 await self._take(path, label, frame)
         except ProtocolError as error:
+            # Who gives up a link, just as this side takes it, says so without a label: that breaks no rule.
+            if has_begun or not isinstance(error, Unlabelled):
+                self.has_faulted = True
             logger.warning("%s broke the rules of the wire, its link is closed: %s", self.name, error)
             self.end(str(error))
         except TransportError as error:

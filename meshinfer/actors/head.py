@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import assert_never
 
+from meshinfer import wire
 from meshinfer.config import RequestLimits
 from meshinfer.messages import (
     Activation,
@@ -28,6 +29,7 @@ from meshinfer.messages import (
 from meshinfer.scheduling.circulation import Circulation, Running, most_tokens
 from meshinfer.scheduling.rebuilding import plan_rebuilding
 from meshinfer.timings import Timings
+from meshinfer.topology.conduct import Offence
 from meshinfer.topology.ring import PeerId
 from meshinfer.topology.target import Target
 
@@ -60,6 +62,12 @@ class _Ring:
     def running(self) -> dict[SessionId, Running]:
         """The sessions that circulate."""
         return self.circulation.running
+
+    def origin_of(self, session: SessionId) -> PeerId | None:
+        """Who began a session; None where it is not known here."""
+        if (running := self.running.get(session)) is not None:
+            return running.submit.origin
+        return next((submit.origin for submit in self.waiting if submit.session == session), None)
 
     def sessions_of(self, origin: PeerId) -> list[SessionId]:
         """What a peer began here."""
@@ -106,6 +114,10 @@ class Head(Actor[HeadMessage]):
             case LinkLost(peer):
                 for ring in list(self._rings.values()):
                     await self._drop(ring, ring.sessions_of(peer))
+            case Envelope(sender, told) if not self._may_tell(sender.peer, told):
+                message.release()
+                what = f"{type(told).__name__} about a session that is not {sender.name}'s"
+                self._post.accuse(sender.peer, Offence.FOREIGN, what)
             case Envelope(_, Submit() as submit):
                 await self._submit(submit)
             case Envelope(_, StepDone() as done):
@@ -126,6 +138,23 @@ class Head(Actor[HeadMessage]):
                 message.release()
             case _:
                 assert_never(message)
+
+    def _may_tell(self, sender: PeerId, told: wire.Message) -> bool:
+        """Whether a message comes from whom it can come: a session's origin, or the ring that computes it."""
+        match told:
+            case Submit():
+                return sender == told.origin
+            case StepDone() | Recalled():
+                ring = self._rings.get(told.target)
+                return ring is None or sender == ring.circulation.ring.tail.peer
+            case Rebuilt() | WrongEpoch() | Failed():
+                ring = self._rings.get(told.target)
+                return ring is None or sender in ring.circulation.ring.peers
+            case Cancel():
+                ring = self._rings.get(told.target)
+                return ring is None or ring.origin_of(told.session) in (None, sender)
+            case _:
+                return True
 
     async def tick(self) -> None:
         """Tell those who wait that they do: else their origins would take them for lost."""

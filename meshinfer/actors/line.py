@@ -87,11 +87,17 @@ class Line:
         self.tie = tie
         self.farewell: Farewell | None = None
         self.sent_frames = self.received_frames = self.sent_bytes = self.received_bytes = 0
+        self._looked_at = 0
 
     @property
     def ended(self) -> asyncio.Event:
         """Set once nothing more goes in or out."""
         return self.trunk.ended
+
+    def frames_since_look(self) -> int:
+        """How many frames came since this was last asked, those that carry no message included."""
+        came, self._looked_at = self.trunk.received_frames - self._looked_at, self.trunk.received_frames
+        return came
 
     def send(self, message: wire.Message) -> bool:
         """Send or queue a message; return False when the queue is full: the peer takes nothing any more."""

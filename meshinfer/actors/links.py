@@ -9,7 +9,17 @@ from typing import assert_never
 
 from meshinfer import wire
 from meshinfer.config import ActorLimits
-from meshinfer.messages import FabricAnswer, FabricOffer, Farewell, Hello, Pairing, Relayed, Unreachable
+from meshinfer.messages import (
+    MAX_HOPS,
+    FabricAnswer,
+    FabricOffer,
+    Farewell,
+    Hello,
+    Pairing,
+    Relayed,
+    Unreachable,
+)
+from meshinfer.topology.conduct import Conduct
 from meshinfer.topology.ring import PeerId
 from meshinfer.topology.sync import Parcel, SyncDelta, SyncDigest
 from meshinfer.transports.base import Address, Link, Listener, Transport
@@ -39,6 +49,7 @@ from .mail import (
     LinkEvent,
     LinkUp,
     Measured,
+    Misbehaved,
     Reach,
     Refusing,
     Reintroduce,
@@ -47,6 +58,7 @@ from .mail import (
     Undelivered,
     Whereabouts,
 )
+from .warden import Warden
 from .watch import Watch
 
 logger = logging.getLogger(__name__)
@@ -93,13 +105,10 @@ class _Ended:
 _REFUSED_S = 1.0
 """For so long nobody else is greeted in the place of who was refused."""
 
-_MOST_HOPS = 3
-"""So many peers may lie between two that have no link: in a small mesh more than one is rare."""
-
 _REPEATED = (SyncDigest, SyncDelta, Parcel)
 """Gossip repeats itself, so nobody needs to know that it was lost."""
 
-LinksMessage = Send | Reach | Routes | Whereabouts | Reintroduce | Leave | _Greeted | _Ended
+LinksMessage = Send | Misbehaved | Reach | Routes | Whereabouts | Reintroduce | Leave | _Greeted | _Ended
 
 
 class Links(Actor[LinksMessage]):
@@ -133,6 +142,7 @@ class Links(Actor[LinksMessage]):
         expected_bit_s: Callable[[str], int] = lambda _: 0,
         fabrics: Fabrics | None = None,
         woven: Watch[FabricView] | None = None,
+        conduct: Conduct | None = None,
     ) -> None:
         super().__init__(mailbox)
         self._hello = hello
@@ -159,6 +169,9 @@ class Links(Actor[LinksMessage]):
         self._last_number = 0
         self._attempts = 0
         self._lines = lines
+        self._warden = Warden(
+            lines, conduct or Conduct(), max_frames_per_s=limits.max_frames_per_s, now_s=now_s
+        )
         self._routes: dict[PeerId, PeerId] = {}
         self._relayed: set[PeerId] = set()
         """Peers to whom something went over others since they had a line."""
@@ -176,6 +189,7 @@ class Links(Actor[LinksMessage]):
 
     async def tick(self) -> None:
         """Make links where a way leads to a peer and none is, and tell how the present ones are."""
+        self._warden.look_for_floods()
         self._widen()
         if self._fabrics is not None:
             self._offer_fabrics(self._fabrics)
@@ -211,6 +225,8 @@ class Links(Actor[LinksMessage]):
                 self._hello = hello
                 for line in self._lines.values():
                     line.finish(Farewell(f"{hello.name} was taken for dead and begins anew"))
+            case Misbehaved(peer, offence, what):
+                self._warden.accused(peer, offence, what)
             case Leave(reason, done):
                 self._leaving = done
                 for line in self._lines.values():
@@ -234,7 +250,7 @@ class Links(Actor[LinksMessage]):
                 await self._events.tell(Undelivered(peer))
                 return
             self._relayed.add(peer)
-            _put(via, wire.enclose(message, peer, self._hello, _MOST_HOPS))
+            _put(via, wire.enclose(message, peer, self._hello, MAX_HOPS))
 
     # --- over others
 
@@ -253,17 +269,34 @@ class Links(Actor[LinksMessage]):
         """Hand on what is for this peer; pass on what is for another."""
         match envelope.message:
             case Relayed() as relayed if relayed.to == self._hello.peer:
-                decoded = wire.disclose(relayed, envelope.buffer)
+                decoded = self._disclosed(relayed, envelope)
+                if decoded is None:
+                    return
                 await self._deliver(Envelope(relayed.sender, decoded.message, decoded.buffer))
             case Relayed() as relayed:
                 # A copy: the memory of what came is lent, and who knows when the next link takes it.
                 pieces = tuple(replace(each, data=memoryview(bytes(each.data))) for each in relayed.tensors)
                 envelope.release()
-                self._pass_on(replace(relayed, tensors=pieces, hops=relayed.hops - 1))
+                if relayed.hops > 0:
+                    self._pass_on(replace(relayed, tensors=pieces, hops=relayed.hops - 1))
             case Unreachable(peer):
                 await self._events.tell(Undelivered(peer))
             case _:
                 await self._deliver(envelope)
+
+    def _disclosed(self, relayed: Relayed, envelope: Envelope) -> wire.Decoded | None:
+        """What was passed on; None where it is not believed: the relay is not to blame."""
+        sender = relayed.sender.peer
+        if sender in self._lines or sender == self._hello.peer:
+            # Who has a link to this peer needs no relay: a member would speak in another's name.
+            envelope.release()
+            logger.debug("a message in the name of %s came over %s", sender[:8], envelope.sender.name)
+            return None
+        try:
+            return wire.disclose(relayed, envelope.buffer)
+        except ProtocolError as error:
+            logger.warning("what %s passed on is not believed: %s", envelope.sender.name, error)
+            return None
 
     def _pass_on(self, relayed: Relayed) -> None:
         line = self._lines.get(relayed.to)
@@ -433,7 +466,7 @@ class Links(Actor[LinksMessage]):
             return f"{theirs.name} belongs to the mesh {theirs.mesh!r}, {ours.name} to {ours.mesh!r}"
         if theirs.peer == ours.peer:
             return f"{theirs.name} and {ours.name} have the same peer id: give each its own --cache-dir"
-        return ""
+        return self._warden.objection(theirs.peer, theirs.name)
 
     # --- further links to the same peer
 
@@ -643,6 +676,7 @@ class Links(Actor[LinksMessage]):
 
     async def _forget(self, line: Line, reason: str) -> None:
         peer = line.peer.peer
+        self._warden.ended(line, reason)
         if self._lines.get(peer) is not line:
             return
         del self._lines[peer]

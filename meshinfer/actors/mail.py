@@ -9,6 +9,7 @@ from meshinfer.errors import MeshError
 from meshinfer.messages import Farewell, Finish, Hello, Opening, SessionId, TokenLogprobs
 from meshinfer.model.base import ModelCard, ModelFiles
 from meshinfer.model.language import Tokenizer
+from meshinfer.topology.conduct import Offence
 from meshinfer.topology.desire import DesiredModel
 from meshinfer.topology.explain import Grounds
 from meshinfer.topology.member import Member
@@ -90,6 +91,15 @@ class Whereabouts:
     """Where the records of peers say that they take links."""
 
     addresses: tuple[tuple[PeerId, tuple[Address, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Misbehaved:
+    """A member broke a rule; `what` says how, for people. Links cut off who does so often."""
+
+    peer: PeerId
+    offence: Offence
+    what: str
 
 
 # --- from links to membership

@@ -15,6 +15,7 @@ from meshinfer.errors import MeshError, NoRing
 from meshinfer.freight import AskBlueprint, AskHeld, AskPiece, BlueprintPart, Held, PieceOf
 from meshinfer.model.base import Progress
 from meshinfer.scheduling.haul import HaulTiming, Piece
+from meshinfer.topology.conduct import Offence
 from meshinfer.topology.member import Member
 from meshinfer.topology.ring import PeerId
 
@@ -226,6 +227,7 @@ class Porter(Actor[PorterMessage]):
         else:
             who = self._name_of(peer)
             logger.warning("%s: what %s gave of %s is damaged", bringing.bring.name, who, name)
+            self._post.accuse(peer, Offence.DAMAGED, f"damaged bytes of {name}")
             bringing.spoilt(peer, name)
         await self._go_on(bringing)
 

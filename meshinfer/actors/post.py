@@ -5,14 +5,15 @@ from typing import Any, Protocol
 
 from meshinfer import wire
 from meshinfer.messages import Hello
+from meshinfer.topology.conduct import Offence
 from meshinfer.topology.ring import PeerId
 
 from .actor import Tells
 from .line import Lines
-from .mail import Envelope, Send
+from .mail import Envelope, Misbehaved, Send
 
 
-class Outbox(Tells[Send], Sized, Protocol):
+class Outbox(Tells[Send | Misbehaved], Sized, Protocol):
     """The mailbox of the links actor; its length is how much waits there."""
 
 
@@ -45,6 +46,10 @@ class Post:
         line = self._lines.get(peer)
         if line is None or len(self._links) or not line.send(message):
             await self._links.tell(Send(peer, message))
+
+    def accuse(self, peer: PeerId, offence: Offence, what: str) -> None:
+        """Tell links that a member broke a rule. Lost where links are busy: who does it often is noticed."""
+        self._links.offer(Misbehaved(peer, offence, what))
 
     async def send_each(self, peers: Iterable[PeerId], message: wire.Message) -> None:
         """Get a message to each of some peers, once where one is named twice."""

@@ -26,6 +26,7 @@ from meshinfer.messages import (
     WrongEpoch,
     request_of,
 )
+from meshinfer.topology.conduct import Offence
 from meshinfer.topology.ring import PeerId
 from meshinfer.topology.target import Target
 
@@ -44,6 +45,9 @@ def sink_for(max_tokens: int) -> Sink:
 
 _MOST_LOSSES = 10
 """So often an answer begins anew without a token between; what fails always would do so for ever."""
+
+_Told = Queued | Admitted | Advanced | Refused | WrongEpoch | Failed
+_TOLD = (Token, Queued, Admitted, Advanced, Refused, WrongEpoch, Failed)
 
 RequestsMessage = Begin | Abandon | Serving | Envelope | LinkLost
 
@@ -133,6 +137,9 @@ class Requests(Actor[RequestsMessage]):
                 await self._serve_by(message)
             case LinkLost(peer):
                 await self._link_lost(peer)
+            case Envelope(sender, told) if isinstance(told, _TOLD) and not self._may_tell(sender.peer, told):
+                what = f"{type(told).__name__} about a session that {sender.name} does not compute"
+                self._post.accuse(sender.peer, Offence.FOREIGN, what)
             case Envelope(_, Token() as token):
                 await self._token(token)
             case Envelope(_, Queued(session, target)):
@@ -233,6 +240,14 @@ class Requests(Actor[RequestsMessage]):
         session = self._sessions.get(request_of(wire_id))
         is_current = session is not None and session.target == target and session.wire_id == wire_id
         return session if is_current else None
+
+    def _may_tell(self, sender: PeerId, told: Token | _Told) -> bool:
+        """Whether an answer comes from the ring that computes it; nobody else may write into it."""
+        session = self._current(told.session, told.target)
+        if session is None:
+            # Late, and of no effect.
+            return True
+        return sender == session.peers[-1] if isinstance(told, Token) else sender in session.peers
 
     def _progress(self, session_id: SessionId, target: Target) -> None:
         if session := self._current(session_id, target):

@@ -20,6 +20,7 @@ from meshinfer.messages import (
 from meshinfer.model.base import Compute, ModelCard, ModelFiles, Progress, StageCompute
 from meshinfer.model.language import Tokenizer
 from meshinfer.timings import Timings
+from meshinfer.topology.conduct import Offence
 from meshinfer.topology.record import Phase
 from meshinfer.topology.ring import PeerId
 from meshinfer.topology.ring import Stage as RingStage
@@ -178,8 +179,8 @@ class Stage(Actor[StageMessage]):
                     await self._fill(message.sender, frame)
                 finally:
                     message.release()
-            case Envelope(_, Release() as release):
-                await self._release(release)
+            case Envelope(sender, Release() as release):
+                await self._release(release, sender)
             case Envelope(_, Recall() as recall):
                 if (held := await self._let_through(message.sender, recall)) is not None:
                     await self._keeper.recall(held, recall)
@@ -427,9 +428,14 @@ class Stage(Actor[StageMessage]):
         except MeshError as error:
             await self._keeper.fail(row.session, held, str(error), row.origin)
 
-    async def _release(self, release: Release) -> None:
+    async def _release(self, release: Release, sender: Hello) -> None:
         held = self._installed.get(release.target)
         if held is None:
+            return
+        ring = held.plan.ring
+        if sender.peer != (ring.before(self._me) or ring.head).peer:
+            what = f"Release of {release.session} from outside its ring"
+            self._post.accuse(sender.peer, Offence.FOREIGN, what)
             return
         session = release.session
         if session in held.sessions and not release.is_over:

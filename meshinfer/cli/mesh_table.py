@@ -280,6 +280,11 @@ def _remarks(members: Iterable[MemberRow]) -> list[Text]:
         for member in members
         if member.fault
     ]
+    wrong += [
+        Text(f"{visible(member.name)} is {visible(member.barred)}", "red")
+        for member in members
+        if member.barred
+    ]
     return [Text(""), *busy, *wrong] if busy or wrong else []
 
 

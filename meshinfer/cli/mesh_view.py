@@ -53,7 +53,7 @@ class MemberRow:
 
     activity: what takes long there, and how far it is. layers: of the first model; model_layers: of each
     model, in the mesh's order, None where it has none. answers, tokens_per_s: what it writes for its own
-    readers now, coarsely; None where it does not tell.
+    readers now, coarsely; None where it does not tell. barred: why the peer that was asked has cut it off.
     """
 
     name: str
@@ -69,6 +69,7 @@ class MemberRow:
     peer: PeerId | None = None
     answers: int | None = None
     tokens_per_s: int | None = None
+    barred: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,4 +171,5 @@ def _member(body: dict[str, Any], models: list[dict[str, Any]]) -> MemberRow:
         peer=PeerId(str(body["peer"])),
         answers=int(load["answers"]) if load else None,
         tokens_per_s=int(load["tokens_per_s"]) if load else None,
+        barred=str(body.get("barred") or ""),
     )

@@ -125,6 +125,7 @@ function about(member) {
     disk.length ? `on its disk: ${disk.join(", ")}` : "",
     member.drain ?? "",
     member.fault ?? "",
+    member.barred ?? "",
   ].filter(Boolean).join("\n");
 }
 

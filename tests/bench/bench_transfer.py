@@ -25,7 +25,7 @@ import uvloop
 
 from meshinfer.actors.actor import Mailbox
 from meshinfer.actors.line import Line, Lines, greet
-from meshinfer.actors.mail import Send, ViewChanged
+from meshinfer.actors.mail import Misbehaved, Send, ViewChanged
 from meshinfer.actors.porter import Porter, PorterMessage
 from meshinfer.actors.post import Post
 from meshinfer.actors.supply import Supply
@@ -60,7 +60,7 @@ def porter_of(me: PeerId, line: Line, stock: DiskStock) -> Porter:
     """A porter that talks over one line; its messages come in its mailbox."""
     box: Mailbox[PorterMessage] = Mailbox("porter", 4096)
     lines: Lines = {line.peer.peer: line}
-    post = Post(hello(me), Mailbox[Send]("links", 16), lines)
+    post = Post(hello(me), Mailbox[Send | Misbehaved]("links", 16), lines)
     return Porter(box, post=post, shelf=stock, timing=HaulTiming(), now_s=time.monotonic, progress=quiet)
 
 

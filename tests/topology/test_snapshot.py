@@ -65,3 +65,9 @@ def test_who_is_drained_tells_how_far_it_is() -> None:
     assert shown(Phase.WATCH) == shown(None) == "drained"
     assert shown(Phase.ACTIVE, Status.DEAD) == ""
     assert picture("m", (), [Member(record(0), Status.ALIVE)], "").members[0].drain == ""
+
+
+def test_what_this_peer_holds_against_members_stands_beside_them() -> None:
+    shown = picture("m", (), [Member(record(index), Status.ALIVE) for index in range(2)], "")
+    assert shown.with_barred({}) == shown
+    assert [each.barred for each in shown.with_barred({peer(1): "cut off"}).members] == ["", "cut off"]

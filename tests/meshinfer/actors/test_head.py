@@ -3,7 +3,7 @@ import pytest
 from meshinfer import wire
 from meshinfer.actors.actor import Mailbox
 from meshinfer.actors.head import Head
-from meshinfer.actors.mail import Clear, Close, Drain, Envelope, HeadOrder, LinkLost, Open, Send
+from meshinfer.actors.mail import Clear, Close, Drain, Envelope, HeadOrder, LinkLost, Misbehaved, Open, Send
 from meshinfer.actors.post import Post
 from meshinfer.actors.watch import Bell, Watch
 from meshinfer.actors.work import HeadWork
@@ -50,7 +50,7 @@ class Bench:
     """A head at A, whose origin is B; what it tells the stage and B is read here."""
 
     def __init__(self) -> None:
-        self.links: Mailbox[Send] = bag("links")
+        self.links: Mailbox[Send | Misbehaved] = bag("links")
         self.stage: Mailbox[Envelope] = bag("stage")
         post = Post(hello(A), self.links, {})
         post.route(dict.fromkeys((Activation, Release, Recall, Rebuild), (self.stage,)))

@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ import pytest
 from meshinfer import wire
 from meshinfer.actors.actor import Mailbox, Reply
 from meshinfer.actors.fabrics import Fabrics
+from meshinfer.actors.line import tell
 from meshinfer.actors.links import Links, LinksMessage
 from meshinfer.actors.mail import (
     Envelope,
@@ -19,6 +20,7 @@ from meshinfer.actors.mail import (
     LinkDown,
     LinkUp,
     Measured,
+    Misbehaved,
     Reach,
     Refusing,
     Reintroduce,
@@ -29,17 +31,21 @@ from meshinfer.actors.mail import (
 )
 from meshinfer.config import ActorLimits
 from meshinfer.fabric import means_of
-from meshinfer.messages import Activation, Farewell, Hello, Row, SessionId, Tensor, WrongEpoch
+from meshinfer.messages import Activation, Farewell, Hello, Relayed, Row, SessionId, Tensor, WrongEpoch
+from meshinfer.topology.conduct import Conduct, Offence
+from meshinfer.topology.ring import PeerId
 from meshinfer.topology.sync import Parcel
 from meshinfer.topology.target import Digest, Epoch, Target
 from meshinfer.transports.base import Address, Frame
 from meshinfer.transports.dialing import Backoff
+from meshinfer.transports.errors import LinkBroken
 from meshinfer.transports.fabric import Fabric
 from meshinfer.transports.gauge import GaugeTiming
 from meshinfer.transports.memory import MemoryTransport
 from meshinfer.transports.network import MemoryNetwork
 from meshinfer.transports.trunk import TrunkLimits
 from tests.meshinfer.actors.mailbag import A, B, C, Living, bag, hello, next_of, tapped_log
+from tests.meshinfer.actors.member import ScriptedMember
 from tests.simulation.loop import run
 
 LIMITS = ActorLimits(hello_timeout_s=1.0, seed_retry_s=0.05)
@@ -66,6 +72,7 @@ async def host_of(
     seeds: tuple[str, ...] = (),
     limits: ActorLimits = LIMITS,
     fabrics: Fabrics | None = None,
+    conduct: Conduct | None = None,
 ) -> Host:
     transport = MemoryTransport(network, who.peer[0])
     listener = await transport.listen(Address(f"memory://{who.peer[0]}:{0 if seeds else 1}"))
@@ -82,6 +89,7 @@ async def host_of(
         events=events,
         deliver=inbound.tell,
         backoff=lambda: Backoff(random.Random(1), first_s=0.01, most_s=0.05),
+        conduct=conduct,
         now_s=lambda: asyncio.get_running_loop().time(),
         fabrics=fabrics,
     )
@@ -403,3 +411,101 @@ async def test_a_fabric_that_comes_to_nothing_is_told_with_its_reason_and_the_li
         assert (name, reason in why) == ("peer-b", True), why
         await one.box.tell(Send(B, message(1)))
         assert (await next_of(two.inbound, Envelope)).message == message(1)
+
+
+# --- who breaks the rules
+
+
+async def greeted(network: MemoryNetwork, host: Host, who: Hello) -> ScriptedMember:
+    """A member that is linked with `host`."""
+    return await ScriptedMember.linked(MemoryTransport(network, who.peer[0]), host.address, who)
+
+
+async def cut_off() -> None:
+    network, conduct = MemoryNetwork(random.Random(1)), Conduct()
+    host = await host_of(network, hello(A), conduct=conduct)
+    async with Living(host.links):
+        for _ in range(4):
+            member = await greeted(network, host, hello(B))
+            await member.say(Frame(b"\x93\xa1\xff\x80\x90"))
+            await next_of(host.events, LinkDown)
+        with pytest.raises(LinkBroken, match="peer-b is cut off for 60 s, it broke the rules too often"):
+            await greeted(network, host, hello(B))
+        assert conduct.counts == {(B, Offence.PROTOCOL): 4}
+        # Others are not to blame, and a minute later it may try again.
+        await greeted(network, host, hello(C))
+        await asyncio.sleep(61.0)
+        await greeted(network, host, hello(B))
+
+
+def test_who_breaks_the_rules_of_the_wire_again_and_again_is_cut_off_for_a_while() -> None:
+    run(cut_off())
+
+
+async def given_up() -> None:
+    network, conduct = MemoryNetwork(random.Random(1)), Conduct()
+    host = await host_of(network, hello(A), conduct=conduct)
+    async with Living(host.links):
+        member = await greeted(network, host, hello(B))
+        await tell(member.link, Farewell("no room"))
+        await next_of(host.events, LinkDown)
+        assert conduct.counts == {}
+
+
+def test_who_gives_a_link_up_just_as_it_is_taken_breaks_no_rule() -> None:
+    run(given_up())
+
+
+async def accused() -> None:
+    network, conduct = MemoryNetwork(random.Random(1)), Conduct()
+    host = await host_of(network, hello(A), conduct=conduct)
+    async with Living(host.links):
+        member = await greeted(network, host, hello(B))
+        for _ in range(10):
+            await host.box.tell(Misbehaved(B, Offence.FOREIGN, "Token about a session of others"))
+        told = await member.hear()
+        assert isinstance(told, Farewell)
+        assert "10 × foreign" in told.reason
+        await next_of(host.events, LinkDown)
+
+
+def test_who_is_accused_often_loses_its_link() -> None:
+    run(accused())
+
+
+async def flooded() -> None:
+    network, conduct = MemoryNetwork(random.Random(1)), Conduct()
+    host = await host_of(network, hello(A), limits=replace(LIMITS, max_frames_per_s=100), conduct=conduct)
+    async with Living(host.links):
+        member = await greeted(network, host, hello(B))
+        await next_of(host.events, LinkUp)
+        for number in range(150):
+            await member.say(message(number))
+        down = await next_of(host.events, LinkDown)
+        assert "limit 100 a second" in down.reason
+        assert conduct.counts[B, Offence.FLOOD] == 1
+
+
+def test_a_flood_ends_the_link() -> None:
+    run(flooded())
+
+
+async def forged_relay() -> None:
+    network = MemoryNetwork(random.Random(1))
+    host = await host_of(network, hello(A))
+    async with Living(host.links):
+        member = await greeted(network, host, hello(B))
+        await greeted(network, host, hello(C))
+        # What a member passes on in the name of one that needs no relay is not believed, nor is nonsense;
+        # and the link on which it came stays: it may be another's doing.
+        for sender, told in ((hello(C), message(1)), (hello(A), message(2))):
+            await member.say(wire.enclose(told, A, sender, 2))
+        distant = replace(hello(B), peer=PeerId("9" * 32))
+        await member.say(Relayed(A, distant, 2, b"nonsense"))
+        await member.say(message(3))
+        got = await next_of(host.inbound, Envelope)
+        assert (got.sender, got.message) == (hello(B), message(3))
+
+
+def test_nobody_speaks_over_a_relay_in_the_name_of_one_who_is_linked() -> None:
+    run(forged_relay())

@@ -12,7 +12,7 @@ import pytest
 from meshinfer import wire
 from meshinfer.actors.actor import Mailbox, Reply
 from meshinfer.actors.bringing import Bring
-from meshinfer.actors.mail import Envelope, LinkLost, Send, ViewChanged
+from meshinfer.actors.mail import Envelope, LinkLost, Misbehaved, Send, ViewChanged
 from meshinfer.actors.porter import BringBlueprint, Porter, PorterMessage
 from meshinfer.actors.post import Post
 from meshinfer.actors.watch import Bell
@@ -85,8 +85,9 @@ class World:
     def __init__(self, **disks: MemoryDisk) -> None:
         self.disks = {PeerId(letter * 32): disk for letter, disk in disks.items()}
         self.boxes: dict[PeerId, Mailbox[PorterMessage]] = {peer: bag("porter") for peer in self.disks}
-        self.outboxes: dict[PeerId, Mailbox[Send]] = {peer: bag("links") for peer in self.disks}
+        self.outboxes: dict[PeerId, Mailbox[Send | Misbehaved]] = {peer: bag("links") for peer in self.disks}
         self.deaf: set[PeerId] = set()
+        self.accused: list[PeerId] = []
         self.carried: list[tuple[PeerId, PeerId, wire.Message]] = []
         self.bell = Bell()
         self.progress: list[tuple[str, int, int]] = []
@@ -110,6 +111,9 @@ class World:
         while True:
             send = await self.outboxes[sender].take()
             assert send is not None
+            if isinstance(send, Misbehaved):
+                self.accused.append(send.peer)
+                continue
             self.carried.append((sender, send.peer, send.message))
             self.bell.ring()
             if send.peer in self.deaf:
@@ -205,6 +209,7 @@ async def test_a_giver_whose_bytes_are_damaged_is_named_and_another_one_asked() 
             await world.show(B, C)
             assert await world.bring("layer") == ()
         assert world.disks[A].tensors["layer"] == WEIGHTS["layer"]
+        assert set(world.accused) == {B}
 
 
 async def test_a_giver_that_lost_a_tensor_meanwhile_is_not_asked_again() -> None:

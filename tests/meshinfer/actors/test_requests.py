@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from meshinfer.actors.actor import Mailbox
-from meshinfer.actors.mail import Abandon, Begin, Envelope, LinkLost, Sampled, Send, Serving, Sink
+from meshinfer.actors.mail import Abandon, Begin, Envelope, LinkLost, Misbehaved, Sampled, Send, Serving, Sink
 from meshinfer.actors.post import Post
 from meshinfer.actors.requests import Requests, sink_for
 from meshinfer.config import RequestLimits
@@ -25,6 +25,7 @@ from meshinfer.messages import (
     TokenLogprobs,
     WrongEpoch,
 )
+from meshinfer.topology.conduct import Offence
 from meshinfer.topology.plan import Plan
 from meshinfer.topology.ring import PeerId, Ring, Run, Stage
 from meshinfer.topology.target import Epoch
@@ -45,7 +46,7 @@ class Bench:
 
     def __init__(self) -> None:
         self.now_s = 0.0
-        self.links: Mailbox[Send] = bag("links")
+        self.links: Mailbox[Send | Misbehaved] = bag("links")
         post = Post(hello(A), self.links, {})
         self.ledger = Ledger()
         self.requests = Requests(
@@ -420,3 +421,23 @@ async def test_when_the_peer_stops_no_reader_waits_for_ever() -> None:
         await bench.begin()
         await bench.submitted()
     assert "this peer stopped" in await bench.failed_with(RingBroken)
+
+
+async def test_who_does_not_compute_a_session_cannot_write_into_its_answer() -> None:
+    bench = Bench()
+    async with Living(bench.requests):
+        await bench.serve(plan(1))
+        await bench.begin()
+        submit = await bench.submitted()
+        stranger = replace(hello(B), peer=PeerId("9" * 32), name="stranger")
+        forged = Token(submit.session, submit.target, 3, 66, None)
+        # The head computes it, but only the tail samples.
+        for sender in (stranger, hello(B)):
+            await bench.requests.mailbox.tell(Envelope(sender, forged))
+            accused = await next_of(bench.links, Misbehaved)
+            assert (accused.peer, accused.offence) == (sender.peer, Offence.FOREIGN)
+        lie = Failed(submit.session, submit.target, B, "it cannot be done", is_retryable=False)
+        await bench.requests.mailbox.tell(Envelope(stranger, lie))
+        assert (await next_of(bench.links, Misbehaved)).peer == stranger.peer
+        await bench.answer(submit, 10, 0, finish=Finish.STOP)
+        assert await bench.read(2) == [10, 0]

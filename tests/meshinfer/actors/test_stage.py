@@ -25,6 +25,7 @@ from meshinfer.actors.mail import (
     Loaded,
     LoadFailed,
     LocalModel,
+    Misbehaved,
     OnDisk,
     OnTheWay,
     Paced,
@@ -104,7 +105,7 @@ class Bench:
         self.model = model
         self.load: LoadShard = load_shard
         self.bring: BringLayers = all_here
-        self.links: Mailbox[Send] = bag("links")
+        self.links: Mailbox[Send | Misbehaved] = bag("links")
         self.events: Mailbox[StageEvent] = bag("placement")
         self.work = Watch(StageWork(), Bell())
         self.post = Post(hello(A), self.links, {})

@@ -1,7 +1,7 @@
 import asyncio
 
 from meshinfer.actors.actor import Mailbox, Reply
-from meshinfer.actors.mail import Envelope, Send
+from meshinfer.actors.mail import Envelope, Misbehaved, Send
 from meshinfer.actors.post import Post
 from meshinfer.actors.tracing import Investigate, Tracing
 from meshinfer.messages import AskTimes, LegTimes, Row, SessionId, Times
@@ -22,7 +22,7 @@ class Bench:
 
     def __init__(self) -> None:
         self.now_s = 0.0
-        self.links: Mailbox[Send] = bag("links")
+        self.links: Mailbox[Send | Misbehaved] = bag("links")
         self.timings = Timings()
         post = Post(hello(A), self.links, {})
         mailbox: Mailbox[Investigate | Envelope] = bag("tracing")

@@ -41,6 +41,11 @@ def test_a_pipe_gets_everything_in_lines_of_their_own() -> None:
     ]
 
 
+def test_who_is_cut_off_is_named_with_the_reason() -> None:
+    shelf = replace(spare("shelf"), barred="cut off for 60 s, it broke the rules too often: 4 × protocol")
+    assert drawn(mesh(ring(2), spares=(shelf,)), 1000)[-1] == f"shelf is {shelf.barred}"
+
+
 def test_80_columns_show_layers_memory_ways_and_state() -> None:
     lines = drawn(mesh(ring(2)), 80)
     assert lines[3:] == [

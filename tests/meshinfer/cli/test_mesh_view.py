@@ -17,6 +17,11 @@ def test_a_live_mesh_is_read_back() -> None:
     assert view.digest == plan().digest
 
 
+def test_who_is_cut_off_is_read_back() -> None:
+    mesh = seen(member(B)).mesh.with_barred({B: "cut off for 60 s"})
+    assert [each.barred for each in read_mesh(mesh_json(mesh)).members] == ["", "cut off for 60 s"]
+
+
 def test_a_mesh_that_waits_says_why() -> None:
     view = read_mesh(mesh_json(seen(member(B, Status.SUSPECT), reason="nobody has a model").mesh))
     assert (view.is_live, view.reason, view.epoch, view.ring) == (False, "nobody has a model", 0, ())

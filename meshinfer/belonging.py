@@ -28,14 +28,14 @@ class Belonging:
     @property
     def label(self) -> str:
         """What others of the mesh show as well: the key's label, or `open`."""
-        return self.keyring.current.label if self.keyring is not None else OPEN
+        return self.keyring.newest.label if self.keyring is not None else OPEN
 
     def invitation(self, addresses: Sequence[Address]) -> str:
         """What to paste on the next machine; empty where the mesh is open, and everybody is invited."""
         if self.keyring is None:
             return ""
         hosts = tuple(address.partition("://")[2] for address in addresses)
-        return Invitation(self.config.mesh, self.keyring.current, hosts).to_text()
+        return Invitation(self.config.mesh, self.keyring.newest, hosts).to_text()
 
 
 def belong(config: PeerConfig) -> Belonging:
@@ -63,4 +63,4 @@ def belong(config: PeerConfig) -> Belonging:
         return Belonging(config, known)
     keyring = Keyring(invitation.key)
     store.write(invitation.mesh, keyring)
-    return Belonging(config, keyring, former=known.current.label if known else "")
+    return Belonging(config, keyring, former=known.newest.label if known else "")

@@ -1,12 +1,15 @@
 """What keeps strangers out of a peer: its links are proved, its datagrams sealed, both by the mesh's key."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from meshinfer.transports.base import DatagramLimits, Datagrams
 
-from .belonging import belong
+from .belonging import Belonging, belong
 from .config import PeerConfig
 from .keys.certificates import PeerSecret
+from .keys.keeper import KeyKeeper
+from .keys.keyring import KeyStore
 from .keys.sealed_datagrams import SealedDatagrams
 from .keys.sealing import OVERHEAD_BYTES, DatagramSeal
 from .keys.security import MeshSecurity
@@ -15,20 +18,37 @@ from .keys.security import MeshSecurity
 class Guard:
     """Made in a thread: it reads files, derives and mints.
 
-    belonging: to which mesh the peer belongs. security: for its links; None where the mesh is open.
+    security: for its links. keeper: changes its keys. Both None where the mesh is open.
 
     Raises:
         ConfigError: the invitation is torn, or the mesh's key cannot be read or kept.
     """
 
     def __init__(self, config: PeerConfig, secret: PeerSecret) -> None:
-        self.belonging = belong(config)
+        self._belonging = belong(config)
         self.security: MeshSecurity | None = None
+        self.keeper: KeyKeeper | None = None
         self._seal: DatagramSeal | None = None
         self._sealed: SealedDatagrams | None = None
-        if (keyring := self.belonging.keyring) is not None:
+        if (keyring := self._belonging.keyring) is not None:
             self.security = MeshSecurity(secret, keyring)
             self._seal = DatagramSeal(keyring)
+            self.keeper = KeyKeeper(
+                secret.peer,
+                self._belonging.config.mesh,
+                KeyStore(config.config_dir),
+                keyring,
+                self.security,
+                self._seal,
+                config.key_grace_s,
+            )
+
+    @property
+    def belonging(self) -> Belonging:
+        """To which mesh the peer belongs, and by which keys now."""
+        return (
+            self._belonging if self.keeper is None else replace(self._belonging, keyring=self.keeper.keyring)
+        )
 
     @property
     def datagram_limits(self) -> DatagramLimits:

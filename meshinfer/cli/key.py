@@ -1,20 +1,27 @@
 """`meshinfer key`: the secret by which machines belong to a mesh."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from meshinfer.config import USUAL_MESH, default_config_dir, is_loopback, parse_host_port
 from meshinfer.errors import ConfigError
+from meshinfer.key_state import KeyState
 
 from .peer_url import USUAL_URL, url_option
+from .rotate import change_line, rotate
 from .terminal import Terminal, Tone
+
+if TYPE_CHECKING:
+    from meshinfer.keys.keyring import Keyring
 
 EXAMPLES = """\b
 Examples:
   meshinfer key show
   meshinfer join --invite "$(ssh desk meshinfer key show)"
+  meshinfer key rotate
+  meshinfer key rotate --without oldmac
   meshinfer key new --mesh office
 """
 
@@ -31,7 +38,7 @@ _ConfigDir = Annotated[
 
 @app.callback()
 def key() -> None:
-    """Show or make the secret by which machines belong to a mesh.
+    """Show, make or change the key by which machines belong to a mesh.
 
     The first `meshinfer join` makes it. Whoever has it takes part and reads along, nobody else.
     """
@@ -48,7 +55,8 @@ def show(
     """Print an invitation: one line to paste behind `meshinfer join --invite` on another machine.
 
     It holds the mesh's key: whoever reads it can join. Beside the key it names the mesh and, if a peer of it
-    runs here, addresses of peers; without, the other machine looks for them by mDNS.
+    runs here, addresses of peers; without, the other machine looks for them by mDNS. While the mesh changes
+    its key it holds the new one, and this says how far the change is.
     """
     from meshinfer.keys.invitation import Invitation
     from meshinfer.keys.keyring import KeyStore
@@ -63,7 +71,7 @@ def show(
                 "`meshinfer key new`"
             )
         addresses = _addresses(mesh, url)
-        line = Invitation(mesh, keyring.current, addresses).to_text()
+        line = Invitation(mesh, keyring.newest, addresses).to_text()
     except ConfigError as error:
         terminal.say(str(error), Tone.ERROR)
         raise typer.Exit(1) from error
@@ -73,6 +81,8 @@ def show(
             "none, so they look for peers by mDNS, or need --peer HOST:PORT",
             Tone.WARNING,
         )
+    if change := change_line(_told(mesh, url, keyring.newest.label) or _kept(keyring)):
+        terminal.log(change, Tone.WARNING)
     terminal.say(line)
 
 
@@ -105,6 +115,29 @@ def new(
         terminal.say(str(error), Tone.ERROR)
         raise typer.Exit(1) from error
     terminal.say(f"the mesh {mesh} has a new key (label {made.label}): `meshinfer key show` invites others")
+
+
+app.command()(rotate)
+
+
+def _kept(keyring: "Keyring") -> KeyState:
+    """How a change was when it was kept last, as nobody tells how it is now."""
+    if keyring.change is None:
+        return KeyState(keyring.newest.label)
+    return KeyState(keyring.newest.label, keyring.change.former.label, is_used=False)
+
+
+def _told(mesh: str, url: str, label: str) -> KeyState | None:
+    """How a change is by a running peer of the mesh, whose newest key has this label; None without one."""
+    from .client import ClientError, PeerClient
+
+    try:
+        with PeerClient(url) as client:
+            state = client.key()
+            is_ours = client.mesh().get("mesh") == mesh and state.label == label
+    except ClientError:
+        return None
+    return state if is_ours else None
 
 
 def _folder(config_dir: Path | None) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from meshinfer.topology.ring import PeerId
 
-from .certificates import Authority, Credentials, NotAMember, PeerSecret, peer_shown
+from .certificates import Authority, Credentials, NotAMember, PeerSecret, key_shown, peer_shown
 from .keyring import Keyring
 
 _LIFETIME = timedelta(days=30)
@@ -29,7 +29,8 @@ class MeshTls:
         self._secret = secret
         self._made = now or datetime.now(UTC)
         self._authorities = tuple(Authority(key) for key in keyring.accepted)
-        shown = self._authorities[0].mint(secret, self._made, _LIFETIME)
+        former = self._authorities[1] if keyring.change is not None else None
+        shown = self._authorities[0].mint(secret, self._made, _LIFETIME, former)
         self.client = self._context(ssl.PROTOCOL_TLS_CLIENT, shown)
         self.server = self._context(ssl.PROTOCOL_TLS_SERVER, shown)
 
@@ -37,8 +38,10 @@ class MeshTls:
         """Whether it is time to make another of these; links that are up need none."""
         return now - self._made >= _RENEWED_AFTER
 
-    def peer_of(self, connection: ssl.SSLObject) -> PeerId:
-        """Who is at the other end of a connection whose handshake is done.
+    def peer_of(self, connection: ssl.SSLObject) -> tuple[PeerId, str]:
+        """Who is at the other end of a connection whose handshake is done, and the label of its key.
+
+        The label is empty where that key is not known here, but one that is vouches for it.
 
         Raises:
             NotAMember: it proved nobody.
@@ -46,7 +49,8 @@ class MeshTls:
         der = connection.getpeercert(binary_form=True)
         if der is None:
             raise NotAMember("it shows no certificate")
-        return peer_shown(der, self._authorities, datetime.now(UTC))
+        peer = peer_shown(der, self._authorities, datetime.now(UTC))
+        return peer, key_shown(der, self._authorities)
 
     def _context(self, protocol: "ssl._SSLMethod", shown: Credentials) -> ssl.SSLContext:
         context = ssl.SSLContext(protocol)

@@ -1,49 +1,74 @@
-"""The keys of a mesh on this machine's disk: the one in use and, while it is being changed, the other one."""
+"""The keys of a mesh on this machine's disk: the newest one and, while it takes its place, the former one."""
 
 import base64
 import json
 import os
 import re
+import secrets
 import stat
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
 from meshinfer.errors import ConfigError
+from meshinfer.topology.record import KeyWord
+from meshinfer.topology.ring import PeerId
 
 from .mesh_key import MeshKey
 
 _MESH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _LOCK_TIMEOUT_S = 10.0
+_MOST_BYTES = 64 << 10
+
+MAX_ENTITLED = 256
+"""Peers that a change names at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A key takes the place of another one, which is accepted until that is over.
+
+    proof: of the new key, what only somebody who has the former one can make. entitled: who may be given the
+    new key, while it is handed round; empty is every member. turned_ms: since when it is used, because all
+    who are there have it, in ms since 1970; 0 until then.
+    """
+
+    former: MeshKey
+    proof: bytes = field(repr=False)
+    entitled: tuple[PeerId, ...] = ()
+    turned_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Keyring:
-    """What proves membership here. current: what this machine shows others. other: what it accepts besides,
-    while a mesh changes its key: the next one until all have it, then the former one until it is retired.
+    """What proves membership here. newest: what this machine shows others, and invites with.
+
+    change: while the mesh changes its key, from which one. retired: the label of the key that the newest has
+    taken the place of for good, empty where there was none.
     """
 
-    current: MeshKey
-    other: MeshKey | None = None
+    newest: MeshKey
+    change: Change | None = None
+    retired: str = ""
 
     @property
     def accepted(self) -> tuple[MeshKey, ...]:
         """Whoever shows one of these is a member."""
-        return (self.current,) if self.other is None else (self.current, self.other)
+        return (self.newest,) if self.change is None else (self.newest, self.change.former)
 
-    def offered(self, key: MeshKey) -> "Keyring":
-        """Accept a key that the mesh is about to change to."""
-        return self if key in self.accepted else replace(self, other=key)
+    @property
+    def current(self) -> MeshKey:
+        """By which datagrams are sealed: the newest once all have it."""
+        return self.newest if self.change is None or self.change.turned_ms else self.change.former
 
-    def turned(self) -> "Keyring":
-        """Show the other key from now on, and still accept the one that was shown so far."""
-        return self if self.other is None else Keyring(self.other, self.current)
-
-    def retired(self) -> "Keyring":
-        """Accept the current key alone."""
-        return Keyring(self.current)
+    @property
+    def word(self) -> KeyWord:
+        """What this machine's peer tells others of it."""
+        former = self.retired if self.change is None else self.change.former.label
+        return KeyWord(self.newest.label, former, is_over=bool(former) and self.change is None)
 
 
 class KeyStore:
@@ -68,7 +93,7 @@ class KeyStore:
         try:
             with path.open("rb") as stream:
                 _check_private(path, os.fstat(stream.fileno()))
-                content = stream.read(4096)
+                content = stream.read(_MOST_BYTES)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -82,7 +107,7 @@ class KeyStore:
             ConfigError: it cannot be written.
         """
         path = self.path(mesh)
-        partial = path.with_suffix(f".{os.getpid()}.partial")
+        partial = path.with_suffix(f".{os.getpid()}-{secrets.token_hex(4)}.partial")
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -126,19 +151,34 @@ def _check_private(path: Path, found: os.stat_result) -> None:
 
 
 def _encoded(keyring: Keyring) -> bytes:
-    keys = {"current": keyring.current, **({"other": keyring.other} if keyring.other else {})}
-    return json.dumps(
-        {name: base64.b64encode(key.secret).decode() for name, key in keys.items()}, indent=1
-    ).encode()
+    kept: dict[str, Any] = {"current": _text(keyring.newest.secret)}
+    if keyring.retired:
+        kept["retired"] = keyring.retired
+    if (change := keyring.change) is not None:
+        kept["former"], kept["proof"] = _text(change.former.secret), _text(change.proof)
+        kept["entitled"], kept["turned_ms"] = change.entitled, change.turned_ms
+    return json.dumps(kept, indent=1).encode()
 
 
 def _decoded(path: Path, content: bytes) -> Keyring:
     try:
         kept = json.loads(content)
-        keys = {name: MeshKey(base64.b64decode(kept[name], validate=True)) for name in kept}
-        return Keyring(keys["current"], keys.get("other"))
-    except (ValueError, TypeError, LookupError, RecursionError) as error:
+        change = None
+        if "former" in kept:
+            entitled = tuple(PeerId(str(peer)) for peer in kept["entitled"])
+            former, proof = MeshKey(_bytes(kept["former"])), _bytes(kept["proof"])
+            change = Change(former, proof, entitled, int(kept["turned_ms"]))
+        return Keyring(MeshKey(_bytes(kept["current"])), change, str(kept.get("retired", "")))
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise ConfigError(
             f"{path} holds no mesh key: remove it, and paste an invitation (`meshinfer key show` on a "
             "machine of the mesh) with `meshinfer join --invite`"
         ) from error
+
+
+def _text(secret: bytes) -> str:
+    return base64.b64encode(secret).decode()
+
+
+def _bytes(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)

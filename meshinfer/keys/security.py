@@ -4,7 +4,7 @@ import logging
 import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime
-from threading import Thread
+from threading import Lock, Thread
 
 from meshinfer.transports.errors import ProtocolError
 
@@ -13,6 +13,9 @@ from .contexts import MeshTls
 from .keyring import Keyring
 
 logger = logging.getLogger(__name__)
+
+_MOST_PROVED = 4096
+"""Peers whose proof is remembered; a member could make up any number."""
 
 
 def _now() -> datetime:
@@ -31,11 +34,23 @@ class MeshSecurity:
         self._clock = clock
         self._tls = MeshTls(secret, keyring, clock())
         self._is_renewing = False
+        self._making = Lock()
+        self._proved: dict[str, str] = {}
+
+    def change_to(self, keyring: Keyring) -> None:
+        """Show, and accept, what `keyring` says, on links to come. Blocking, for some milliseconds."""
+        with self._making:
+            self._keyring = keyring
+            self._make()
+
+    def proved(self, peer: str) -> str:
+        """The label of the key by which a peer proved itself last; empty where it did not."""
+        return self._proved.get(peer, "")
 
     @property
     def label(self) -> str:
         """Of the key that this side shows."""
-        return self._keyring.current.label
+        return self._keyring.newest.label
 
     @property
     def client(self) -> ssl.SSLContext:
@@ -54,9 +69,13 @@ class MeshSecurity:
             ProtocolError: it has proved nothing.
         """
         try:
-            return self._tls.peer_of(connection)
+            peer, label = self._tls.peer_of(connection)
         except NotAMember as error:
             raise ProtocolError(f"the other side is refused: {error}") from error
+        if len(self._proved) >= _MOST_PROVED:
+            del self._proved[next(iter(self._proved))]
+        self._proved[peer] = label
+        return peer
 
     @property
     def _current(self) -> MeshTls:
@@ -68,8 +87,12 @@ class MeshSecurity:
 
     def _renew(self) -> None:
         try:
-            self._tls = MeshTls(self._secret, self._keyring, self._clock())
+            with self._making:
+                self._make()
         except OSError as error:  # such as a full disk; the next link tries it again
             logger.warning("this peer's certificate is not renewed: %s", error)
         finally:
             self._is_renewing = False
+
+    def _make(self) -> None:
+        self._tls = MeshTls(self._secret, self._keyring, self._clock())

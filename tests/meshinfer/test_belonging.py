@@ -6,7 +6,7 @@ from meshinfer.belonging import belong
 from meshinfer.config import PeerConfig
 from meshinfer.errors import ConfigError
 from meshinfer.keys.invitation import Invitation
-from meshinfer.keys.keyring import Keyring, KeyStore
+from meshinfer.keys.keyring import Change, Keyring, KeyStore
 from meshinfer.keys.mesh_key import MeshKey
 from meshinfer.transports.base import Address
 
@@ -37,8 +37,9 @@ def test_an_invitation_takes_the_place_of_another_key_and_names_it(tmp_path: Pat
 
 
 def test_an_invitation_with_a_key_that_is_accepted_changes_nothing(tmp_path: Path) -> None:
-    KeyStore(tmp_path).write("home", Keyring(OTHER, KEY))
-    assert belong(PeerConfig(config_dir=tmp_path, invite=INVITE)).keyring == Keyring(OTHER, KEY)
+    changing = Keyring(OTHER, Change(KEY, b"proof"))
+    KeyStore(tmp_path).write("home", changing)
+    assert belong(PeerConfig(config_dir=tmp_path, invite=INVITE)).keyring == changing
 
 
 def test_an_invitation_to_another_mesh_than_was_asked_for_is_refused(tmp_path: Path) -> None:

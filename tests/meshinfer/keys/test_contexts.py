@@ -7,7 +7,7 @@ import pytest
 
 from meshinfer.keys.certificates import PeerSecret
 from meshinfer.keys.contexts import MeshTls
-from meshinfer.keys.keyring import Keyring
+from meshinfer.keys.keyring import Change, Keyring
 from meshinfer.keys.mesh_key import MeshKey
 
 KEY, OTHER = MeshKey(b"k" * 32), MeshKey(b"o" * 32)
@@ -43,7 +43,8 @@ def shake_hands(
 def test_both_ends_know_whom_they_speak_with() -> None:
     anna, bert = MeshTls(ANNA, Keyring(KEY)), MeshTls(BERT, Keyring(KEY))
     client, server = shake_hands(anna.client, bert.server)
-    assert (anna.peer_of(client), bert.peer_of(server)) == (BERT.peer, ANNA.peer)
+    assert anna.peer_of(client) == (BERT.peer, KEY.label)
+    assert bert.peer_of(server) == (ANNA.peer, KEY.label)
     assert client.version() == server.version() == "TLSv1.3"
     assert client.selected_alpn_protocol() == "meshinfer/1"
 
@@ -56,11 +57,28 @@ def test_another_meshs_key_opens_nothing(is_dialled_by_the_stranger: bool) -> No
         shake_hands(dialling.client, listening.server)
 
 
-def test_while_the_key_is_changed_both_are_taken() -> None:
-    rings = [Keyring(KEY), Keyring(KEY, OTHER), Keyring(OTHER, KEY), Keyring(OTHER)]
-    for one, other in [(0, 1), (1, 1), (1, 2), (2, 2), (2, 3)]:
-        for here, there in [(one, other), (other, one)]:
-            shake_hands(MeshTls(ANNA, rings[here]).client, MeshTls(BERT, rings[there]).server)
+CHANGING = Keyring(OTHER, Change(KEY, b""))
+"""From KEY to OTHER."""
+
+
+@pytest.mark.parametrize("there", [Keyring(KEY), CHANGING, Keyring(OTHER)], ids=["away", "same", "invited"])
+def test_while_the_key_is_changed_who_has_either_is_taken(there: Keyring) -> None:
+    here, other = MeshTls(ANNA, CHANGING), MeshTls(BERT, there)
+    client, server = shake_hands(here.client, other.server)
+    assert here.peer_of(client) == (BERT.peer, there.newest.label)
+    knows_it = OTHER in there.accepted
+    assert other.peer_of(server) == (ANNA.peer, OTHER.label if knows_it else "")
+    client, server = shake_hands(other.client, here.server)
+    assert (other.peer_of(client)[0], here.peer_of(server)[0]) == (ANNA.peer, BERT.peer)
+
+
+def test_once_it_is_changed_the_former_key_opens_nothing() -> None:
+    changed = MeshTls(ANNA, Keyring(OTHER, retired=KEY.label))
+    # Who is put out kept all that it could: the key, and the change that the former authority vouches for.
+    for out in (Keyring(KEY), Keyring(MeshKey(b"x" * 32), Change(KEY, b""))):
+        for one, other in [(changed, MeshTls(BERT, out)), (MeshTls(BERT, out), changed)]:
+            with pytest.raises(ssl.SSLError):
+                shake_hands(one.client, other.server)
 
 
 def test_an_expired_certificate_opens_nothing() -> None:

@@ -5,27 +5,32 @@ import pytest
 
 from meshinfer.config import default_config_dir
 from meshinfer.errors import ConfigError
-from meshinfer.keys.keyring import Keyring, KeyStore
+from meshinfer.keys.keyring import Change, Keyring, KeyStore
 from meshinfer.keys.mesh_key import MeshKey
+from meshinfer.topology.record import KeyWord
+from meshinfer.topology.ring import PeerId
 
 OLD, NEW = MeshKey(b"o" * 32), MeshKey(b"n" * 32)
 
 
-def test_a_change_of_key_never_shows_what_others_do_not_accept() -> None:
-    before = Keyring(OLD)
-    offered = before.offered(NEW)
-    turned = offered.turned()
-    assert [ring.current for ring in (offered, turned, turned.retired())] == [OLD, NEW, NEW]
-    for one, other in [(before, offered), (offered, turned), (turned, turned.retired())]:
-        assert one.current in other.accepted or one is before
-        assert other.current in one.accepted
-    assert turned.retired().accepted == (NEW,)
+CHANGING = Keyring(NEW, Change(OLD, b"p" * 32, (PeerId("a" * 32),)))
+CHANGED = Keyring(NEW, Change(OLD, b"p" * 32, (), turned_ms=1_800_000_000_000))
 
 
-def test_a_key_that_is_offered_twice_is_offered_once() -> None:
-    offered = Keyring(OLD).offered(NEW)
-    assert offered.offered(NEW) == offered
-    assert offered.offered(OLD) == offered
+def test_datagrams_are_sealed_with_the_new_key_once_all_have_it() -> None:
+    rings = (Keyring(OLD), CHANGING, CHANGED, Keyring(NEW, retired=OLD.label))
+    assert [ring.current for ring in rings] == [OLD, OLD, NEW, NEW]
+    assert [ring.accepted for ring in rings] == [(OLD,), (NEW, OLD), (NEW, OLD), (NEW,)]
+
+
+def test_others_are_told_labels_alone() -> None:
+    assert Keyring(OLD).word == KeyWord(OLD.label)
+    assert CHANGING.word == CHANGED.word == KeyWord(NEW.label, OLD.label)
+    assert Keyring(NEW, retired=OLD.label).word == KeyWord(NEW.label, OLD.label, is_over=True)
+
+
+def test_no_key_shows_itself() -> None:
+    assert not any(secret in repr(CHANGED) for secret in ("nnn", "ooo", "ppp"))
 
 
 def test_the_first_join_makes_a_key_that_nobody_else_can_read(tmp_path: Path) -> None:
@@ -37,11 +42,14 @@ def test_the_first_join_makes_a_key_that_nobody_else_can_read(tmp_path: Path) ->
     assert stat.S_IMODE(store.path("home").parent.stat().st_mode) == 0o700
 
 
-def test_both_keys_of_a_change_are_kept(tmp_path: Path) -> None:
+@pytest.mark.parametrize("keyring", [CHANGING, CHANGED, Keyring(NEW, retired=OLD.label)])
+def test_a_change_goes_on_where_it_was_after_a_restart(tmp_path: Path, keyring: Keyring) -> None:
     store = KeyStore(tmp_path)
-    store.write("home", Keyring(OLD, NEW))
-    assert store.read("home") == Keyring(OLD, NEW)
-    assert store.read("office") is None
+    store.write("home", keyring)
+    assert store.read("home") == keyring
+    assert stat.S_IMODE(store.path("home").stat().st_mode) == 0o600
+    assert [path.name for path in store.path("home").parent.iterdir()] == ["home.json"]
+    assert KeyStore(tmp_path).read("office") is None
 
 
 def test_a_key_that_others_can_read_is_refused_with_what_to_do(tmp_path: Path) -> None:
@@ -52,7 +60,10 @@ def test_a_key_that_others_can_read_is_refused_with_what_to_do(tmp_path: Path) -
         store.read("home")
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[1]", '{"current": "AAAA"}', '{"current": 7}', "\xff"])
+@pytest.mark.parametrize(
+    "content",
+    ["", "{}", "[1]", '{"current": "AAAA"}', '{"current": null, "former": 1}', '{"current": 7}', "\xff"],
+)
 def test_a_torn_file_is_no_new_key(tmp_path: Path, content: str) -> None:
     store = KeyStore(tmp_path)
     store.write("home", Keyring(OLD))

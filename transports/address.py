@@ -14,6 +14,9 @@ _ADDRESS = re.compile(
 )
 _MAX_ADDRESS_CHARS = 300
 
+CLEAR = "clear"
+"""The scheme of both addresses of a link that leaves payloads in clear; nobody dials it."""
+
 # Links and datagrams of a peer have the same host and port. Schemes without a row carry both.
 _DATAGRAM_SCHEMES = {"tcp": "udp"}
 
@@ -25,6 +28,11 @@ class Endpoint:
     scheme: str
     host: str
     port: int
+
+
+def is_clear(address: Address) -> bool:
+    """Whether a link with this address leaves payloads in clear."""
+    return address.startswith(f"{CLEAR}://")
 
 
 def parse_address(address: str) -> Endpoint:

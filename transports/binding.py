@@ -16,6 +16,8 @@ _FAMILIES = (socket.AF_INET, socket.AF_INET6)
 # Of macOS' netinet/in.h and netinet6/in6.h; the socket module does not name them.
 _IP_BOUND_IF = 25
 _IPV6_BOUND_IF = 125
+_INTERFACE_NAME_BYTES = 16
+"""IFNAMSIZ of Linux' net/if.h."""
 
 
 async def bound_socket(address: Address, limit_s: float, *, backlog: int | None) -> socket.socket:
@@ -55,7 +57,8 @@ def dialling_socket(endpoint: Endpoint, source: str, interface: str) -> socket.s
     try:
         sock.setblocking(False)
         if interface:
-            _bind_to_interface(sock, interface)
+            with suppress(PermissionError):
+                bind_to_interface(sock, interface)
         own = name_of(Endpoint(endpoint.scheme, source, 0), family) if source else None
         if own is not None:
             sock.bind(own)
@@ -65,16 +68,22 @@ def dialling_socket(endpoint: Endpoint, source: str, interface: str) -> socket.s
     return sock
 
 
-def _bind_to_interface(sock: socket.socket, interface: str) -> None:
-    """Have a socket use one interface, where the system lets it: routes alone may lead another way."""
-    with suppress(PermissionError):
-        if sys.platform == "linux":
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())
-        elif sys.platform == "darwin":
-            is_six = sock.family == socket.AF_INET6
-            level = socket.IPPROTO_IPV6 if is_six else socket.IPPROTO_IP
-            option = _IPV6_BOUND_IF if is_six else _IP_BOUND_IF
-            sock.setsockopt(level, option, socket.if_nametoindex(interface))
+def bind_to_interface(sock: socket.socket, interface: str) -> None:
+    """Have a socket use one interface: routes alone may lead another way. It may be connected already.
+
+    Raises:
+        PermissionError: the system does not let this process do that. OSError: there is no such interface.
+    """
+    if sys.platform == "linux":
+        option, name = socket.SO_BINDTODEVICE, interface.encode()
+        # Without root a socket can be bound to an interface, but only once.
+        if sock.getsockopt(socket.SOL_SOCKET, option, _INTERFACE_NAME_BYTES).rstrip(b"\0") != name:
+            sock.setsockopt(socket.SOL_SOCKET, option, name)
+    elif sys.platform == "darwin":
+        is_six = sock.family == socket.AF_INET6
+        level = socket.IPPROTO_IPV6 if is_six else socket.IPPROTO_IP
+        option = _IPV6_BOUND_IF if is_six else _IP_BOUND_IF
+        sock.setsockopt(level, option, socket.if_nametoindex(interface))
 
 
 async def _bind(endpoint: Endpoint, backlog: int | None) -> socket.socket:

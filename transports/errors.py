@@ -4,6 +4,7 @@ TransportError
 ├── LinkError
 │   ├── LinkClosed       this side closed the link
 │   ├── LinkBroken       the peer or the network did; see __cause__
+│   │   └── Tampered     what came is not what the peer sent: somebody on the way changed it
 │   └── DialFailed       nobody answered at that address
 ├── ListenFailed         the address cannot be listened on (port taken, not ours)
 ├── BadAddress           the text is no address, or of a scheme that nobody here speaks
@@ -29,6 +30,10 @@ class LinkClosed(LinkError):
 
 class LinkBroken(LinkError):
     """The peer or the network ended the link."""
+
+
+class Tampered(LinkBroken):
+    """What came over a link is not what the other side sent; the text says where it shows."""
 
 
 class DialFailed(LinkError):

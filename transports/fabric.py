@@ -195,7 +195,8 @@ class Fabric:
         wire.start()
         try:
             await use(link)
-            await wire.lost
+            # Others wait for it too: whoever is cancelled here must not cancel it for them.
+            await asyncio.shield(wire.lost)
             self._end(str(wire.ending))
         except TransportError as error:
             self._end(str(error))

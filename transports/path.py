@@ -19,20 +19,26 @@ _LEAST_CHUNKS = 8
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """The two hosts that a path joins, as numbers: by this it is told from others. In any order."""
+    """The two hosts that a path joins, as numbers and in any order, and by which scheme: by this it is told
+    from others."""
 
     hosts: frozenset[str]
+    scheme: str = ""
 
 
 def ends_of(link: Link) -> Ends:
     """Tell which hosts a link joins."""
-    hosts = []
+    hosts: list[str] = []
+    scheme = ""
     for address in (link.local, link.remote):
         try:
-            hosts.append(parse_address(address).host)
+            endpoint = parse_address(address)
         except BadAddress:  # reset before anybody looked
             hosts.append(address)
-    return Ends(frozenset(hosts))
+        else:
+            hosts.append(endpoint.host)
+            scheme = endpoint.scheme
+    return Ends(frozenset(hosts), scheme)
 
 
 @dataclass(slots=True)

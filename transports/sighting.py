@@ -13,6 +13,8 @@ SERVICE = "_meshinfer._tcp.local."
 OPEN = "open"
 """What stands for a key's label where a mesh has no key."""
 
+_AND = "+"
+
 _PEER = re.compile(r"[0-9A-Za-z_-]{1,63}", re.ASCII)  # 63 bytes: a label of DNS
 _MAX_TEXT_BYTES = 128
 _MAX_ADDRESSES = 16
@@ -22,7 +24,8 @@ _MAX_ADDRESSES = 16
 class Announcement:
     """What a peer says about itself. The peer's id names the service: it must be a DNS label.
 
-    key: the label of its mesh's key, by which people tell keys apart, or `OPEN`.
+    key: the label of its mesh's key, by which people tell keys apart, or `OPEN`; the labels of both, with a
+    plus sign between them, while the mesh changes its key.
     """
 
     peer_id: str
@@ -42,6 +45,11 @@ class Announcement:
             raise ValueError(f"wire version {self.wire_version}: expected 0 to 65535")
 
     @property
+    def keys(self) -> tuple[str, ...]:
+        """The labels of the keys that it accepts."""
+        return tuple(self.key.split(_AND))
+
+    @property
     def service_name(self) -> str:
         """The name of this peer's service instance."""
         return f"{self.peer_id}.{SERVICE}"
@@ -56,6 +64,11 @@ class Announcement:
             "wire": str(self.wire_version),
             "key": self.key,
         }
+
+
+def key_text(labels: Iterable[str]) -> str:
+    """The labels of keys, as they are announced."""
+    return _AND.join(labels)
 
 
 @dataclass(frozen=True, slots=True)

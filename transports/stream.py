@@ -53,9 +53,18 @@ class StreamLink:
         return self._wire.proven
 
     @property
+    def wire(self) -> Wire:
+        """The event loop's side of it."""
+        return self._wire
+
+    @property
     def received_bytes(self) -> int:
         """How much came so far, parts of frames included."""
         return self._wire.received_bytes
+
+    def renamed(self, local: Address, remote: Address) -> "StreamLink":
+        """The same link, by other addresses, in the place of this one."""
+        return StreamLink(self._wire, local, remote, self._limits, self._version)
 
     async def send(self, frame: Frame) -> None:
         """Send one frame; return once the link can take another and lent memory may change.

@@ -9,10 +9,11 @@ import ssl
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from enum import Enum
-from typing import Any, cast
+from typing import Protocol, cast
 
 from .base import Buffers, LinkLimits, LinkSecurity
-from .errors import LinkBroken, ProtocolError, TransportError
+from .errors import LinkBroken, ProtocolError, Tampered, TransportError
+from .shield import Shield
 from .wire import Wire
 
 _RECEIVED_AT_ONCE_BYTES = 256 << 10
@@ -20,10 +21,19 @@ _SENT_AT_ONCE_BYTES = 128 << 10
 """What is encrypted before it goes to the socket: more would leave the processor's cache on its way."""
 
 
+class Successor(Protocol):
+    """Who takes over a connection that leaves TLS."""
+
+    def begin(self, raw: asyncio.Transport, came: bytes) -> None:
+        """Take it over. came: what was received behind the other side's goodbye."""
+        ...
+
+
 class _State(Enum):
     WAITING = "not accepted yet: nothing is read"
     SHAKING = "the handshake goes on"
     OPEN = "both ends are proved"
+    LEAVING = "this side has said goodbye, the other one has not yet"
     OVER = "nothing is read or written any more"
 
 
@@ -45,7 +55,7 @@ class TlsWire(Wire):
         on_made: "Callable[[Wire, asyncio.Transport], None] | None" = None,
     ) -> None:
         super().__init__(limits, buffers, version, on_made)
-        self.protocol = _Shield(self, security, limits.dial_timeout_s, is_server=is_server)
+        self.protocol = TlsShield(self, security, limits.dial_timeout_s, is_server=is_server)
 
     def start(self) -> None:
         """Begin the handshake, and to decode what comes after it."""
@@ -53,16 +63,15 @@ class TlsWire(Wire):
         self.protocol.begin()
 
 
-class _Shield(asyncio.BufferedProtocol):
-    """The protocol of the connection, and in the place of its transport for the wire."""
+class TlsShield(Shield):
+    """Encrypts what goes out and decrypts what comes in, once both ends have proved who they are."""
 
     def __init__(self, wire: TlsWire, security: LinkSecurity, timeout_s: float, *, is_server: bool) -> None:
-        self._wire = wire
+        super().__init__(wire)
         self._security = security
         self._timeout_s = timeout_s
         self._is_server = is_server
         self._state = _State.WAITING
-        self._raw: asyncio.Transport | None = None
         self._received = memoryview(b"")
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls: ssl.SSLObject | None = None
@@ -71,6 +80,8 @@ class _Shield(asyncio.BufferedProtocol):
         self._waiting_bytes = 0
         self._is_paused = False
         self._is_ending = False
+        self._successor: Successor | None = None
+        self._left: asyncio.Future[None] | None = None
 
     def begin(self) -> None:
         """Shake hands."""
@@ -108,16 +119,15 @@ class _Shield(asyncio.BufferedProtocol):
             self._shake_hands()
         elif self._state is _State.OPEN:
             self._decrypt()
+        elif self._state is _State.LEAVING:
+            self._state = _State.OPEN
+            self.say_goodbye()
 
     def eof_received(self) -> bool:
         """End the link: the other side sends no more."""
         if self._state in (_State.WAITING, _State.SHAKING):
             self._end(LinkBroken(_LEFT_EARLY))
         return self._wire.eof_received()
-
-    def pause_writing(self) -> None:
-        """Tell the wire."""
-        self._wire.pause_writing()
 
     def resume_writing(self) -> None:
         """Tell the wire, unless something waits for the handshake still."""
@@ -131,10 +141,6 @@ class _Shield(asyncio.BufferedProtocol):
 
     # What the wire asks its transport for
 
-    def write(self, data: bytes | memoryview) -> None:
-        """Encrypt and send `data`, whose memory is free when this returns."""
-        self.writelines((data,))
-
     def writelines(self, pieces: Iterable[bytes | memoryview]) -> None:
         """Encrypt and send some pieces, whose memory is free when this returns."""
         match self._state:
@@ -145,7 +151,7 @@ class _Shield(asyncio.BufferedProtocol):
             case _State.WAITING | _State.SHAKING:
                 self._waiting += [bytes(piece) for piece in pieces]
                 self._waiting_bytes = sum(map(len, self._waiting))
-            case _State.OVER:
+            case _State.LEAVING | _State.OVER:
                 pass
 
     def get_write_buffer_size(self) -> int:
@@ -190,15 +196,39 @@ class _Shield(asyncio.BufferedProtocol):
     def abort(self) -> None:
         """Close at once."""
         self._be_over()
-        self._stream.abort()
+        super().abort()
 
-    def is_closing(self) -> bool:
-        """Whether it is closed or about to be."""
-        return self._stream.is_closing()
+    # Out of TLS, with the connection kept
 
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """What is known of the connection."""
-        return self._stream.get_extra_info(name, default)
+    def make_way(self, successor: Successor) -> "asyncio.Future[None]":
+        """Let `successor` have the connection behind both sides' goodbyes; done when it has.
+
+        Nothing may be written in between. The other side says goodbye first, unless `say_goodbye` is called.
+        """
+        self._successor = successor
+        self._left = asyncio.get_running_loop().create_future()
+        return self._left
+
+    def say_goodbye(self) -> None:
+        """Say that nothing more comes by TLS, and leave it once the other side has said so too."""
+        assert self._tls is not None
+        assert self._successor is not None
+        assert self._left is not None
+        if self._state is not _State.OPEN:
+            return
+        self._state = _State.LEAVING
+        try:
+            self._tls.unwrap()
+        except ssl.SSLWantReadError:
+            self._flush()
+        except ssl.SSLError as error:
+            self._refuse(_why(error))
+        else:
+            self._flush()
+            self._be_over()
+            self._received = memoryview(b"")
+            self._successor.begin(self._stream, self._incoming.read())
+            self._left.set_result(None)
 
     # The handshake
 
@@ -258,6 +288,9 @@ class _Shield(asyncio.BufferedProtocol):
                     filled += count
                 if filled:
                     self._wire.buffer_updated(filled)
+                if has_ended and self._successor is not None:
+                    self.say_goodbye()
+                    return
                 if has_ended:
                     self._wire.eof_received()
                     return
@@ -267,7 +300,12 @@ class _Shield(asyncio.BufferedProtocol):
                 self._flush()
         except ssl.SSLError as error:
             self._flush()
-            self._refuse(_why(error))
+            why = _why(error)
+            if isinstance(why, ProtocolError):
+                # Who is at the other end is proved: this came from somebody between.
+                why = Tampered(f"what came is not what the other side sent: {error.reason or error}")
+                why.__cause__ = error
+            self._refuse(why)
 
     def _encrypt(self, piece: memoryview) -> None:
         assert self._tls is not None
@@ -284,11 +322,6 @@ class _Shield(asyncio.BufferedProtocol):
             self._stream.write(self._outgoing.read())
 
     # Ends
-
-    @property
-    def _stream(self) -> asyncio.Transport:
-        assert self._raw is not None, "used before connection_made"
-        return self._raw
 
     def _end(self, reason: TransportError) -> None:
         self._wire.end(reason)
@@ -328,10 +361,12 @@ _VERDICTS = {
 }
 """By what OpenSSL calls X509_V_ERR_…; all others come to the same."""
 
+_INVITED = "to be one mesh, paste the invitation that `meshinfer key show` there prints (join --invite)"
+
 _ALERTS = {
     "CERTIFICATE_EXPIRED": "the other side says that this peer's certificate has expired: is a clock wrong?",
-    "UNKNOWN_CA": "the other side has another mesh's key than this peer",
-    "DECRYPT_ERROR": "the other side has another mesh's key than this peer",
+    "UNKNOWN_CA": f"the other side has another mesh's key than this peer: {_INVITED}",
+    "DECRYPT_ERROR": f"the other side has another mesh's key than this peer: {_INVITED}",
 }
 
 
@@ -339,7 +374,9 @@ def _why(error: ssl.SSLError) -> TransportError:
     """An error of TLS in this release's words."""
     reason = error.reason or str(error)
     if isinstance(error, ssl.SSLCertVerificationError):
-        verdict = _VERDICTS.get(error.verify_code, "its certificate was made with another mesh's key")
+        verdict = _VERDICTS.get(
+            error.verify_code, f"its certificate was made with another mesh's key; {_INVITED}"
+        )
         refused: TransportError = ProtocolError(f"the other side is refused: {verdict}")
     elif "ALERT" in reason:
         said = next((text for name, text in _ALERTS.items() if reason.endswith(name)), None)

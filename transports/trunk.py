@@ -159,6 +159,10 @@ class Trunk:
             for path in gone:
                 self._lose(path, f"the interface {name} went down")
 
+    def drop(self, path: Path, reason: str) -> None:
+        """Leave a path at once; the trunk ends if it was the last one."""
+        self._lose(path, reason)
+
     def _is_kept(self, new: Path, twin: Path) -> bool:
         if new.is_ours == twin.is_ours:
             # Dialled anew from the same side: the old one is gone there.

@@ -161,6 +161,10 @@ class Wire(asyncio.BufferedProtocol):
         if self._on_made is not None:
             self._on_made(self, self._transport)
 
+    def change_transport(self, transport: asyncio.Transport) -> None:
+        """Write to `transport` from now on: the same connection, in another dress."""
+        self._transport = transport
+
     def get_buffer(self, sizehint: int) -> memoryview:
         """Say where the next bytes go."""
         return self._decoder.wanted()

@@ -1,14 +1,16 @@
-"""Compare links that prove and encrypt with links in clear, on loopback and uvloop, in one run, taking turns.
+"""Compare links: in clear, by TLS, and with payloads in clear but proved; on loopback, one run, taking turns.
 
     python -m tests.bench.bench_tls [--rounds 5]
 
-Two processes with whole links (frames, `TcpTransport`), as peers have them; only TLS differs. Prints medians
-over the rounds: a hop is half a round trip of one decode step.
+Two processes with whole links (frames, `TcpTransport`, uvloop), as peers have them; only what protects them
+differs. Prints medians over the rounds, and the time against the first: a hop is half a round trip of one
+decode step. `proved` is what `join --clear-on-cables` makes of a link.
 """
 
 import argparse
 import multiprocessing
 import statistics
+import sys
 import time
 from multiprocessing.connection import Connection
 
@@ -19,16 +21,36 @@ from meshinfer.keys.keyring import Keyring
 from meshinfer.keys.mesh_key import MeshKey
 from meshinfer.keys.security import MeshSecurity
 from meshinfer.transports.base import Address, Frame
+from meshinfer.transports.clear import Shedding
+from meshinfer.transports.records import ClearKeys
+from meshinfer.transports.stream import StreamLink
 from meshinfer.transports.tcp import TcpTransport
 
 KEYRING = Keyring(MeshKey(b"k" * 32))
 STEP_BYTES = 14_336  # one decode step of a hidden size of 7168 in bfloat16
+BATCH_BYTES = 16 * STEP_BYTES  # the same of sixteen readers at once
 CHUNK_BYTES = 64 << 20  # a chunk of prefill
-CLEAR, TLS = "clear", "TLS"
+CLEAR, TLS, PROVED = "clear", "TLS", "proved"
+KINDS = (CLEAR, TLS, PROVED)
+LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
 
 
 def transport(kind: str, seed: bytes) -> TcpTransport:
-    return TcpTransport(security=MeshSecurity(PeerSecret(seed * 32), KEYRING) if kind == TLS else None)
+    return TcpTransport(security=None if kind == CLEAR else MeshSecurity(PeerSecret(seed * 32), KEYRING))
+
+
+async def greeted(link: StreamLink, kind: str, *, is_ours: bool) -> StreamLink:
+    """The link once both sides know each other, as `kind` goes on from there."""
+    await link.send(Frame(b"hello"))
+    await link.receive()
+    if kind != PROVED:
+        return link
+    shedding = Shedding(link, ClearKeys.agreed(b"o" * 32, b"a" * 32, is_ours=is_ours), LOOPBACK)
+    if is_ours:
+        await link.receive()
+    else:
+        await link.send(Frame(b"agreed"))
+    return await shedding.finish(speaks_first=is_ours)
 
 
 def echo(kind: str, pipe: Connection) -> None:
@@ -36,25 +58,24 @@ def echo(kind: str, pipe: Connection) -> None:
 
 
 async def _echo(kind: str, pipe: Connection) -> None:
-    """The other process: answers a step with itself, a chunk with an empty frame; ends after a bare one."""
+    """The other process: answers steps alike, a chunk with an empty frame; ends after a bare one."""
     listener = await transport(kind, b"e").listen(Address("tcp://127.0.0.1:0"))
     pipe.send(listener.address)
-    link = await listener.accept()
+    link = await greeted(await listener.accept(), kind, is_ours=False)
     while (frame := await link.receive()).payload_bytes:
-        await link.send(Frame(b"", frame.payload) if frame.payload_bytes == STEP_BYTES else Frame(b""))
+        await link.send(Frame(b"", frame.payload if frame.payload_bytes < CHUNK_BYTES else ()))
         if frame.buffer is not None:
             frame.buffer.release()
     await link.close()
     await listener.close()
 
 
-async def measure(kind: str, address: Address, steps: int, chunks: int) -> tuple[float, float]:
-    """Seconds of a round trip, and of a chunk."""
-    link = await transport(kind, b"m").dial(address)
-    step, chunk = memoryview(bytes(STEP_BYTES)), memoryview(bytes(CHUNK_BYTES))
+async def measure(kind: str, address: Address, steps: int, chunks: int) -> tuple[float, ...]:
+    """Seconds of a round trip of one reader's step, of many readers', and of a chunk."""
+    link = await greeted(await transport(kind, b"m").dial(address), kind, is_ours=True)
 
-    async def exchange(payload: memoryview, count: int) -> float:
-        times = []
+    async def exchange(size_bytes: int, count: int) -> float:
+        payload, times = memoryview(bytes(size_bytes)), []
         for _ in range(count):
             begin_s = time.perf_counter()
             await link.send(Frame(b"step", (payload,)))
@@ -65,18 +86,21 @@ async def measure(kind: str, address: Address, steps: int, chunks: int) -> tuple
         # The first ones find nothing warm yet.
         return statistics.median(times[count // 4 :])
 
-    found = await exchange(step, steps), await exchange(chunk, chunks)
+    found = [
+        await exchange(size, count)
+        for size, count in ((STEP_BYTES, steps), (BATCH_BYTES, steps), (CHUNK_BYTES, chunks))
+    ]
     await link.send(Frame(b"bye"))
     await link.close()
-    return found
+    return tuple(found)
 
 
-def run(kind: str, steps: int, chunks: int) -> tuple[float, float]:
+def run(kind: str, steps: int, chunks: int) -> tuple[float, ...]:
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=echo, args=(kind, theirs))
     process.start()
     try:
-        found: tuple[float, float] = uvloop.run(measure(kind, ours.recv(), steps, chunks))
+        found: tuple[float, ...] = uvloop.run(measure(kind, ours.recv(), steps, chunks))
         return found
     finally:
         process.join()
@@ -90,20 +114,24 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2000, help="round trips of a decode step, each round")
     parser.add_argument("--chunks", type=int, default=12, help="chunks of 64 MiB, each round")
     options = parser.parse_args()
-    found: dict[str, list[tuple[float, float]]] = {CLEAR: [], TLS: []}
+    found: dict[str, list[tuple[float, ...]]] = {kind: [] for kind in KINDS}
     for number in range(options.rounds):
-        for kind in (CLEAR, TLS) if number % 2 else (TLS, CLEAR):
+        for place in range(len(KINDS)):
+            kind = KINDS[(place + number) % len(KINDS)]
             found[kind].append(run(kind, options.steps, options.chunks))
-    per_gb = 1e9 / CHUNK_BYTES
     for name, place, scale, unit in (
         (f"a hop of {STEP_BYTES:,} bytes", 0, 1e6 / 2, "us"),
-        ("a gigabyte, one way", 1, 1e3 * per_gb, "ms"),
+        (f"a hop of {BATCH_BYTES:,} bytes", 1, 1e6 / 2, "us"),
+        ("a gigabyte, one way", 2, 1e3 * 1e9 / CHUNK_BYTES, "ms"),
     ):
-        clear, tls = (statistics.median(each[place] for each in found[kind]) * scale for kind in (CLEAR, TLS))
-        ratio = statistics.median(
-            tls[place] / clear[place] for tls, clear in zip(found[TLS], found[CLEAR], strict=True)
-        )
-        print(f"{name:<24}clear {clear:8.1f} {unit}   TLS {tls:8.1f} {unit}   time {ratio:.2f}")
+        texts = []
+        for kind in KINDS:
+            rounds = [each[place] for each in found[kind]]
+            ratio = statistics.median(
+                each / clear[place] for each, clear in zip(rounds, found[CLEAR], strict=True)
+            )
+            texts.append(f"{kind} {statistics.median(rounds) * scale:8.1f} {unit} ({ratio:.2f})")
+        print(f"{name:<24}{'   '.join(texts)}")
 
 
 if __name__ == "__main__":

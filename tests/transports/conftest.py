@@ -30,10 +30,12 @@ from meshinfer.transports.memory import MemoryTransport
 from meshinfer.transports.network import MemoryNetwork
 from meshinfer.transports.registry import TRANSPORTS
 from tests.simulation.loop import VirtualLoop
+from tests.transports.clearing import shed_tls
 
 SECURITY = MeshSecurity(PeerSecret(b"p" * 32), Keyring(MeshKey(b"k" * 32)))
 
 ON_BOTH_LOOPS = (
+    "test_clear.py",
     "test_conformance.py",
     "test_datagrams.py",
     "test_listen_both.py",
@@ -101,7 +103,7 @@ class Kind:
     ) -> Transport:
         if self.name == "memory":
             return MemoryTransport(self.network, "a", limits, buffers, version)
-        security = SECURITY if self.name == "tls" else None
+        security = SECURITY if self.name in ("tls", "clear") else None
         return TRANSPORTS[self.scheme](limits or LinkLimits(), buffers or PooledBuffers(), version, security)
 
     @asynccontextmanager
@@ -121,6 +123,8 @@ class Kind:
             listener = await stack.enter_async_context(self.listening(far))
             dialled = await (near or self.make()).dial(listener.address)
             accepted = await listener.accept()
+            if self.name == "clear":
+                dialled, accepted = await shed_tls(dialled, accepted)
             try:
                 yield dialled, accepted
             finally:
@@ -137,9 +141,17 @@ class Kind:
             yield opened
 
 
-@pytest.fixture(params=["memory", *TRANSPORTS, "tls"])
+KINDS = ("memory", *TRANSPORTS, "tls")
+
+
+@pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest) -> Kind:
     """`tls` is TCP whose both ends prove who they are."""
-    host = "a" if request.param == "memory" else "127.0.0.1"
-    scheme = "tcp" if request.param == "tls" else request.param
-    return Kind(request.param, Address(f"{scheme}://{host}:0"))
+    return kind_named(request.param)
+
+
+def kind_named(name: str) -> Kind:
+    """One of `KINDS`, or `clear`: links that begin as `tls` and go on with payloads in clear."""
+    host = "a" if name == "memory" else "127.0.0.1"
+    scheme = "tcp" if name in ("tls", "clear") else name
+    return Kind(name, Address(f"{scheme}://{host}:0"))

@@ -3,9 +3,10 @@ import socket
 import pytest
 
 from meshinfer.transports.base import Address
-from meshinfer.transports.binding import bound_socket
+from meshinfer.transports.binding import bind_to_interface, bound_socket
 from meshinfer.transports.errors import ListenFailed
 from meshinfer.transports.interfaces import list_interfaces
+from tests.transports.clearing import LOOPBACK
 
 LINK_LOCAL = [
     (interface.index, address)
@@ -54,3 +55,11 @@ async def test_of_a_port_there_is_one_of_each_kind() -> None:
             for backlog in (None, 5):
                 with pytest.raises(ListenFailed, match="already in use"):
                     await bound_socket(address, 5.0, backlog=backlog)
+
+
+def test_a_socket_may_be_told_again_to_keep_to_its_interface_and_not_to_one_that_is_not_there() -> None:
+    with socket.socket() as sock:
+        for _ in range(2):
+            bind_to_interface(sock, LOOPBACK)
+        with pytest.raises(OSError, match=r"[Dd]evice|interface"):
+            bind_to_interface(sock, "nosuch7")

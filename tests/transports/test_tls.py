@@ -2,17 +2,18 @@
 
 import asyncio
 import socket
+import ssl
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from meshinfer.keys.certificates import PeerSecret
+from meshinfer.keys.certificates import Authority, PeerSecret
 from meshinfer.keys.keyring import Keyring
 from meshinfer.keys.mesh_key import MeshKey
 from meshinfer.keys.security import MeshSecurity
 from meshinfer.transports.base import Address, Frame, Link, LinkLimits, LinkSecurity
-from meshinfer.transports.errors import LinkBroken, ProtocolError, TransportError
+from meshinfer.transports.errors import LinkBroken, ProtocolError, Tampered, TransportError
 from meshinfer.transports.tcp import TcpTransport
 
 HERE = Address("tcp://127.0.0.1:0")
@@ -27,6 +28,17 @@ def of(secret: PeerSecret, keyring: Keyring, minted: datetime | None = None) -> 
     """A member's proof. minted: when its certificate was; it does not notice that this was long ago."""
     now = minted or datetime.now(UTC)
     return MeshSecurity(secret, keyring, lambda: now)
+
+
+class Credulous(MeshSecurity):
+    """Takes whoever the key proves that it does not have itself."""
+
+    def __init__(self, secret: PeerSecret, own: MeshKey, believed: MeshKey) -> None:
+        super().__init__(secret, Keyring(own))
+        self.client.load_verify_locations(cadata=Authority(believed).pem.decode())
+
+    def peer_of(self, connection: ssl.SSLObject) -> str:
+        return "somebody"
 
 
 def transport(security: LinkSecurity | None, limits: LinkLimits | None = None) -> TcpTransport:
@@ -72,7 +84,7 @@ async def test_another_meshs_key_is_refused_and_both_sides_know_why() -> None:
 
 async def test_a_certificate_of_another_authority_is_refused() -> None:
     # The dialling side takes anybody: it shows a certificate that its own authority made.
-    stranger = of(ANNA, Keyring(OTHER, KEY))
+    stranger = Credulous(ANNA, OTHER, KEY)
     near, far = await outcomes(transport(stranger), transport(of(BERT, Keyring(KEY))))
     assert isinstance(near, LinkBroken)
     assert "the other side has another mesh's key" in str(near)
@@ -146,7 +158,7 @@ async def test_what_was_changed_on_its_way_ends_the_link() -> None:
     await near.send(Frame(b"hello"))
     await far.receive()
     sending = asyncio.create_task(far.send(Frame(b"", (memoryview(bytes(1 << 20)),))))  # awaited below
-    with pytest.raises(ProtocolError, match="not what a peer of this mesh sends"):
+    with pytest.raises(Tampered, match="not what the other side sent"):
         await near.receive()
     await asyncio.wait([sending])
     sending.exception()

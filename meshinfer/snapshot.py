@@ -4,9 +4,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from meshinfer.topology.plan import Plan
-from meshinfer.topology.record import Phase
+from meshinfer.topology.plugging import idle_cables
+from meshinfer.topology.record import LinkMeasure, Phase
 from meshinfer.topology.ring import PeerId
 from meshinfer.topology.snapshot import MemberView, MeshSnapshot, ModelView
+
+from .energy import MeshEnergy, energy_of
 
 _MAX_ACTIVITY = 100
 
@@ -49,9 +52,11 @@ def mesh_json(mesh: MeshSnapshot) -> dict[str, Any]:
     """The mesh for `GET /mesh` and `topology --json`: the same from every peer once they agree.
 
     `model` to `ring` and the members' phase and layers are of the first model; `models` tells of all.
-    Members that left or died are not in it: those who joined later never knew them.
+    Members that left or died are not in it: those who joined later never knew them. `idle_cables` are pairs
+    of members that a Thunderbolt cable joins although no link goes by it.
     """
     names = {member.peer: member.name for member in mesh.members}
+    energy = energy_of(mesh)
     return {
         "mesh": mesh.mesh,
         "is_open": mesh.is_open,
@@ -70,7 +75,11 @@ def mesh_json(mesh: MeshSnapshot) -> dict[str, Any]:
             for stage in (mesh.plan.ring.stages if mesh.plan else ())
         ],
         "models": [_model_json(model) for model in mesh.models],
-        "members": [_member_json(m) for m in mesh.members if m.is_present],
+        "members": [_member_json(m, energy) for m in mesh.members if m.is_present],
+        "joules_per_token": energy.joules_per_token,
+        "idle_cables": [
+            [{"peer": each.peer, "name": each.name} for each in ends] for ends in idle_cables(mesh.members)
+        ],
     }
 
 
@@ -104,7 +113,7 @@ def _model_json(model: ModelView) -> dict[str, Any]:
     }
 
 
-def _member_json(member: MemberView) -> dict[str, Any]:
+def _member_json(member: MemberView, energy: MeshEnergy) -> dict[str, Any]:
     return {
         "peer": member.peer,
         "name": member.name,
@@ -123,5 +132,19 @@ def _member_json(member: MemberView) -> dict[str, Any]:
         "load": asdict(member.load),
         "drain": member.drain or None,
         "ns_per_mib": member.ns_per_mib or None,
-        "links": [asdict(link) for link in member.links],
+        "links": [_link_json(link, member) for link in member.links],
+        "rdma": member.equipment.rdma or None,
+        "watts": member.equipment.milliwatts / 1000 or None,
+        "joules_per_token": energy.of.get(member.peer),
     }
+
+
+def _link_json(link: LinkMeasure, member: MemberView) -> dict[str, Any]:
+    """A way to another member. By what it goes is None where that is not known, `fabric` also for TCP."""
+    carrier = member.equipment.carrier_to(link.peer)
+    by = {
+        "interface": carrier.interface or None if carrier else None,
+        "kind": carrier.kind or None if carrier else None,
+        "fabric": carrier.fabric or None if carrier else None,
+    }
+    return {**asdict(link), **by}

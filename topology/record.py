@@ -1,9 +1,10 @@
 """What a peer publishes of itself: one versioned record, which only its owner changes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import NewType
 
+from .equipment import Equipment
 from .ring import PeerId, Run
 from .target import Target
 
@@ -102,6 +103,23 @@ class PeerLoad:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyWord:
+    """By their labels, which keys of the mesh a peer has; all empty where the mesh has none.
+
+    newest: the one that it shows. former: from which the mesh changes, or has changed, to it. is_over: the
+    former one is not accepted any more.
+    """
+
+    newest: str = ""
+    former: str = ""
+    is_over: bool = False
+
+
+NO_KEYS = KeyWord()
+"""What is told in a mesh that is open."""
+
+
+@dataclass(frozen=True, slots=True)
 class LinkMeasure:
     """How the way from a record's owner to `peer` is: round trip, width, and whether it works at all.
 
@@ -132,6 +150,8 @@ class PeerRecord:
     activity: what takes long there, and how far it is, coarsely: `fetching tiny from desk, 40 %`.
     fault: why it cannot take part, for people. is_leaving: it goes as soon as others took over.
     load: what it does for its own readers. is_drained: its user wants it to hold no layers.
+    keys: which keys of the mesh it has.
+    equipment: what its machine is like, for people.
     """
 
     peer: PeerId
@@ -160,11 +180,13 @@ class PeerRecord:
     activity: str = ""
     load: PeerLoad = PeerLoad()
     is_drained: bool = False
+    keys: KeyWord = NO_KEYS
+    equipment: Equipment = field(default_factory=Equipment)
 
     def __post_init__(self) -> None:
         places = (text for model in self.on_disk for text in (model.name, model.source))
         named = (self.peer, self.name, self.release, self.api, self.fault, self.activity)
-        texts = (*named, *self.addresses, *self.models, *places)
+        texts = (*named, self.keys.newest, self.keys.former, *self.addresses, *self.models, *places)
         if any(len(text) > MAX_TEXT for text in texts):
             raise ValueError(f"a text of a record has at most {MAX_TEXT} characters")
         if (

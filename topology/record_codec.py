@@ -3,6 +3,7 @@
 from functools import lru_cache
 
 from .codec import Malformed, Reader, Writer
+from .equipment import MAX_CABLES, MAX_CARRIED, MAX_CARRIERS, MAX_WORDS, Cable, Carrier, Equipment
 from .record import (
     MAX_ADDRESSES,
     MAX_FOLLOWS,
@@ -12,8 +13,10 @@ from .record import (
     MAX_STORED,
     MAX_TEXT,
     MAX_USES,
+    NO_KEYS,
     DiskModel,
     Follow,
+    KeyWord,
     LinkMeasure,
     ModelUse,
     PeerLoad,
@@ -28,7 +31,7 @@ from .target import Digest, Epoch, Target
 MAX_GOSSIP_BYTES = 1000
 """A longer record is announced by its version, and pulled over a link."""
 
-_LAYOUT = 4
+_LAYOUT = 5
 _PHASES = tuple(Phase)
 _MOST_U16 = (1 << 16) - 1
 _MOST_U32 = (1 << 32) - 1
@@ -54,7 +57,11 @@ def encode_record(record: PeerRecord) -> bytes:
     out.number(min(record.disk_mb_s, _MOST_U32), 4)
     out.number(min(record.flap_level, 0xFF), 1)
     out.number(
-        record.is_eligible | record.is_leaving << 1 | bool(record.started_with) << 2 | record.is_drained << 3,
+        record.is_eligible
+        | record.is_leaving << 1
+        | bool(record.started_with) << 2
+        | record.is_drained << 3
+        | (record.keys != NO_KEYS) << 4,
         1,
     )
     if record.started_with:
@@ -102,6 +109,11 @@ def encode_record(record: PeerRecord) -> bytes:
         out.number(stored.end_layer, 2)
     out.number(min(record.load.answers, _MOST_U16), 2)
     out.number(min(record.load.tokens_per_s, _MOST_U32), 4)
+    if record.keys != NO_KEYS:
+        out.text(record.keys.newest)
+        out.text(record.keys.former)
+        out.number(record.keys.is_over, 1)
+    _write_equipment(out, record.equipment)
     return out.bytes()
 
 
@@ -173,10 +185,50 @@ def _read(read: Reader) -> PeerRecord:
             Resident(read.id(), read.number(2), read.number(2)) for _ in range(read.count(MAX_STORED))
         ),
         load=PeerLoad(read.number(2), read.number(4)),
+        keys=_keys(read) if flags & 16 else NO_KEYS,
+        equipment=_equipment(read),
     )
+
+
+def _keys(read: Reader) -> KeyWord:
+    return KeyWord(read.text(4 * MAX_TEXT), read.text(4 * MAX_TEXT), bool(read.number(1)))
 
 
 def _follow(read: Reader) -> Follow:
     fingerprint, epoch, digest = read.id(), Epoch(read.number(8)), Digest(read.id())
     phase = read.count(len(_PHASES) - 1)
     return Follow(fingerprint, Target(epoch, digest), _PHASES[phase], read.number(8), read.number(8))
+
+
+def _write_equipment(out: Writer, equipment: Equipment) -> None:
+    out.text(equipment.rdma)
+    out.number(min(equipment.milliwatts, _MOST_U32), 4)
+    out.number(len(equipment.carriers), 1)
+    for carrier in equipment.carriers:
+        out.number(len(carrier.peers), 1)
+        for peer in carrier.peers:
+            out.id(peer)
+        for text in (carrier.interface, carrier.kind, carrier.fabric):
+            out.text(text)
+    out.number(len(equipment.cables), 1)
+    for cable in equipment.cables:
+        out.id(cable.domain)
+        out.id(cable.far_domain)
+        out.number(cable.is_used, 1)
+
+
+def _equipment(read: Reader) -> Equipment:
+    return Equipment(
+        rdma=read.text(4 * MAX_WORDS),
+        milliwatts=read.number(4),
+        carriers=tuple(_carrier(read) for _ in range(read.count(MAX_CARRIERS))),
+        cables=tuple(
+            Cable(read.id(), read.id(), bool(read.number(1))) for _ in range(read.count(MAX_CABLES))
+        ),
+    )
+
+
+def _carrier(read: Reader) -> Carrier:
+    peers = tuple(read.peer() for _ in range(read.count(MAX_CARRIED)))
+    interface, kind, fabric = (read.text(4 * MAX_WORDS) for _ in range(3))
+    return Carrier(peers, interface, kind, fabric)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from .desire import DesiredModel, spread_text
+from .equipment import Equipment
 from .eviction import token_us, used_ms
 from .member import Member, Status
 from .plan import Plan
@@ -19,6 +20,7 @@ class MemberView:
     layers, phase: of the first model's plan, and how far it is with that. on_disk: models that it could load
     without a network. ns_per_mib, links, activity, load: as in its record. drain: how far its user's wish is
     that it holds no layers, empty where that is not wished. barred: why this peer has cut it off for now.
+    equipment: of its machine.
     """
 
     peer: PeerId
@@ -38,6 +40,7 @@ class MemberView:
     load: PeerLoad = field(default_factory=PeerLoad)
     drain: str = ""
     barred: str = ""
+    equipment: Equipment = field(default_factory=Equipment)
 
     @property
     def is_present(self) -> bool:
@@ -227,4 +230,5 @@ def _view(member: Member, plan: Plan | None, needed: Mapping[PeerId, str]) -> Me
         activity=record.activity if member.is_present else "",
         load=record.load if member.is_present else PeerLoad(),
         drain=drain,
+        equipment=record.equipment if member.is_present else Equipment(),
     )

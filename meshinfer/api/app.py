@@ -27,6 +27,7 @@ from .error_shapes import shaped_error
 from .errors import ApiError, from_mesh
 from .event_routes import event_routes
 from .kept_answers import KeptAnswers
+from .key_routes import key_routes
 from .mesh_routes import mesh_routes
 from .metric_routes import metric_routes
 from .model_routes import model_routes
@@ -81,6 +82,7 @@ def create_app(
     app.include_router(metric_routes(peer, counts))
     app.include_router(trace_routes(peer))
     app.include_router(plan_routes(peer))
+    app.include_router(key_routes(peer))
     app.include_router(event_routes(peer, doors, limits.max_watchers))
     app.include_router(model_routes(peer, doors))
     app.include_router(why_routes(peer))

@@ -18,6 +18,10 @@ Stages = Annotated[int, Field(ge=1, le=MAX_STAGES)] | Annotated[str, Field(patte
 """A number of peers, as a text too."""
 
 
+MemberName = Annotated[str, Field(min_length=1, max_length=128)]
+"""What a member is called, or its id."""
+
+
 class UnloadBody(Body):
     """The body of `POST /mesh/models/unload`."""
 
@@ -40,6 +44,13 @@ class PlanBody(Body):
     readers: Annotated[int, Field(ge=1, le=MAX_READERS)] = 1
     stages: Literal["auto", "all"] | Stages = "auto"
     quant: str | None = None
+
+
+class KeyBody(Body):
+    """The body of `POST /mesh/key`. without: names or ids of those that are not to have the new key."""
+
+    action: Literal["rotate", "finish"]
+    without: Annotated[list[MemberName], Field(max_length=64)] = Field(default_factory=list)
 
 
 class DrainBody(Body):

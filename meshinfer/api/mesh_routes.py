@@ -14,6 +14,7 @@ from meshinfer.errors import NoRing, WrongModel
 from meshinfer.machine.memory import resident_bytes
 from meshinfer.snapshot import mesh_json
 from meshinfer.topology.snapshot import ModelView
+from meshinfer.transports.address import is_clear
 
 from .body import read_json_bytes
 from .closing import Closing
@@ -111,11 +112,21 @@ def _health_json(peer: "Peer", status: str, reason: str) -> dict[str, Any]:
         "key": peer.belonging.label,
     }
     work = {"resident_bytes": resident_bytes(), "work": asdict(peer.work)}
-    links = [_link_json(cable) for cable in peer.cables]
+    links = [_link_json(cable, is_open=peer.config.is_open) for cable in peer.cables]
     strangers = [asdict(stranger) for stranger in peer.strangers]
     return {**state, **who, **work, "links": links, "fabric": asdict(peer.fabric), "strangers": strangers}
 
 
-def _link_json(cable: CableView) -> dict[str, Any]:
-    """A link of this peer: 0 stands for what is not measured yet."""
-    return {"peer": cable.peer, "name": cable.name, **asdict(cable.path)}
+def _link_json(cable: CableView, *, is_open: bool) -> dict[str, Any]:
+    """A link of this peer: 0 stands for what is not measured yet.
+
+    protection: `encrypted`, or `proved` where long payloads go in clear, or `none`.
+    """
+    link = asdict(cable.path)
+    return {"peer": cable.peer, "name": cable.name, **link, "protection": _protection(cable, is_open)}
+
+
+def _protection(cable: CableView, is_open: bool) -> str:
+    if is_clear(cable.path.local):
+        return "proved"
+    return "encrypted" if cable.path.local.startswith("tcp://") and not is_open else "none"

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from . import anthropic_refusals, ollama_refusals, responses_refusals, tokenize_request
 from .anthropic_request import CountBody, MessagesBody
-from .mesh_requests import DrainBody, LoadBody, PlanBody, UnloadBody
+from .mesh_requests import DrainBody, KeyBody, LoadBody, PlanBody, UnloadBody
 from .ollama_request import GenerateBody, OllamaChatBody, Options, ShowBody
 from .openai_request import ChatBody, CompletionBody
 from .refusals import CHAT, COMPLETION, HARMLESS, Refusals
@@ -379,6 +379,24 @@ OPERATIONS: dict[str, Operation] = {
             "It does.",
             _object(status={"enum": ["draining", "undrained"]}, peer=_TEXT, name=_TEXT),
             (400, 403, 408, 413, 415),
+            _OPENAI_ERROR,
+            status=202,
+        ),
+    ),
+    "GET /mesh/key": Operation(
+        _MESH,
+        "How the mesh's key, and a change of it, is: by labels",
+        None,
+        _responses("Its state.", _object(mesh=_TEXT, peer=_TEXT, name=_TEXT), (), _OPENAI_ERROR),
+    ),
+    "POST /mesh/key": Operation(
+        _MESH,
+        "Begin to change the mesh's key, or forget the former one",
+        KeyBody,
+        _responses(
+            "It does.",
+            _object(mesh=_TEXT, peer=_TEXT, name=_TEXT, label=_TEXT),
+            (400, 403, 408, 409, 413, 415),
             _OPENAI_ERROR,
             status=202,
         ),

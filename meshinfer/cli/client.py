@@ -10,6 +10,8 @@ from urllib.parse import quote
 
 import httpx2
 
+from meshinfer.key_state import KeyState
+
 from .credentials import key_headers
 
 CONNECT_TIMEOUT_S = 5.0
@@ -183,6 +185,15 @@ class PeerClient:
         members = self.mesh().get("members", [])
         return next((str(each.get("drain") or "") for each in members if each.get("name") == name), "")
 
+    def key(self) -> KeyState:
+        """How the mesh's key, and a change of it, is: by labels."""
+        return _key_state(self._ask("GET", "/mesh/key", ok=(200,)))
+
+    def change_key(self, action: str, without: Sequence[str] = ()) -> KeyState:
+        """Have the mesh change its key, or `finish` that; return how it is then. No key comes along."""
+        body = {"action": action, "without": list(without)}
+        return _key_state(self._ask("POST", "/mesh/key", ok=(202,), body=body))
+
     def load(self, model: str, stages: str | None = None) -> Generator[LoadStep, None, None]:
         """Have the mesh run a model; tell how far it is, until it answers. A download takes its time."""
         body = {"model": model, "stream": True} | ({"stages": stages} if stages is not None else {})
@@ -250,6 +261,24 @@ class PeerClient:
         if not isinstance(told, dict):
             raise ClientError(f"what answers at {self.url} is no meshinfer peer")
         return told
+
+
+def _key_state(body: dict[str, Any]) -> KeyState:
+    match body:
+        case {
+            "label": str(label),
+            "former": str(former),
+            "lacking": list(lacking),
+            "put_out": list(put_out),
+            "is_used": bool(is_used),
+            "left_s": int(left_s),
+        }:
+            missing, out = tuple(map(str, lacking)), tuple(map(str, put_out))
+            return KeyState(label, former, missing, out, is_used, left_s)
+        case {"label": None}:
+            return KeyState("")
+        case _:
+            raise ClientError("the peer does not tell of its key: use its release of meshinfer")
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meshinfer.config import default_cache_dir, parse_host_port
+from meshinfer.config import DoctorLimits, default_cache_dir, parse_host_port
 from meshinfer.errors import ConfigError
 
 from .greeting import USUAL_API_PORT, USUAL_LISTEN_PORT
@@ -55,7 +55,7 @@ def doctor(
     ] = None,
     listen_for: Annotated[
         float, typer.Option(min=0.0, max=60.0, metavar="SECONDS", help="How long to listen for other peers.")
-    ] = 2.0,
+    ] = DoctorLimits().listen_s,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
 ) -> None:
     """Say what is wrong here, and what to type.
@@ -79,7 +79,7 @@ def doctor(
             listen=parse_host_port(listen, "--listen"),
             api_port=USUAL_API_PORT,
             folders=_folders(cache_dir),
-            listen_s=listen_for,
+            limits=DoctorLimits(listen_s=listen_for),
         )
     except ConfigError as error:
         raise typer.BadParameter(str(error)) from error

@@ -146,6 +146,15 @@ def join(
             "is ready and measured to be faster; ring is mlx's own over TCP, to try it elsewhere.",
         ),
     ] = "auto",
+    clear_on_cables: Annotated[
+        str | None,
+        typer.Option(
+            metavar="thunderbolt|NAME,…",
+            help="Leave activations in clear, though proved to come unchanged, on Thunderbolt cables between "
+            "two machines, or on interfaces by name, where both ends allow it. Who taps these reads along.",
+            show_default="all is encrypted",
+        ),
+    ] = None,
     load_on_use: Annotated[
         bool,
         typer.Option(
@@ -199,6 +208,7 @@ def join(
             stages=stages,
             min_peers=min_peers,
             fabric=fabric,
+            clear_on_cables=() if clear_on_cables is None else tuple(clear_on_cables.split(",")),
             cache_dir=cache_dir.expanduser() if cache_dir else default_cache_dir(),
             config_dir=config_dir.expanduser() if config_dir else default_config_dir(),
             is_download_allowed=not offline,

@@ -3,6 +3,7 @@
 from typing import Any
 
 from meshinfer.topology.draw.figure import Figure, Seat, Spare, state_text, ways_round
+from meshinfer.topology.equipment import Carrier
 from meshinfer.topology.member import Status
 from meshinfer.topology.record import LinkMeasure, Phase
 from meshinfer.topology.ring import PeerId
@@ -17,11 +18,15 @@ def read_figures(body: dict[str, Any]) -> tuple[Figure, ...]:
         KeyError, TypeError, ValueError: something is missing in the body, or of another kind.
     """
     links = {PeerId(member["peer"]): _links(member) for member in body["members"]}
-    return tuple(_figure(body, model, links) for model in body.get("models", []))
+    carriers = {PeerId(member["peer"]): _carriers(member) for member in body["members"]}
+    return tuple(_figure(body, model, links, carriers) for model in body.get("models", []))
 
 
 def _figure(
-    body: dict[str, Any], model: dict[str, Any], links: dict[PeerId, tuple[LinkMeasure, ...]]
+    body: dict[str, Any],
+    model: dict[str, Any],
+    links: dict[PeerId, tuple[LinkMeasure, ...]],
+    carriers: dict[PeerId, tuple[Carrier, ...]],
 ) -> Figure:
     plan = model["plan"] or NO_PLAN
     members = {member["peer"]: member for member in body["members"]}
@@ -36,7 +41,7 @@ def _figure(
         layer_count=int(plan["layer_count"]),
         token_us=int(model["token_us"] or 0),
         seats=tuple(_seat(seat, members.get(seat["peer"]), body) for seat in model["ring"]),
-        ways=ways_round([PeerId(peer) for peer in held], links),
+        ways=ways_round([PeerId(peer) for peer in held], links, carriers),
         spares=tuple(_spare(member, body) for member in body["members"] if member["peer"] not in held),
     )
 
@@ -73,6 +78,16 @@ def _links(member: dict[str, Any]) -> tuple[LinkMeasure, ...]:
             int(link["rtt_us"]),
             int(link.get("bytes_per_s") or 0) // 10**6 or int(link.get("mb_s") or 0),
             bool(link.get("is_up", True)),
+        )
+        for link in member.get("links", [])
+    )
+
+
+def _carriers(member: dict[str, Any]) -> tuple[Carrier, ...]:
+    return tuple(
+        Carrier(
+            (PeerId(str(link["peer"])),),
+            *(str(link.get(each) or "") for each in ("interface", "kind", "fabric")),
         )
         for link in member.get("links", [])
     )

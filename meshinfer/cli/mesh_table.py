@@ -1,6 +1,6 @@
 """Draws a mesh: a headline, each model's ring with its layers, memory and ways, and who stands beside."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -12,6 +12,7 @@ from meshinfer.topology.draw.figure import Figure, Seat, Way, layers_over, layer
 from .amounts import size_text
 from .bars import ascii_of, layer_bar, memory_bar
 from .columns import Column, line, titles, total, widths
+from .machine_lines import below, joules_text, power_text
 from .mesh_view import MemberRow, MeshView
 from .terminal import visible
 
@@ -34,8 +35,9 @@ _LEAST = 3
 class _Detail:
     """How much is shown. layer_bar, memory_bar: their cells, 0 for none. name: cells of a name at most.
 
-    has_width: whether the ways' bandwidth is shown beside their latency. places: which of `address` and
-    `API` are shown.
+    has_width: whether the ways' bandwidth is shown beside their latency. has_machine: whether what carries
+    each way, power and RDMA have columns; else they are told below. places: which of `address` and `API` are
+    shown.
     """
 
     layer_bar: int
@@ -43,14 +45,16 @@ class _Detail:
     has_memory: bool = True
     has_way: bool = True
     has_width: bool = False
+    has_machine: bool = False
     name: int | None = None
     places: tuple[str, ...] = ()
 
 
 _DETAILS = (
-    _Detail(32, 10, has_width=True, places=("address", "API")),
-    _Detail(32, 10, has_width=True, places=("address",)),
-    _Detail(32, 10, has_width=True),
+    _Detail(32, 10, has_width=True, has_machine=True, places=("address", "API")),
+    _Detail(32, 10, has_width=True, has_machine=True, places=("address",)),
+    _Detail(32, 10, has_width=True, has_machine=True),
+    _Detail(24, 8, has_width=True, has_machine=True),
     _Detail(24, 8, has_width=True),
     _Detail(24, 8),
     _Detail(20, 6),
@@ -68,12 +72,16 @@ _DETAILS = (
 
 @dataclass(frozen=True, slots=True)
 class _Sheet:
-    """What is drawn with some detail: rows of each ring, and of who stands beside; widths: of the columns."""
+    """What is drawn with some detail: rows of each ring, and of who stands beside; widths: of the columns.
+
+    below: what had no column.
+    """
 
     columns: list[Column]
     sections: list[list[list[Text]]]
     beside: list[list[Text]]
     widths: list[int]
+    below: list[Text]
 
 
 def draw(view: MeshView, console: Console) -> RenderableType:
@@ -90,7 +98,7 @@ def draw(view: MeshView, console: Console) -> RenderableType:
     if sheet.beside:
         parts += [Text(""), Text("beside the ring" if any(sheet.sections) else "peers", "dim")]
         parts += [line(sheet.columns, sheet.widths, row) for row in sheet.beside]
-    return Spelled(Group(*parts, *_remarks(view.members)))
+    return Spelled(Group(*parts, *sheet.below, *_remarks(view)))
 
 
 def _sheet(view: MeshView, detail: _Detail) -> _Sheet:
@@ -98,7 +106,7 @@ def _sheet(view: MeshView, detail: _Detail) -> _Sheet:
     sections = [_section(view, figure, detail) for figure in view.figures]
     beside = [_beside_row(member, columns, detail) for member in view.members if not _holds(view, member)]
     each = widths(columns, (row for rows in (*sections, beside) for row in rows))
-    return _Sheet(columns, sections, beside, each)
+    return _Sheet(columns, sections, beside, each, [] if detail.has_machine else below(view))
 
 
 class Spelled:
@@ -132,6 +140,8 @@ def _headline(view: MeshView) -> Text:
     text = Text.assemble("mesh ", (visible(view.mesh), "bold"), f": {peers}")
     if not view.figures:
         text.append(f", no ring yet: {visible(view.reason)}", "yellow")
+    if view.joules_per_token is not None:
+        text.append(f", {joules_text(view.joules_per_token)}")
     if view.is_open:
         text.append("\nit is open: whoever reaches a peer can join it and read along", "bold yellow")
     return text
@@ -157,6 +167,7 @@ def _model_line(figure: Figure, width: int) -> Text:
 
 def _columns(view: MeshView, detail: _Detail) -> list[Column]:
     has_load = any(member.tokens_per_s is not None for member in view.members)
+    has_by, has_power, has_rdma = _told(view, detail)
     return [
         Column(""),
         Column("peer", most=detail.name),
@@ -165,16 +176,31 @@ def _columns(view: MeshView, detail: _Detail) -> list[Column]:
         *([Column("memory")] if detail.memory_bar else []),
         *([Column("" if detail.memory_bar else "memory", is_number=True)] if detail.has_memory else []),
         *([Column("to next", is_number=True)] if detail.has_way else []),
+        *([Column("by")] if has_by else []),
         *([Column("tok/s", is_number=True)] if has_load else []),
+        *([Column("power", is_number=True)] if has_power else []),
+        *([Column("RDMA")] if has_rdma else []),
         Column("state"),
         *(Column(place) for place in detail.places),
     ]
+
+
+def _told(view: MeshView, detail: _Detail) -> tuple[bool, bool, bool]:
+    """Whether there are columns for what carries ways, for power and for RDMA: not where nobody tells."""
+    if not detail.has_machine:
+        return False, False, False
+    return (
+        any(way.by for figure in view.figures for way in figure.ways),
+        any(member.watts is not None for member in view.members),
+        any(member.rdma for member in view.members),
+    )
 
 
 def _section(view: MeshView, figure: Figure, detail: _Detail) -> list[list[Text]]:
     """A row for each stage of a ring, from head to tail."""
     members = {member.peer: member for member in view.members}
     has_load = any(member.tokens_per_s is not None for member in view.members)
+    has_by, has_power, has_rdma = _told(view, detail)
     count = len(figure.seats)
     rows = []
     for place, seat in enumerate(figure.seats):
@@ -193,7 +219,10 @@ def _section(view: MeshView, figure: Figure, detail: _Detail) -> list[list[Text]
                 Text(layers_text(*seat.layers)),
                 *_memory(seat, detail),
                 *([_way_cell(way, detail)] if detail.has_way else []),
+                *([_or_nothing(way.by if way else "")] if has_by else []),
                 *([_load(member)] if has_load else []),
+                *([_or_nothing(power_text(member))] if has_power else []),
+                *([_or_nothing(member.rdma if member else "")] if has_rdma else []),
                 Text(visible(seat.state), _style(seat.state)),
                 *_places(member, detail),
             ]
@@ -231,6 +260,10 @@ def _way_cell(way: Way | None, detail: _Detail) -> Text:
     return Text(told, "red" if told == "down" else "") if told else _NOTHING
 
 
+def _or_nothing(told: str) -> Text:
+    return Text(visible(told)) if told else _NOTHING
+
+
 def _load(member: MemberRow | None) -> Text:
     if member is None or not member.answers:
         return _NOTHING
@@ -260,6 +293,9 @@ def _beside_row(member: MemberRow, columns: Sequence[Column], detail: _Detail) -
         cells[at] = memory
     if "tok/s" in titled:
         cells[titled.index("tok/s")] = _load(member)
+    for title, told in (("power", power_text(member)), ("RDMA", member.rdma)):
+        if title in titled:
+            cells[titled.index(title)] = _or_nothing(told)
     cells[state_at + 1 :] = _places(member, detail)
     return cells
 
@@ -268,12 +304,21 @@ def _style(state: str) -> str:
     return _STATE_STYLES.get(state, "dim")
 
 
-def _remarks(members: Iterable[MemberRow]) -> list[Text]:
+def _remarks(view: MeshView) -> list[Text]:
     """What takes long somewhere, and what is wrong."""
+    members = view.members
     busy = [
         Text(f"{visible(member.name)}: {visible(member.activity)}", "yellow")
         for member in members
         if member.activity
+    ]
+    idle = [
+        Text(
+            f"a Thunderbolt cable joins {visible(one)} and {visible(other)}, but no link uses it: run "
+            "`meshinfer doctor` on both",
+            "yellow",
+        )
+        for one, other in view.idle_cables
     ]
     wrong = [
         Text(f"{visible(member.name)} {_lack(member)}: {visible(member.fault)}", "red")
@@ -285,7 +330,7 @@ def _remarks(members: Iterable[MemberRow]) -> list[Text]:
         for member in members
         if member.barred
     ]
-    return [Text(""), *busy, *wrong] if busy or wrong else []
+    return [Text(""), *busy, *idle, *wrong] if busy or idle or wrong else []
 
 
 def _lack(member: MemberRow) -> str:

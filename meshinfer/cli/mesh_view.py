@@ -54,6 +54,8 @@ class MemberRow:
     activity: what takes long there, and how far it is. layers: of the first model; model_layers: of each
     model, in the mesh's order, None where it has none. answers, tokens_per_s: what it writes for its own
     readers now, coarsely; None where it does not tell. barred: why the peer that was asked has cut it off.
+    rdma: in a few words; watts: what its machine takes, joules_per_token: of each token of the mesh; empty
+    and None where nothing tells.
     """
 
     name: str
@@ -70,6 +72,9 @@ class MemberRow:
     answers: int | None = None
     tokens_per_s: int | None = None
     barred: str = ""
+    rdma: str = ""
+    watts: float | None = None
+    joules_per_token: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +82,9 @@ class MeshView:
     """The mesh as one peer tells it. epoch and layer_count are 0 without a plan; reason: why not live.
 
     model to ring: of the model that was asked for first; models: all of them, and figures: how each of their
-    rings is drawn. is_open: whether anybody may take part.
+    rings is drawn. is_open: whether anybody may take part. joules_per_token: of all that compute, None where
+    nothing tells or nothing is computed. idle_cables: names of members that a Thunderbolt cable joins
+    although no link goes by it.
     """
 
     mesh: str
@@ -92,6 +99,8 @@ class MeshView:
     models: tuple[ModelRow, ...] = ()
     figures: tuple[Figure, ...] = ()
     is_open: bool = False
+    joules_per_token: float | None = None
+    idle_cables: tuple[tuple[str, str], ...] = ()
 
     def figure(self, model: str | None) -> Figure:
         """How the ring of a model is drawn, by its name; None is the first one, or the lack of any.
@@ -130,6 +139,10 @@ def read_mesh(body: dict[str, Any]) -> MeshView:
             models=tuple(_model(model) for model in models),
             figures=read_figures(body),
             is_open=bool(body["is_open"]),
+            joules_per_token=_number(body.get("joules_per_token")),
+            idle_cables=tuple(
+                (str(one["name"]), str(other["name"])) for one, other in body.get("idle_cables", [])
+            ),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ClientError(
@@ -172,4 +185,11 @@ def _member(body: dict[str, Any], models: list[dict[str, Any]]) -> MemberRow:
         answers=int(load["answers"]) if load else None,
         tokens_per_s=int(load["tokens_per_s"]) if load else None,
         barred=str(body.get("barred") or ""),
+        rdma=str(body.get("rdma") or ""),
+        watts=_number(body.get("watts")),
+        joules_per_token=_number(body.get("joules_per_token")),
     )
+
+
+def _number(told: Any) -> float | None:
+    return float(told) if told is not None else None

@@ -35,7 +35,7 @@ def _fits(who: Announcement, observed: Observed) -> bool:
 
 def _has_our_key(who: Announcement, observed: Observed) -> bool:
     own = observed.peer.key if observed.peer is not None else ""
-    return own in ("", who.key)
+    return own in ("", *who.keys)
 
 
 def _other_keys(ours: list[Announcement], observed: Observed) -> list[Finding]:

@@ -3,9 +3,10 @@
 import logging
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from meshinfer.config import DoctorLimits
 from meshinfer.machine import serviceorder
 from meshinfer.machine.facts import gather_facts
 from meshinfer.machine.memory import measure_memory
@@ -35,8 +36,7 @@ class Request:
 
     url: the API of this machine's peer. peers: each host and port that should be reached. mesh: the name of
     the mesh to be in, where no peer runs that knows. listen: host and port on which a peer takes links, and
-    api_port that of its API. folders: where models go, and what for. listen_s: how long to listen for
-    announcements. timeout_s: how long any one thing may take.
+    api_port that of its API. folders: where models go, and what for. limits: how long to wait.
     """
 
     url: str
@@ -45,8 +45,7 @@ class Request:
     listen: tuple[str, int]
     api_port: int
     folders: tuple[tuple[Path, str], ...]
-    listen_s: float = 2.0
-    timeout_s: float = 5.0
+    limits: DoctorLimits = field(default_factory=DoctorLimits)
 
 
 Change = Callable[[Observed], Observed]
@@ -56,7 +55,7 @@ Look = Callable[[Request], Change]
 
 
 def _machine(request: Request) -> Change:
-    facts = gather_facts(request.timeout_s)
+    facts = gather_facts(request.limits.timeout_s)
     return lambda seen: replace(seen, facts=facts)
 
 
@@ -87,7 +86,7 @@ def _route(request: Request) -> Change:
 
 
 def _firewall(request: Request) -> Change:
-    state = look_at_firewall(request.listen[1], request.timeout_s)
+    state = look_at_firewall(request.listen[1], request.limits.timeout_s)
     return lambda seen: replace(seen, firewall=state)
 
 
@@ -95,7 +94,7 @@ def _multicast(request: Request) -> Change:
     there = list_interfaces()
     used = {each.name for host in _EVERYWHERE for each in interfaces_for(host, there)}
     known = [each for each in there if each.name in used]
-    heard = tuple(try_multicast(each, request.timeout_s / len(known)) for each in known)
+    heard = tuple(try_multicast(each, request.limits.timeout_s / len(known)) for each in known)
     return lambda seen: replace(seen, heard=heard)
 
 
@@ -143,7 +142,7 @@ def _told_on_mac(command: tuple[str, ...], request: Request) -> str:
     if not _IS_MAC:
         return ""
     try:
-        return run_tool(command, request.timeout_s)
+        return run_tool(command, request.limits.timeout_s)
     except ToolFailed as error:
         logger.debug("%s", error)
         return ""

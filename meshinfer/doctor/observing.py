@@ -33,7 +33,7 @@ async def observe(request: Request, observed: Observed) -> Observed:
 
 
 async def _all(looks: dict[str, Awaitable[Change]], request: Request, observed: Observed) -> Observed:
-    within_s = request.timeout_s * 2 + request.listen_s
+    within_s = request.limits.timeout_s * 2 + request.limits.listen_s
     changes = await asyncio.gather(*(_within(within_s, name, each) for name, each in looks.items()))
     for change in changes:
         observed = change(observed)
@@ -55,24 +55,24 @@ def _silent(text: str) -> Change:
 
 
 async def _peer(request: Request) -> Change:
-    told = await ask_peer(request.url, request.timeout_s)
+    told = await ask_peer(request.url, request.limits.timeout_s)
     if isinstance(told, PeerSeen):
         return lambda seen: replace(seen, peer=told, mesh=told.mesh)
     return lambda seen: replace(seen, peer_silence=told)
 
 
 async def _neighbours(request: Request) -> Change:
-    sightings, reason = await listen_for_peers(request.listen_s)
+    sightings, reason = await listen_for_peers(request.limits.listen_s)
     return lambda seen: replace(seen, sightings=sightings, no_sightings=reason)
 
 
 async def _dials(request: Request, observed: Observed) -> Change:
-    dialled = await dial_all(to_dial(observed, request.peers), request.timeout_s)
+    dialled = await dial_all(to_dial(observed, request.peers), request.limits.timeout_s)
     return lambda seen: replace(seen, dialled=dialled)
 
 
 async def _clocks(request: Request, observed: Observed) -> Change:
-    clocks = await ask_clocks(observed.peer.members if observed.peer else (), request.timeout_s)
+    clocks = await ask_clocks(observed.peer.members if observed.peer else (), request.limits.timeout_s)
     return lambda seen: replace(seen, clocks=clocks)
 
 

@@ -26,8 +26,10 @@ async def ask_peer(url: str, timeout_s: float) -> PeerSeen | str:
             return read_peer(url, health.json(), mesh.json())
     except (httpx2.ConnectError, httpx2.ConnectTimeout):
         return f"no peer answers at {url}"
+    except httpx2.TimeoutException:
+        return f"what listens at {url} does not answer in {timeout_s:g} s"
     except httpx2.HTTPError as error:
-        return f"what listens at {url} does not answer: {error or type(error).__name__}"
+        return f"what listens at {url} does not answer: {str(error) or type(error).__name__}"
     except (ValueError, KeyError, TypeError):
         return f"what answers at {url} is no meshinfer peer, or of another release"
 

@@ -27,9 +27,20 @@ def network_line(used: Iterable[Interface], up: Iterable[Interface], facts: Netw
 
 def interface_text(name: str, facts: NetworkFacts) -> str:
     """`en7 Thunderbolt 5 80 Gb/s`; of a bridge, what is plugged into it."""
-    kind, behind = kind_of(name, facts), facts.behind(name)
-    plugged = [each for each in behind if each.has_carrier is not False] or list(behind)
-    return " ".join(filter(None, (name, _kind_text(kind, plugged), speed_text(_fastest(plugged)))))
+    return " ".join(filter(None, (name, kind_text(name, facts), speed_text(_fastest(_plugged(name, facts))))))
+
+
+def kind_text(name: str, facts: NetworkFacts) -> str:
+    """`Thunderbolt 5`, `Ethernet`; of a bridge, what is plugged into it."""
+    kind, plugged = kind_of(name, facts), _plugged(name, facts)
+    generations = {each.port.generation for each in plugged if each.port is not None and each.port.receptacle}
+    return f"{kind.value} {max(generations)}" if kind is Kind.THUNDERBOLT and generations else kind.value
+
+
+def _plugged(name: str, facts: NetworkFacts) -> Sequence[InterfaceFacts]:
+    """What is behind an interface and has something at its other end; all of it where nothing has."""
+    behind = facts.behind(name)
+    return [each for each in behind if each.has_carrier is not False] or behind
 
 
 def speed_text(bit_s: int | None) -> str:
@@ -39,11 +50,6 @@ def speed_text(bit_s: int | None) -> str:
     if bit_s >= 1_000_000_000:
         return f"{bit_s / 1e9:g} Gb/s"
     return f"{bit_s / 1e6:g} Mb/s"
-
-
-def _kind_text(kind: Kind, plugged: Sequence[InterfaceFacts]) -> str:
-    generations = {each.port.generation for each in plugged if each.port is not None and each.port.receptacle}
-    return f"{kind.value} {max(generations)}" if kind is Kind.THUNDERBOLT and generations else kind.value
 
 
 def _fastest(plugged: Sequence[InterfaceFacts]) -> int | None:

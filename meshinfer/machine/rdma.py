@@ -51,16 +51,30 @@ class RdmaPort:
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """RDMA on this computer. reason, remedy: why no port can do it, empty where each speaks for itself."""
+    """RDMA on this computer. reason, remedy: why no port can do it, empty where each speaks for itself.
+
+    short: the reason for a table; empty where RDMA is nothing to talk of, or nobody knows.
+    """
 
     ports: tuple[RdmaPort, ...] = ()
     reason: str = ""
     remedy: str = ""
+    short: str = ""
 
     @property
     def usable(self) -> tuple[RdmaPort, ...]:
         """The ports on which it works."""
         return tuple(port for port in self.ports if port.is_usable)
+
+    @property
+    def brief(self) -> str:
+        """In a few words, for a table: `on en5, en6`, `off`, `needs macOS 26.2`; empty as `short` may be."""
+        if self.reason:
+            return self.short
+        if self.usable:
+            return "on " + ", ".join(port.interface for port in self.usable)
+        cabled = [port.interface for port in self.ports if port.is_cabled]
+        return f"not on {', '.join(cabled)}" if cabled else "no cable"
 
     @property
     def text(self) -> str:
@@ -81,13 +95,16 @@ def judge_rdma(observed: RdmaObserved, network: NetworkFacts) -> Readiness:
         return Readiness(reason="it needs macOS")
     if observed.macos < FIRST_MACOS:
         have = ".".join(map(str, observed.macos))
-        return Readiness(reason=f"it needs macOS 26.2, this is {have}", remedy="update macOS")
+        return Readiness(
+            reason=f"it needs macOS 26.2, this is {have}", remedy="update macOS", short="needs macOS 26.2"
+        )
     sockets = [each for each in network.interfaces if each.kind is Kind.THUNDERBOLT]
     told = [each.port for each in sockets if each.port is not None]
     if told and all(port.generation < 5 for port in told):
-        return Readiness(reason="this Mac has Thunderbolt 4, it needs Thunderbolt 5")
+        reason = "this Mac has Thunderbolt 4, it needs Thunderbolt 5"
+        return Readiness(reason=reason, short="needs Thunderbolt 5")
     if observed.is_enabled is False or (observed.is_enabled is None and observed.devices == ()):
-        return Readiness(reason="it is turned off here", remedy=TURN_ON)
+        return Readiness(reason="it is turned off here", remedy=TURN_ON, short="off")
     if observed.devices is None:
         return Readiness(reason="this system does not tell its RDMA devices (ibv_devices)")
     return Readiness(tuple(_judge(each, observed, network) for each in sockets))

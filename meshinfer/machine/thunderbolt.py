@@ -1,6 +1,5 @@
 """Thunderbolt ports of a computer, and who is at the other end of each cable."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 TB5_BIT_S = 80_000_000_000
@@ -52,17 +51,3 @@ def cable_name(one_domain: str, other_domain: str) -> str:
     """A name for the cable between two buses, whichever of them asks. Domains are firmware's, and stay."""
     first, second = sorted((one_domain.upper(), other_domain.upper()))
     return f"{first}/{second}"
-
-
-def are_joined(one: ThunderboltPort, other: ThunderboltPort) -> bool:
-    """Whether both ports name each other; one side alone may tell of a cable that was pulled a moment ago."""
-    return _names(one, other) and _names(other, one)
-
-
-def far_ends(ports: Iterable[ThunderboltPort]) -> tuple[FarEnd, ...]:
-    """All computers behind these ports."""
-    return tuple(end for port in ports for end in port.far_ends)
-
-
-def _names(one: ThunderboltPort, other: ThunderboltPort) -> bool:
-    return bool(other.domain) and any(end.domain == other.domain for end in one.far_ends)

@@ -44,7 +44,7 @@ class Window:
 
 
 def joules_per_token(watts: Iterable[float | None], token_s: float) -> float | None:
-    """What a token costs when it takes `token_s` seconds on peers that take so many watts, idle or not.
+    """What a token costs when it takes `token_s` seconds on peers that take so many watts meanwhile.
 
     None where a peer does not tell, or nothing was measured: half a sum would be no sum.
     """

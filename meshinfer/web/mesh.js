@@ -1,6 +1,6 @@
 // What GET /mesh says, seen for one model: its ring, the hops, who stands beside it. Touches nothing.
 
-import { layers, list } from "./words.js";
+import { layers, list, speed, watts } from "./words.js";
 
 const STATES = {
   past: "waits",
@@ -93,7 +93,7 @@ function seen(stage, member, mesh, here) {
   if (!member) {
     const unseen = { isGone: true, isSilent: false, isHere: false, usedBytes: 0, budgetBytes: 0 };
     const name = stage.name || stage.peer.slice(0, 6);
-    return { ...place, ...unseen, name, state: "left", loaded: 0, tokensPerS: 0, answers: 0, activity: "" };
+    return { ...place, ...unseen, name, state: "left", loaded: 0, tokensPerS: 0, watts: 0, answers: 0, activity: "" };
   }
   const shown = common(member, mesh, here);
   // Why it drains is a longer story, which its label tells when asked.
@@ -113,6 +113,7 @@ function common(member, mesh, here) {
     tokensPerS: member.load?.tokens_per_s ?? 0,
     answers: member.load?.answers ?? 0,
     activity: member.activity ?? "",
+    watts: member.watts ?? 0,
     about: about(member),
   };
 }
@@ -122,6 +123,9 @@ function about(member) {
   return [
     `${member.name}, release ${member.release}`,
     member.addresses.join(", "),
+    member.watts ? `takes ${watts(member.watts)}` : "",
+    member.joules_per_token ? `${speed(member.joules_per_token)} J of each token` : "",
+    member.rdma ? `RDMA ${member.rdma}` : "",
     disk.length ? `on its disk: ${disk.join(", ")}` : "",
     member.drain ?? "",
     member.fault ?? "",
@@ -145,7 +149,15 @@ function progress(activity) {
 function hop(from, to, members) {
   const link = way(members.get(from.peer), to.peer) ?? way(members.get(to.peer), from.peer);
   const measured = link ? (link.bytes_per_s ?? (link.mb_s ? link.mb_s * 1e6 : 0)) : 0;
-  return { from: from.peer, to: to.peer, rttUs: link?.rtt_us ?? 0, bytesPerS: measured, isUp: link?.is_up ?? true };
+  // By what it goes only its beginning knows: the other end may be another kind of port.
+  const by = carrier(way(members.get(from.peer), to.peer));
+  return { from: from.peer, to: to.peer, rttUs: link?.rtt_us ?? 0, bytesPerS: measured, isUp: link?.is_up ?? true, by };
+}
+
+/** What carries a link, as Thunderbolt 5 en7, jaccl; empty where nothing tells. */
+function carrier(link) {
+  const port = [link?.kind, link?.interface].filter(Boolean).join(" ");
+  return [port, link?.fabric].filter(Boolean).join(", ");
 }
 
 function way(member, peer) {

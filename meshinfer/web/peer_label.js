@@ -1,7 +1,7 @@
-// What stands beside a peer's arc: name, layers, state, memory, and how fast it answers.
+// What stands beside a peer's arc: name, layers, state, memory, how fast it answers, and what it takes.
 
 import { element, say } from "./dom.js";
-import { layers, share, speed } from "./words.js";
+import { layers, share, speed, watts } from "./words.js";
 
 export class PeerLabel {
   constructor() {
@@ -33,7 +33,8 @@ export class PeerLabel {
     say(this.range, layers(stage.first, stage.end));
     say(this.state, stage.state);
     say(this.memory, stage.budgetBytes ? share(stage.usedBytes, stage.budgetBytes) : "");
-    say(this.speed, stage.tokensPerS > 0 ? `${speed(stage.tokensPerS)} tok/s` : "");
+    const rate = stage.tokensPerS > 0 ? `${speed(stage.tokensPerS)} tok/s` : "";
+    say(this.speed, [rate, stage.watts > 0 ? watts(stage.watts) : ""].filter(Boolean).join(", "));
     const part = stage.budgetBytes ? stage.usedBytes / stage.budgetBytes : 0;
     this.fill.style.transform = `scaleX(${Math.min(1, part).toFixed(3)})`;
   }

@@ -182,6 +182,7 @@ export class Ring {
       if (node.parentNode === null) this.hops.append(node);
       const [late, wide] = node.querySelectorAll("text");
       say(late, !hop.isUp ? "no way" : hop.rttUs ? span(hop.rttUs) : "");
+      say(node.querySelector("title"), hop.by);
       say(wide, hop.isUp && hop.bytesPerS ? `${bytes(hop.bytesPerS)}/s` : "");
       node.classList.toggle("is-down", !hop.isUp);
     }
@@ -212,7 +213,7 @@ export class Ring {
 }
 
 function hopNode(way) {
-  const node = drawn("g", { class: "hop" }, drawn("path", { class: "way" }), drawn("path", { class: "tip" }), drawn("text"), drawn("text"));
+  const node = drawn("g", { class: "hop" }, drawn("path", { class: "way" }), drawn("path", { class: "tip" }), drawn("text"), drawn("text"), drawn("title"));
   node.dataset.way = way;
   return node;
 }

@@ -34,6 +34,11 @@ export function speed(perSecond) {
   return perSecond < 10 ? perSecond.toFixed(1) : Math.round(perSecond).toLocaleString("en");
 }
 
+/** What a machine takes: 3.4 W, 38 W. */
+export function watts(count) {
+  return `${digits(count)}${THIN}W`;
+}
+
 /** Layers first to end - 1, as people count them: 0–18, or one alone. */
 export function layers(first, end) {
   return end - first === 1 ? `${first}` : `${first}–${end - 1}`;

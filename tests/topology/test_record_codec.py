@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meshinfer.topology.codec import Malformed
+from meshinfer.topology.equipment import MAX_CABLES, Cable, Carrier, Equipment
 from meshinfer.topology.record import (
     HIGHEST_RUN,
     MAX_ADDRESSES,
@@ -14,6 +15,7 @@ from meshinfer.topology.record import (
     MAX_MODELS,
     MAX_TEXT,
     Follow,
+    KeyWord,
     LinkMeasure,
     PeerLoad,
     PeerRecord,
@@ -57,6 +59,14 @@ RECORDS = st.builds(
     is_leaving=st.booleans(),
     load=st.builds(PeerLoad, U16, U32),
     is_drained=st.booleans(),
+    keys=st.builds(KeyWord, TEXTS, TEXTS, st.booleans()),
+    equipment=st.builds(
+        Equipment,
+        TEXTS,
+        U32,
+        tuples(st.builds(Carrier, tuples(IDS, 4), TEXTS, TEXTS, TEXTS), 8),
+        tuples(st.builds(Cable, IDS, IDS, st.booleans()), MAX_CABLES),
+    ),
 )
 
 

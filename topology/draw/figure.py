@@ -1,8 +1,9 @@
 """One model's ring as all drawings show it: who holds what, how the ways between them are, who stands by."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from meshinfer.topology.equipment import Carrier
 from meshinfer.topology.member import Status
 from meshinfer.topology.record import LinkMeasure, Phase
 from meshinfer.topology.ring import PeerId
@@ -38,11 +39,15 @@ class Seat:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """From one stage to the next. rtt_us, mb_s: 0 where they were not measured."""
+    """From one stage to the next. rtt_us, mb_s: 0 where they were not measured.
+
+    by: what carries it, such as `Thunderbolt 5 en7, jaccl`, as its beginning tells; empty where it does not.
+    """
 
     rtt_us: int
     mb_s: int
     is_up: bool
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +119,11 @@ def figure_of(mesh: MeshSnapshot, model: ModelView) -> Figure:
         layer_count=model.plan.ring.layer_count if model.plan else 0,
         token_us=model.token_us,
         seats=seats,
-        ways=ways_round([seat.peer for seat in seats], {p: m.links for p, m in members.items()}),
+        ways=ways_round(
+            [seat.peer for seat in seats],
+            {p: m.links for p, m in members.items()},
+            {p: m.equipment.carriers for p, m in members.items()},
+        ),
         spares=tuple(
             Spare(m.peer, m.name, state_text(m.status, _phases_of(m, mesh)), m.memory_bytes, m.fault)
             for m in mesh.members
@@ -141,11 +150,25 @@ def state_text(status: Status, phases: Iterable[Phase]) -> str:
     return next((text for phase, text in _STATES.items() if phase in held), "idle")
 
 
-def ways_round(peers: Sequence[PeerId], links: Mapping[PeerId, tuple[LinkMeasure, ...]]) -> tuple[Way, ...]:
-    """The ways from each peer to the next one and from the last to the first; links: what each published."""
+def ways_round(
+    peers: Sequence[PeerId],
+    links: Mapping[PeerId, tuple[LinkMeasure, ...]],
+    carriers: Mapping[PeerId, tuple[Carrier, ...]],
+) -> tuple[Way, ...]:
+    """The ways from each peer to the next one and from the last to the first.
+
+    links, carriers: what each published.
+    """
     if len(peers) < 2:
         return ()
-    return tuple(_way(here, there, links) for here, there in zip(peers, (*peers[1:], peers[0]), strict=True))
+    return tuple(
+        replace(_way(here, there, links), by=_by(there, carriers.get(here, ())))
+        for here, there in zip(peers, (*peers[1:], peers[0]), strict=True)
+    )
+
+
+def _by(there: PeerId, carriers: tuple[Carrier, ...]) -> str:
+    return next((each.text for each in carriers if there in each.peers), "")
 
 
 def _way(here: PeerId, there: PeerId, links: Mapping[PeerId, tuple[LinkMeasure, ...]]) -> Way:

@@ -7,10 +7,15 @@ import psutil
 import pytest
 
 from meshinfer import Peer, PeerConfig
+from meshinfer.actors.cables import CableView
 from meshinfer.actors.work import HeadWork, StageWork
 from meshinfer.api.app import create_app
 from meshinfer.api.closing import Closing
+from meshinfer.api.mesh_routes import _link_json
 from meshinfer.snapshot import mesh_json
+from meshinfer.topology.ring import PeerId
+from meshinfer.transports.base import Address
+from meshinfer.transports.trunk import PathView
 from tests.meshinfer.api.conftest import WatchedPeer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -132,3 +137,18 @@ async def test_a_peer_that_the_model_needs_goes_on_serving_while_it_is_drained(
     assert answer.status_code == 200
     assert (await client.post("/mesh/drain", json={"drain": False})).json()["status"] == "undrained"
     await until(None)
+
+
+@pytest.mark.parametrize(
+    ("local", "is_open", "protection"),
+    [
+        ("tcp://10.0.0.1:1", False, "encrypted"),
+        ("clear://10.0.0.1:1", False, "proved"),
+        ("ring://box:0", False, "none"),
+        ("tcp://10.0.0.1:1", True, "none"),
+    ],
+)
+async def test_a_link_says_what_protects_it(local: str, is_open: bool, protection: str) -> None:
+    path = PathView(Address(local), Address(local), "en5", True, 0, 0, 0)
+    shown = _link_json(CableView(PeerId("b" * 32), "box", path), is_open=is_open)
+    assert (shown["protection"], shown["interface"]) == (protection, "en5")

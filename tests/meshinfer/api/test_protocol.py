@@ -92,6 +92,11 @@ async def test_a_reader_that_takes_nothing_slows_nobody_and_is_cut_off(
         await loop.sock_connect(stuck, (host, int(port)))
         await loop.sock_sendall(stuck, post({"prompt": "hello", "max_tokens": 4000, "stream": True}))
         await began
+        for connection in api._server.server_state.connections:
+            # Else the system may take in the whole answer.
+            connection.transport.get_extra_info("socket").setsockopt(
+                socket.SOL_SOCKET, socket.SO_SNDBUF, 16_384
+            )
         async with httpx2.AsyncClient(base_url=api.url, timeout=60) as other:
             answer = await other.post("/v1/completions", json={"prompt": "hello", "max_tokens": 16})
         assert answer.json()["usage"]["completion_tokens"] == 16

@@ -6,7 +6,7 @@ from typer.testing import CliRunner, Result
 
 from meshinfer.cli.app import app
 from meshinfer.keys.invitation import Invitation
-from meshinfer.keys.keyring import Keyring, KeyStore
+from meshinfer.keys.keyring import Change, Keyring, KeyStore
 from meshinfer.keys.mesh_key import MeshKey
 
 KEY = MeshKey(b"k" * 32)
@@ -49,3 +49,11 @@ def test_a_key_is_forgotten_only_by_force(tmp_path: Path, is_forced: bool) -> No
     assert again.exit_code == (0 if is_forced else 1)
     assert is_forced or "--force forgets it" in again.stderr
     assert (KeyStore(tmp_path).read("meshinfer") == Keyring(KEY)) is not is_forced
+
+
+def test_an_invitation_of_a_mesh_that_changes_its_key_holds_the_new_one(tmp_path: Path) -> None:
+    new = MeshKey(b"n" * 32)
+    KeyStore(tmp_path).write("home", Keyring(new, Change(KEY, b"proof")))
+    shown = run(tmp_path, "show", "--mesh", "home", "--url", NOBODY)
+    assert Invitation.from_text(shown.stdout).key == new
+    assert f"the mesh is changing its key: this line holds the new one (label {new.label})" in shown.stderr

@@ -94,3 +94,40 @@ def test_what_a_peer_does_now_and_a_way_that_is_down_are_shown() -> None:
     busy = replace(view.members[0], answers=2, tokens_per_s=24)
     lines = drawn(replace(view, members=(busy, view.members[1])), 80)
     assert lines[4].split()[-3:] == ["down", "24", "serving"]
+
+
+def equipped() -> MeshView:
+    """Two machines that tell of themselves, and a third that does not."""
+    figure = ring(2)
+    by = replace(figure.ways[0], by="Thunderbolt 5 en7, jaccl"), replace(figure.ways[1], by="Ethernet en0")
+    view = mesh(replace(figure, ways=by), spares=(spare("shelf"),))
+    first = replace(view.members[0], watts=38.2, joules_per_token=1.61, rdma="on en5")
+    second = replace(view.members[1], watts=3.25, joules_per_token=0.14)
+    return replace(view, members=(first, second, view.members[2]), joules_per_token=1.75)
+
+
+def test_a_wide_screen_has_columns_for_what_carries_ways_for_power_and_for_rdma() -> None:
+    head, _, _, title, first, second, _, _, shelf = drawn(equipped(), 160)
+    assert head == "mesh home: 3 peers, 1.8 J/token"
+    assert title.split()[-6:] == ["next", "by", "tok/s", "power", "RDMA", "state"]
+    assert "GB/s  Thunderbolt 5 en7, jaccl      –    38 W, 1.6 J/token  on en5  serving" in first
+    assert "GB/s  Ethernet en0                  –  3.2 W, 0.14 J/token  –       serving" in second
+    assert shelf.split() == ["shelf", "8.0", "GB", "–", "–", "–", "idle"]
+
+
+def test_a_narrow_one_tells_them_below() -> None:
+    lines = drawn(equipped(), 60)
+    assert lines[-5:] == [
+        "",
+        "mac-1: 38 W, 1.6 J/token, RDMA on en5",
+        "mac-2: 3.2 W, 0.14 J/token",
+        "mac-1 to mac-2: Thunderbolt 5 en7, jaccl",
+        "mac-2 to mac-1: Ethernet en0",
+    ]
+
+
+def test_a_cable_that_no_link_uses_is_told_of() -> None:
+    lines = drawn(replace(mesh(ring(2)), idle_cables=(("mac-1", "mac-2"),)), 200)
+    assert lines[-1] == (
+        "a Thunderbolt cable joins mac-1 and mac-2, but no link uses it: run `meshinfer doctor` on both"
+    )

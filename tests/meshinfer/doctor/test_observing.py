@@ -1,5 +1,9 @@
+import socket
+
+from meshinfer.config import DoctorLimits
+from meshinfer.doctor.looking import Request
 from meshinfer.doctor.observed import MemberSeen, Observed, PeerSeen
-from meshinfer.doctor.observing import to_dial
+from meshinfer.doctor.observing import observe, to_dial
 from meshinfer.transports.base import Address
 from meshinfer.transports.sighting import Announcement, Sighting
 
@@ -28,3 +32,14 @@ def test_the_named_the_members_and_the_announced_are_tried_and_not_ourselves() -
 def test_there_is_an_end_to_whom_is_tried() -> None:
     many = tuple((f"10.0.{number // 256}.{number % 256}", 1) for number in range(1000))
     assert len(to_dial(Observed(), many)) == 32
+
+
+async def test_nobody_is_waited_for_longer_than_is_configured() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        limits = DoctorLimits(timeout_s=0.05, listen_s=0.0)
+        request = Request(url, (), "lab", ("127.0.0.1", 0), 0, (), limits)
+        observed = await observe(request, Observed())
+    told = [observed.peer_silence, *observed.silent]
+    assert observed.peer is None
+    assert {f"what listens at {url} does not answer in 0.05 s", "the peer: no answer in 0.1 s"} & set(told)

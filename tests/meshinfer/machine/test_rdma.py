@@ -24,26 +24,38 @@ def test_on_a_studio_with_three_cables_three_ports_can_do_it() -> None:
     readiness = judge_rdma(READY, STUDIO)
     assert [port.interface for port in readiness.usable] == ["en3", "en4", "en5"]
     assert readiness.text == "RDMA: on en3, en4, en5"
+    assert readiness.brief == "on en3, en4, en5"
     assert {port.reason for port in readiness.ports if not port.is_usable} == {
         "no other computer is plugged in"
     }
 
 
 @pytest.mark.parametrize(
-    ("observed", "text"),
+    ("observed", "text", "brief"),
     [
-        (RdmaObserved(), "RDMA: no, it needs macOS"),
-        (replace(READY, macos=(26, 1)), "RDMA: no, it needs macOS 26.2, this is 26.1"),
-        (replace(READY, is_enabled=False), "RDMA: no, it is turned off here"),
-        (replace(READY, is_enabled=None, devices=()), "RDMA: no, it is turned off here"),
+        (RdmaObserved(), "RDMA: no, it needs macOS", ""),
+        (
+            replace(READY, macos=(26, 1)),
+            "RDMA: no, it needs macOS 26.2, this is 26.1",
+            "needs macOS 26.2",
+        ),
+        (replace(READY, is_enabled=False), "RDMA: no, it is turned off here", "off"),
+        (replace(READY, is_enabled=None, devices=()), "RDMA: no, it is turned off here", "off"),
         (
             replace(READY, devices=None),
             "RDMA: no, this system does not tell its RDMA devices (ibv_devices)",
+            "",
         ),
     ],
 )
-def test_why_a_whole_computer_cannot(observed: RdmaObserved, text: str) -> None:
+def test_why_a_whole_computer_cannot(observed: RdmaObserved, text: str, brief: str) -> None:
     assert judge_rdma(observed, STUDIO).text == text
+    assert judge_rdma(observed, STUDIO).brief == brief
+
+
+def test_a_table_tells_of_cabled_ports_that_cannot_or_that_there_are_none() -> None:
+    assert judge_rdma(replace(ALL_WELL, states={}), NetworkFacts((CABLED, IDLE_5))).brief == "not on en5"
+    assert judge_rdma(ALL_WELL, NetworkFacts((IDLE_5,))).brief == "no cable"
 
 
 def test_where_it_is_off_the_way_through_recovery_is_told() -> None:

@@ -81,6 +81,21 @@ def test_hops_show_latency_and_where_it_was_measured_bandwidth(page: Page) -> No
     expect(page.locator(".hop").first).to_contain_text("0.3\u2009ms1.2\u2009GB/s")
 
 
+def test_what_carries_a_hop_and_what_a_machine_takes_are_told_where_they_are_known(
+    stand: Stand, page: Page
+) -> None:
+    mesh = mesh_of(NAMES[:3])
+    desk = mesh["members"][0]
+    desk.update(watts=38.2, joules_per_token=1.61, rdma="on en5")
+    desk["links"][0].update(interface="en7", kind="Thunderbolt 5", fabric="jaccl")
+    stand.tell("mesh", mesh)
+    expect(peers(page).first).to_contain_text("38\u2009W")
+    expect(peers(page).first).to_have_attribute("title", re.compile("1.6 J of each token\nRDMA on en5"))
+    expect(page.locator(".hop title").first).to_have_text("Thunderbolt 5 en7, jaccl")
+    expect(peers(page).nth(1)).not_to_contain_text("W")
+    expect(page.locator(".hop title").nth(1)).to_have_text("")
+
+
 def test_members_without_layers_stand_apart(stand: Stand, page: Page) -> None:
     beside = page.get_by_role("region", name="Peers beside the ring")
     expect(beside).to_be_hidden()

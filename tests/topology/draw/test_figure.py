@@ -15,6 +15,7 @@ from meshinfer.topology.draw.figure import (
     way_text,
     ways_round,
 )
+from meshinfer.topology.equipment import Carrier, Equipment
 from meshinfer.topology.member import Member, Status
 from meshinfer.topology.plan import Plan
 from meshinfer.topology.record import Follow, LinkMeasure, Phase
@@ -31,8 +32,9 @@ def test_a_snapshot_becomes_a_figure_of_each_model() -> None:
     plan = Plan(Epoch(3), "tiny", F, Ring(4, (Stage(ME, Run(1), 0, 3), Stage(B, Run(1), 3, 4))))
     follow = Follow(F, plan.target, Phase.ACTIVE, need_bytes=70)
     far = (LinkMeasure(B, 400, 900), LinkMeasure(C, 9))
+    by_cable = Equipment(carriers=(Carrier((C, B), "en7", "Thunderbolt 5", "jaccl"),))
     records = (
-        record(0, follows=(follow,), links=far),
+        record(0, follows=(follow,), links=far, equipment=by_cable),
         record(1, follows=(replace(follow, phase=Phase.PREPARE),), links=(LinkMeasure(ME, 500, 0),)),
         record(2, fault="its disk is full"),
     )
@@ -43,7 +45,7 @@ def test_a_snapshot_becomes_a_figure_of_each_model() -> None:
         ("p0", (0, 3), "serving", 70),
         ("p1", (3, 4), "loading", 70),
     ]
-    assert figure.ways == (Way(500, 900, True), Way(500, 900, True))
+    assert figure.ways == (Way(500, 900, True, "Thunderbolt 5 en7, jaccl"), Way(500, 900, True))
     assert [(spare.name, spare.state, spare.fault) for spare in figure.spares] == [
         ("p2", "idle", "its disk is full")
     ]
@@ -52,9 +54,9 @@ def test_a_snapshot_becomes_a_figure_of_each_model() -> None:
 
 def test_one_peer_has_no_way_and_a_way_that_either_end_calls_down_is_down() -> None:
     links = {ME: (LinkMeasure(B, 100, is_up=False),), B: (LinkMeasure(ME, 100),)}
-    assert ways_round([ME], links) == ()
-    assert ways_round([ME, B], links)[0].is_up is False
-    assert ways_round([B, C], links)[0] == Way(0, 0, True)
+    assert ways_round([ME], links, {}) == ()
+    assert ways_round([ME, B], links, {})[0].is_up is False
+    assert ways_round([B, C], links, {})[0] == Way(0, 0, True)
 
 
 @pytest.mark.parametrize(

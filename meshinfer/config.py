@@ -147,6 +147,8 @@ class ActorLimits:
     stagger_s: of several addresses of one peer each is dialled so long after the one before.
     greetings: links that are greeted at once; further ones wait in the listener. max_frames_per_s: who sends
     more is a flood, and its line is ended: a core can read some 45,000, and a busy ring says a few thousand.
+    refused_pause_s: for so long nobody else is greeted in the place of who was refused: handshakes cost, and
+    strangers try again.
     """
 
     mailbox: int = 4096
@@ -160,6 +162,7 @@ class ActorLimits:
     stagger_s: float = 0.25
     greetings: int = 32
     max_frames_per_s: int = 20_000
+    refused_pause_s: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +181,19 @@ class MachineLimits:
     refresh_s: float = 60.0
     power_every_s: float = 1.0
     metal_timeout_s: float = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class DoctorLimits:
+    """How long `meshinfer doctor` waits.
+
+    timeout_s: for any one answer: of a tool of the system, of a peer that is dialled or asked, of an echo;
+    what asks for several takes twice as long at most, listening not counted. listen_s: for announcements of
+    other peers.
+    """
+
+    timeout_s: float = 5.0
+    listen_s: float = 2.0
 
 
 def default_cache_dir() -> Path:
@@ -199,6 +215,9 @@ def default_name() -> str:
 
 USUAL_MESH = "meshinfer"
 
+THUNDERBOLT = "thunderbolt"
+"""In place of names of interfaces: each Thunderbolt cable that leads to one machine and no further."""
+
 
 @dataclass(frozen=True, slots=True)
 class PeerConfig:
@@ -211,6 +230,8 @@ class PeerConfig:
     is_open: whether it runs without a key, so that whoever reaches it takes part and reads along; otherwise
     the mesh's key is taken from `config_dir`, and made there if there is none. invite: what `meshinfer key
     show` printed on a machine of the mesh: it names the mesh, its key and peers to reach.
+    key_grace_s: once all who are there have a new key of the mesh, the former one is accepted for so long,
+    for those that are away.
     listen: `HOST:PORT` for links from peers; port 0 means any. peers: addresses to reach, retried for ever.
     is_mdns_on: announce this peer and look for others on the local network. api: None serves no HTTP.
     memory_bytes: what weights and KV cache may take; None measures. stages: `auto`, `all`, or a number:
@@ -220,6 +241,8 @@ class PeerConfig:
     whether a request may have the mesh load a model that lies on a disk of it; nothing is ever downloaded for
     a request.
     fabric: by which means other than TCP activations go where that works, one of `FABRICS`.
+    clear_on_cables: by which interfaces long payloads may go in clear, proved all the same, where the other
+    peer allows it too: names, or `thunderbolt` for each Thunderbolt cable that leads to one machine.
     planner: a name in `PLANNERS`, or a pure function of your own. membership: the presets `lan`, `large` and
     `test` of `meshinfer.topology.knobs`, or knobs of your own; all peers of a mesh take the same.
     """
@@ -232,6 +255,7 @@ class PeerConfig:
     mesh: str = USUAL_MESH
     is_open: bool = False
     invite: str | None = field(default=None, repr=False)
+    key_grace_s: float = 24 * 3600.0
     listen: str = "127.0.0.1:0"
     peers: tuple[str, ...] = ()
     is_mdns_on: bool = True
@@ -244,6 +268,7 @@ class PeerConfig:
     is_download_allowed: bool = True
     is_load_on_use_allowed: bool = True
     fabric: str = "auto"
+    clear_on_cables: tuple[str, ...] = ()
     planner: str | Planner = "ring"
     link: LinkLimits = field(default_factory=LinkLimits)
     membership: MembershipKnobs = field(default_factory=lan)
@@ -273,6 +298,12 @@ class PeerConfig:
             )
         if self.fabric not in FABRICS:
             raise ConfigError(f"--fabric {self.fabric!r} is none of {', '.join(FABRICS)}")
+        if self.is_open and self.clear_on_cables:
+            raise ConfigError("--open leaves everything in clear, --clear-on-cables a part: give one of them")
+        if "" in self.clear_on_cables:
+            raise ConfigError(f"--clear-on-cables takes {THUNDERBOLT}, or names with commas between")
+        if THUNDERBOLT in self.clear_on_cables and len(self.clear_on_cables) > 1:
+            raise ConfigError(f"--clear-on-cables takes {THUNDERBOLT}, or names of interfaces, not both")
         if isinstance(self.planner, str) and self.planner not in PLANNERS:
             raise ConfigError(f"planner {self.planner!r} is none of {', '.join(sorted(PLANNERS))}")
         if self.min_peers < 1:

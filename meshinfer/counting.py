@@ -82,9 +82,11 @@ class Numbers:
     """What links and membership have counted. packets: `in` and `out`; gossip: how often what happened.
 
     offences: (peer, what it did) → how often it broke a rule so.
+    tampered: by interface, how many clear links ended because somebody on the way changed what was sent.
     """
 
     links: tuple[LinkCount, ...]
     packets: Mapping[str, int]
     gossip: Mapping[str, int]
     offences: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    tampered: Mapping[str, int] = field(default_factory=dict)

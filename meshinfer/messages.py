@@ -5,7 +5,7 @@ a link are here.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import NewType
 
@@ -252,6 +252,34 @@ class FabricAnswer:
     def __post_init__(self) -> None:
         if len(self.devices) not in (0, 2) or not all(_is_device(device) for device in self.devices):
             raise ValueError("a fabric has two devices or none, named like rdma_en5")
+
+
+@dataclass(frozen=True, slots=True)
+class ClearOffer:
+    """In place of a pairing: this link is to leave long payloads in clear, and its pairing comes after that.
+
+    secret: drawn for this link alone; its keys follow from it and the answer's.
+    """
+
+    secret: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        _check_secret(self.secret)
+
+
+@dataclass(frozen=True, slots=True)
+class ClearAnswer:
+    """The other side wants that too. secret: as in the offer."""
+
+    secret: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        _check_secret(self.secret)
+
+
+def _check_secret(secret: bytes) -> None:
+    if len(secret) != 32:
+        raise ValueError(f"the secret of a link has 32 bytes, not {len(secret)}")
 
 
 def _is_device(name: str) -> bool:

@@ -72,6 +72,9 @@ METRICS = (
     Metric("meshinfer_link_sent_frames_total", _C, ("peer", "name"), "Frames that went"),
     Metric("meshinfer_link_round_trip_seconds", _G, ("peer", "name"), "Measured round trip to a member"),
     # The mesh, as this peer sees it.
+    Metric(
+        "meshinfer_links_tampered_total", _C, ("interface",), "Clear links ended as something was changed"
+    ),
     Metric("meshinfer_members", _G, ("status",), "Members: alive, suspect, dead or left"),
     Metric("meshinfer_member_answers", _G, ("peer", "name"), "Answers that a member writes, as it tells"),
     Metric("meshinfer_model_live", _G, ("model",), "Whether a ring serves the model"),

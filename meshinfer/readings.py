@@ -40,6 +40,8 @@ def readings(
         yield _one("meshinfer_offences_total", count, peer, offence)
     for event, count in sorted(numbers.gossip.items()):
         yield _one("meshinfer_gossip_events_total", count, event)
+    for interface, count in sorted(numbers.tampered.items()):
+        yield _one("meshinfer_links_tampered_total", count, interface)
 
 
 def _one(name: str, value: float | Histogram, *labels: str) -> Reading:

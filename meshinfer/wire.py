@@ -16,6 +16,7 @@ from meshinfer.transports.base import Buffer, Frame
 from meshinfer.transports.errors import ProtocolError
 
 from . import freight as f
+from . import handover as h
 from . import messages as m
 
 Message = (
@@ -24,6 +25,8 @@ Message = (
     | m.Pairing
     | m.FabricOffer
     | m.FabricAnswer
+    | m.ClearOffer
+    | m.ClearAnswer
     | m.Relayed
     | m.Unreachable
     | SyncDigest
@@ -53,6 +56,8 @@ Message = (
     | f.Held
     | f.AskPiece
     | f.PieceOf
+    | h.AskKey
+    | h.GiveKey
 )
 
 TAGS: dict[int, type[Message]] = {
@@ -90,6 +95,10 @@ TAGS: dict[int, type[Message]] = {
     60: m.Pairing,
     61: m.FabricOffer,
     62: m.FabricAnswer,
+    63: m.ClearOffer,
+    64: m.ClearAnswer,
+    70: h.AskKey,
+    71: h.GiveKey,
 }
 _Laden = m.Activation | m.Relayed | f.BlueprintPart | f.PieceOf
 _LADEN = (m.Activation, m.Relayed, f.BlueprintPart, f.PieceOf)
@@ -99,8 +108,12 @@ _OF_LINKS = (
     m.Pairing,
     m.FabricOffer,
     m.FabricAnswer,
+    m.ClearOffer,
+    m.ClearAnswer,
     m.Relayed,
     m.Unreachable,
+    h.AskKey,
+    h.GiveKey,
 )
 _TAG_OF = {kind: tag for tag, kind in TAGS.items()}
 

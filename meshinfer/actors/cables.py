@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapp
 from dataclasses import dataclass
 
 from meshinfer.topology.ring import PeerId
-from meshinfer.transports.address import parse_address
+from meshinfer.transports.address import CLEAR, parse_address
 from meshinfer.transports.base import Address
 from meshinfer.transports.errors import BadAddress
 from meshinfer.transports.interfaces import Interface
@@ -90,6 +90,16 @@ class Cables:
         able = [way for way, host in hosts.items() if host not in _NOWHERE]
         return sorted(able, key=lambda way: (hosts[way] not in along, ":" in hosts[way]))
 
+    def ways_beside(self, peer: PeerId, path: Path) -> list[Way]:
+        """The ways to a peer between the hosts that a path joins, by the same interface."""
+        known = (*self._sighted.get(peer, ()), *self._recorded.get(peer, ()))
+        return [
+            way
+            for way in self.ways(known)
+            if way.interface == path.interface
+            and {parse_address(way.address).host, way.source} == path.ends.hosts
+        ]
+
     def tried(self, peer: PeerId, way: Way, now_s: float, *, is_reached: bool) -> None:
         """A way was tried: the next time a little later, and later after each failure."""
         key = (peer, way)
@@ -111,7 +121,8 @@ def _is_new(way: Way, paths: Collection[Path]) -> bool:
         host = parse_address(way.address).host
     except BadAddress:
         return False
-    taken = (path.ends.hosts for path in paths)
+    # Beside a clear link there is to be one by TLS, onto which traffic can fall back.
+    taken = (path.ends.hosts for path in paths if path.ends.scheme != CLEAR)
     return host not in _NOWHERE and not any(
         host in hosts and (not way.source or way.source in hosts) for hosts in taken
     )

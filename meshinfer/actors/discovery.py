@@ -5,7 +5,6 @@ import logging
 import secrets
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Never
 
 from meshinfer.messages import Hello
@@ -18,11 +17,12 @@ from meshinfer.transports.frame import PROTOCOL_VERSION
 from meshinfer.transports.hail import NONCE_BYTES
 from meshinfer.transports.interfaces import Interface
 from meshinfer.transports.mdns import Discovery
-from meshinfer.transports.sighting import OPEN, Announcement, Sighting, Vanished
+from meshinfer.transports.sighting import OPEN, Announcement, Sighting, Vanished, key_text
 
 from .actor import Actor, Mailbox, Tells
 from .cables import WatchInterfaces
 from .mail import Reach
+from .stranger import Stranger
 from .watch import Watch
 
 logger = logging.getLogger(__name__)
@@ -31,21 +31,6 @@ MAX_SIGHTINGS = 256
 """Peers that are remembered; whoever announces more on this network is up to no good."""
 
 _MAX_ADDRESSES = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Stranger:
-    """Somebody on this network with whom this peer has nothing to do: of another mesh, key or version.
-
-    key: the label of its key, or `open`.
-    """
-
-    name: str
-    mesh: str
-    key: str
-    release: str
-    wire_version: int
-    address: Address
 
 
 class DiscoveryActor(Actor[Never]):
@@ -76,19 +61,27 @@ class DiscoveryActor(Actor[Never]):
         self._sightings: dict[str, Reach] = {}
         self._strangers: dict[str, Stranger] = {}
         self._complaints: set[str] = set()
+        self._announced = self._who
+        self._looking: list[asyncio.Task[None]] = []
 
     async def begin(self) -> None:
         """Look for others beside everything else, on the interfaces that there are."""
-        self.tasks.create_task(self._announce(self._watch()), name="mdns")
+        self._announced = self._who
+        self._looking = [self.tasks.create_task(self._announce(self._watch()), name="mdns")]
         host = parse_address(self._hello.address).host
         if host == "::" or host.startswith("fe80:"):
-            self.tasks.create_task(self._call(self._watch()), name="beacon")
+            self._looking.append(self.tasks.create_task(self._call(self._watch()), name="beacon"))
 
     async def handle(self, message: Never) -> None:
         """Nobody writes to this actor."""
 
     async def tick(self) -> None:
-        """Try those again that were seen; links passes over those that are linked."""
+        """Try those again that were seen; links passes over those that are linked. Announce another key."""
+        if self._who != self._announced:
+            for task in self._looking:
+                task.cancel()
+            await asyncio.wait(self._looking)
+            await self.begin()
         for reach in self._sightings.values():
             self._links.offer(reach)
 
@@ -96,7 +89,7 @@ class DiscoveryActor(Actor[Never]):
     def _who(self) -> Announcement:
         hello = self._hello
         return Announcement(
-            hello.peer, hello.name, hello.mesh, hello.release, PROTOCOL_VERSION, self._labels()[0]
+            hello.peer, hello.name, hello.mesh, hello.release, PROTOCOL_VERSION, key_text(self._labels())
         )
 
     # --- mDNS
@@ -104,12 +97,16 @@ class DiscoveryActor(Actor[Never]):
     async def _announce(self, changes: AsyncGenerator[tuple[Interface, ...], None]) -> None:
         """Announce and browse; anew on each change of interfaces, since mDNS is bound to them."""
         browsing: asyncio.Task[None] | None = None
-        async with aclosing(changes):
-            async for interfaces in changes:
-                if browsing is not None:
-                    browsing.cancel()
-                    await asyncio.wait([browsing])
-                browsing = self.tasks.create_task(self._browse(interfaces), name="browse")
+        try:
+            async with aclosing(changes):
+                async for interfaces in changes:
+                    if browsing is not None:
+                        browsing.cancel()
+                        await asyncio.wait([browsing])
+                    browsing = self.tasks.create_task(self._browse(interfaces), name="browse")
+        finally:
+            if browsing is not None:
+                browsing.cancel()
 
     async def _browse(self, interfaces: tuple[Interface, ...]) -> None:
         try:
@@ -153,10 +150,13 @@ class DiscoveryActor(Actor[Never]):
         who = sighting.who
         if who.peer_id == self._hello.peer:
             return
-        is_ours = who.mesh == self._hello.mesh and who.key in self._labels()
+        is_ours = who.mesh == self._hello.mesh and not set(who.keys).isdisjoint(self._labels())
         if not is_ours or who.wire_version != PROTOCOL_VERSION:
             self._meet(sighting)
-        elif who.peer_id in self._sightings or len(self._sightings) < MAX_SIGHTINGS:
+            return
+        if self._strangers.pop(who.peer_id, None) is not None:
+            self._shown.set(tuple(self._strangers.values()))
+        if who.peer_id in self._sightings or len(self._sightings) < MAX_SIGHTINGS:
             before = self._sightings.get(who.peer_id)
             known = (*sighting.addresses, *(before.addresses if before else ()))
             addresses = tuple(dict.fromkeys(known))[:_MAX_ADDRESSES]

@@ -33,8 +33,8 @@ from meshinfer.topology.conduct import Offence
 from meshinfer.topology.ring import PeerId
 from meshinfer.topology.target import Target
 
-from .actor import Actor, Mailbox
-from .mail import Clear, Close, Drain, Envelope, HeadOrder, LinkLost, Open
+from .actor import Actor, Mailbox, Tells
+from .mail import Clear, Close, Drain, Envelope, HeadBegan, HeadOrder, LinkLost, Open
 from .post import Post
 from .watch import Watch
 from .work import HeadWork, RingWork
@@ -88,6 +88,7 @@ class Head(Actor[HeadMessage]):
         mailbox: Mailbox[HeadMessage],
         *,
         post: Post,
+        placement: Tells[HeadBegan],
         limits: RequestLimits,
         work: Watch[HeadWork],
         timings: Timings,
@@ -96,9 +97,15 @@ class Head(Actor[HeadMessage]):
         self._timings = timings
         self._work = work
         self._post = post
+        self._placement = placement
         self._me = post.own.peer
         self._limits = limits
         self._rings: dict[Target, _Ring] = {}
+
+    async def begin(self) -> None:
+        """Ask placement for the rings that begin here: what an earlier head was told is lost."""
+        # Beside the mailbox: placement may wait for room in it just now.
+        self.tasks.create_task(self._placement.tell(HeadBegan()), name="ask placement")
 
     async def handle(self, message: HeadMessage) -> None:
         """Carry out one message."""

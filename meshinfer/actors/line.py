@@ -1,7 +1,10 @@
 """A line: what two peers that have greeted each other say, over all links between them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TypeVar
 
 from meshinfer import wire
@@ -9,10 +12,12 @@ from meshinfer.counting import LinkCount
 from meshinfer.messages import Farewell, Hello
 from meshinfer.topology.ring import PeerId
 from meshinfer.transports.base import Frame, Link
-from meshinfer.transports.errors import LinkBroken, ProtocolError, TransportError
+from meshinfer.transports.errors import LinkBroken, LinkError, ProtocolError, TransportError
 from meshinfer.transports.trunk import Trunk
 
 from .mail import Envelope
+
+logger = logging.getLogger(__name__)
 
 M = TypeVar("M", bound=wire.Message)
 
@@ -39,9 +44,20 @@ async def tell(link: Link, message: wire.Message) -> None:
         TransportError: it broke.
     """
     try:
-        await link.send(wire.encode(message))
+        with cut_if_cancelled(link):
+            await link.send(wire.encode(message))
     except TransportError:
         await link.close()
+        raise
+
+
+@contextmanager
+def cut_if_cancelled(link: Link) -> Iterator[None]:
+    """End a link that is no path of a line yet where this side gives up waiting for it."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        link.cut("this side gave it up")
         raise
 
 
@@ -52,8 +68,9 @@ async def expect(link: Link, kind: type[M] | tuple[type[M], ...], timeout_s: flo
         TransportError: it broke, it took too long, or something else came. The link is closed.
     """
     try:
-        async with asyncio.timeout(timeout_s):
-            decoded = wire.decode(await link.receive())
+        with cut_if_cancelled(link):
+            async with asyncio.timeout(timeout_s):
+                decoded = wire.decode(await link.receive())
     except TimeoutError as error:
         await link.close()
         reason = f"{link.remote} did not introduce itself within {timeout_s:.0f} s"
@@ -72,6 +89,15 @@ async def expect(link: Link, kind: type[M] | tuple[type[M], ...], timeout_s: flo
                 decoded.buffer.release()
             await link.close()
             raise ProtocolError(f"{link.remote} began with {type(other).__name__}, not with a greeting")
+
+
+async def refuse(link: Link, reason: str, *, is_leaving: bool = False) -> None:
+    """Say goodbye on a link that is no path of a line yet, and close it."""
+    try:
+        await link.send(wire.encode(Farewell(reason, is_leaving)))
+    except LinkError:
+        logger.debug("%s is gone before it could be refused", link.remote)
+    await link.close()
 
 
 class Line:
@@ -108,6 +134,13 @@ class Line:
         self.sent_bytes += len(frame.head) + frame.payload_bytes
         return True
 
+    def send_or_end(self, message: wire.Message) -> None:
+        """Send or queue a message; when the queue is full, the line ends."""
+        if not self.send(message):
+            reason = f"{self.peer.name} takes nothing any more, its link is closed"
+            logger.warning("%s", reason)
+            self.trunk.end(reason)
+
     def finish(self, farewell: Farewell) -> None:
         """Say goodbye behind all that is queued, then end."""
         self.send(farewell)
@@ -128,6 +161,14 @@ class Line:
                     await deliver(Envelope(self.peer, message, decoded.buffer))
 
         return await self.trunk.run(take)
+
+
+@dataclass(frozen=True, slots=True)
+class LineEnded:
+    """Nothing more goes over a line; why, for people."""
+
+    line: Line
+    reason: str
 
 
 def link_count(line: Line) -> LinkCount:

@@ -80,6 +80,14 @@ class Reintroduce:
 
 
 @dataclass(frozen=True, slots=True)
+class PartWith:
+    """A peer is none of the mesh any more: end its line, whether or not it hears why."""
+
+    peer: PeerId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Routes:
     """How peers are reached while there is no link to them: (peer, over which linked one)."""
 
@@ -354,6 +362,19 @@ class Retire:
 
     target: Target
     is_unwanted: bool = False
+
+
+# --- from the head and from requests to placement
+
+
+@dataclass(frozen=True, slots=True)
+class HeadBegan:
+    """The head lives, and knows of no ring: said once at its start, and after each restart."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestsBegan:
+    """Requests live, and do not know how any model is served: said as `HeadBegan` is."""
 
 
 # --- from the stage to placement

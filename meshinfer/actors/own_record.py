@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from meshinfer.topology.equipment import Equipment
 from meshinfer.topology.plan import PLANNER_VERSION
 from meshinfer.topology.record import MAX_STORED, MAX_USES, ModelUse, PeerLoad, PeerRecord, Resident
 
@@ -28,6 +29,7 @@ def own_word(
     uses: Sequence[ModelUse],
     activity: str,
     load: PeerLoad,
+    equipment: Equipment,
 ) -> OwnWord:
     """Put together what this peer says of itself. rings: those that were asked for first first."""
     held = [each.model.card.fingerprint for each in here.models if each.model is not None]
@@ -57,6 +59,7 @@ def own_word(
             stored=stored[:MAX_STORED],
             activity=activity,
             load=load,
+            equipment=equipment,
         )
 
     return OwnWord(change, fault)

@@ -13,6 +13,7 @@ from meshinfer.model.footprint import model_footprint
 from meshinfer.topology.agreement import Agreement, AgreementTiming
 from meshinfer.topology.asking import expecting, question_for
 from meshinfer.topology.desire import DesiredModel, wanted_models
+from meshinfer.topology.equipment import Equipment
 from meshinfer.topology.explain import Grounds
 from meshinfer.topology.following import Activate, Drop, Effect, GiveUp, PhaseOut, Prepare, Withdraw
 from meshinfer.topology.footprint import Footprint
@@ -40,6 +41,7 @@ from .mail import (
     Engage,
     Explain,
     Flapped,
+    HeadBegan,
     HeadOrder,
     Holds,
     Install,
@@ -55,6 +57,7 @@ from .mail import (
     Paced,
     Publish,
     Released,
+    RequestsBegan,
     Retire,
     Serving,
     StageEvent,
@@ -109,7 +112,9 @@ class _Thought:
     thought: Thought
 
 
-PlacementMessage = ViewChanged | ModelsHere | StageEvent | Load | Unload | Explain | _Thought
+PlacementMessage = (
+    ViewChanged | ModelsHere | StageEvent | HeadBegan | RequestsBegan | Load | Unload | Explain | _Thought
+)
 
 
 class Placement(Actor[PlacementMessage]):
@@ -141,6 +146,7 @@ class Placement(Actor[PlacementMessage]):
         work: Watch[HeadWork],
         doing: Callable[[], str],
         doing_for_readers: Callable[[], PeerLoad],
+        equipment: Callable[[], Equipment] = Equipment,
         board: Watch[Picture],
     ) -> None:
         super().__init__(mailbox)
@@ -162,6 +168,7 @@ class Placement(Actor[PlacementMessage]):
         self._doing = doing
         self._doing_for_readers = doing_for_readers
         self._load = CoarseLoad()
+        self._equipment = equipment
         self._board = board
         self._members: tuple[Member, ...] = ()
         self._desires: tuple[DesiredModel, ...] = ()
@@ -205,6 +212,11 @@ class Placement(Actor[PlacementMessage]):
                 self._resident = ()
                 for ring in self._rings.values():
                     ring.agreement.restarted()
+            case HeadBegan():
+                self._headed = {}
+            case RequestsBegan():
+                for ring in self._rings.values():
+                    ring.served = None
             case Holds(resident):
                 self._resident = resident
             case OnDisk(fingerprint, stored):
@@ -400,7 +412,8 @@ class Placement(Actor[PlacementMessage]):
         uses = [use for ring in rings if (use := ring.use(work, now_s, clock_ms)) is not None]
         stored = tuple(Resident(of, *span) for of, spans in self._stored.items() for span in spans)
         load = self._load.noted(self._doing_for_readers(), now_s)
-        return own_word(rings, self._here, self._resident, stored, uses, self._doing(), load)
+        doing, equipment = self._doing(), self._equipment()
+        return own_word(rings, self._here, self._resident, stored, uses, doing, load, equipment)
 
     def _note_own(self, work: HeadWork, now_s: float) -> None:
         """Show at once what this peer says of itself: its own word needs no gossip."""

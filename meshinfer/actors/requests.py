@@ -30,8 +30,8 @@ from meshinfer.topology.conduct import Offence
 from meshinfer.topology.ring import PeerId
 from meshinfer.topology.target import Target
 
-from .actor import Actor, Mailbox
-from .mail import Abandon, Begin, Envelope, LinkLost, Sampled, Serving, Sink
+from .actor import Actor, Mailbox, Tells
+from .mail import Abandon, Begin, Envelope, LinkLost, RequestsBegan, Sampled, Serving, Sink
 from .patience import Patience
 from .post import Post
 
@@ -113,6 +113,7 @@ class Requests(Actor[RequestsMessage]):
         mailbox: Mailbox[RequestsMessage],
         *,
         post: Post,
+        placement: Tells[RequestsBegan],
         limits: RequestLimits,
         now_s: Callable[[], float],
         watcher: RingWatcher,
@@ -120,11 +121,17 @@ class Requests(Actor[RequestsMessage]):
         super().__init__(mailbox)
         self._watcher = watcher
         self._post = post
+        self._placement = placement
         self._limits = limits
         self._now_s = now_s
         self._models: dict[str, _Served] = {}
         """By fingerprint."""
         self._sessions: dict[SessionId, _Session] = {}
+
+    async def begin(self) -> None:
+        """Ask placement how models are served: what an earlier one was told is lost."""
+        # Beside the mailbox: placement may wait for room in it just now.
+        self.tasks.create_task(self._placement.tell(RequestsBegan()), name="ask placement")
 
     async def handle(self, message: RequestsMessage) -> None:
         """Carry out one message."""
@@ -160,8 +167,9 @@ class Requests(Actor[RequestsMessage]):
                 assert_never(message)
 
     async def _begin(self, begin: Begin) -> None:
-        served = self._served(begin.fingerprint)
-        if served.serving.plan is None and not served.had_ring:
+        served = self._models.get(begin.fingerprint)
+        # Of a model that it has not heard of, this actor hears in a moment: it has just begun, maybe anew.
+        if served is not None and served.serving.plan is None and not served.had_ring:
             begin.sink.put_nowait(NoRing(served.serving.reason))
             return
         now_s = self._now_s()

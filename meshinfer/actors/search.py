@@ -15,10 +15,16 @@ Receive = Callable[[bytes, DesiredModel], Awaitable[LocalModel]]
 
 
 class Search:
-    """Finds exactly the content that the mesh runs; its layers may still have to be brought."""
+    """Finds exactly the content that the mesh runs; its layers may still have to be brought.
 
-    def __init__(self, fetch: Fetch, receive: Receive, porter: Tells[BringBlueprint]) -> None:
+    is_ours: whether this peer's own user has named a source.
+    """
+
+    def __init__(
+        self, fetch: Fetch, receive: Receive, porter: Tells[BringBlueprint], is_ours: Callable[[str], bool]
+    ) -> None:
         self._fetch = fetch
+        self._is_ours = is_ours
         self._receive = receive
         self._porter = porter
 
@@ -49,7 +55,7 @@ class Search:
         return found
 
     async def _fetched(self, desired: DesiredModel, *, is_download_allowed: bool) -> LocalModel | ModelError:
-        if _is_anothers_path(desired.source):
+        if _is_path(desired.source) and not self._is_ours(desired.source):
             return UnknownModel(f"{desired.source} is a place on another machine")
         try:
             return await self._fetch(desired.source, is_download_allowed)
@@ -57,7 +63,7 @@ class Search:
             return error
 
 
-def _is_anothers_path(source: str) -> bool:
+def _is_path(source: str) -> bool:
     """Whether a source leads somewhere on a disk: what others ask for never says where this peer reads."""
     return source.startswith(("dir:", "/", "~", ".")) or "adapter=" in source.rpartition("?")[2]
 

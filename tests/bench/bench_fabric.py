@@ -21,7 +21,7 @@ import time
 
 import uvloop
 
-from meshinfer.peer import FERRY
+from meshinfer.groundwork import FERRY
 from meshinfer.transports.address import parse_address
 from meshinfer.transports.base import Address, Frame, Link
 from meshinfer.transports.errors import LinkBroken

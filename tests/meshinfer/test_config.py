@@ -48,6 +48,9 @@ def test_how_a_model_is_to_be_run_stands_behind_its_name() -> None:
         ({"model": "m", "kv_bits": 5}, "a KV cache of 5 bits: give one of 2, 3, 4, 6, 8"),
         ({"kv_bits": 8}, "kv_bits=8 says how a model is to be run: name the model too"),
         ({"model": "m?kv_bits=8", "dtype": "float32"}, "without a question mark"),
+        ({"is_open": True, "clear_on_cables": ("en5",)}, "--clear-on-cables a part: give one of them"),
+        ({"clear_on_cables": ("en5", "")}, "takes thunderbolt, or names with commas between"),
+        ({"clear_on_cables": ("thunderbolt", "en5")}, "takes thunderbolt, or names of interfaces"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named(settings: dict[str, object], words: str) -> None:

@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from meshinfer import (
     Snapshot,
     WrongModel,
 )
+from meshinfer.actors.actor import Mailbox
+from meshinfer.composition import compose
 from meshinfer.config import RequestLimits
 from meshinfer.topology import knobs
 from meshinfer.topology.agreement import AgreementTiming
@@ -311,6 +314,14 @@ async def test_a_model_that_does_not_fit_is_refused_with_numbers(config: PeerCon
             await answer(peer, "abc")
 
 
+async def test_an_interface_that_does_not_exist_is_an_error_that_lists_those_that_do(
+    config: PeerConfig,
+) -> None:
+    with pytest.raises(ConfigError, match=r"--clear-on-cables 'nosuch7' is no interface .*: it has .*lo"):
+        async with Peer(replace(config, clear_on_cables=("nosuch7",))):
+            pass
+
+
 async def test_a_taken_port_is_named(config: PeerConfig) -> None:
     async with Peer(config) as peer:
         with pytest.raises(ConfigError, match="already in use"):
@@ -435,3 +446,21 @@ async def test_a_peer_knows_its_machine_soon_and_holds_up_nothing_for_it(config:
         assert peer.machine.hardware.cores >= 1
         # Nothing is made up where no meter can be read.
         assert peer.watts is None or peer.watts.watts >= 0
+
+
+@pytest.mark.parametrize("actor", ["requests", "head"])
+async def test_an_actor_that_is_made_anew_learns_at_once_how_models_are_served(
+    config: PeerConfig, actor: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boxes: dict[str, Mailbox[Any]] = {}
+
+    def make(name: str, capacity: int) -> Mailbox[Any]:
+        boxes[name] = Mailbox(name, capacity)
+        return boxes[name]
+
+    monkeypatch.setattr("meshinfer.peer.compose", partial(compose, make_mailbox=make))
+    async with mesh(config, 1) as (peer,):
+        whole = await answer(peer, "abc")
+        # No actor can take this.
+        await boxes[actor].tell("nonsense")
+        assert await answer(peer, "abc") == whole

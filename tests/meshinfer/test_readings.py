@@ -74,7 +74,8 @@ def timings() -> Timings:
 
 def read() -> dict[tuple[str, ...], Reading]:
     offences: dict[tuple[str, str], int] = {(B, "flood"): 2}
-    numbers = Numbers((LinkCount(B, "box", 1, 2, 3, 4),), {"in": 7}, {"refutations": 1}, offences)
+    links = (LinkCount(B, "box", 1, 2, 3, 4),)
+    numbers = Numbers(links, {"in": 7}, {"refutations": 1}, offences, {"en5": 2})
     found = list(readings(seen(), WORK, ledger(), timings(), numbers, 12345))
     made = {(each.name, *each.labels): each for each in found}
     assert len(made) == len(found)
@@ -122,6 +123,7 @@ def test_numbers_are_what_was_counted() -> None:
         ("gossip_packets_total", "out"): 0,
         ("gossip_events_total", "refutations"): 1,
         ("offences_total", B, "flood"): 2,
+        ("links_tampered_total", "en5"): 2,
         ("transfer_size_bytes",): 9,
     }.items():
         assert found[f"meshinfer_{key[0]}", *key[1:]] == value, key

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshinfer import freight, wire
+from meshinfer import freight, handover, wire
 from meshinfer import messages as m
 from meshinfer.topology.desire import DesiredModel
 from meshinfer.topology.plan import Plan
@@ -69,12 +69,16 @@ LADEN = m.Activation(
     TARGET, (replace(CHUNK, opening=PREFIXED),), 1, (HIDDEN, SIDE), spent_us=30, slowest_us=20
 )
 
+ASK_KEY = handover.AskKey("0badcafe", b"p" * 32)
+
 MESSAGES: list[wire.Message] = [
     m.Hello(A, 1, "mac", "home", "0.1", "tcp://h:1"),
     m.Farewell("going", leaving=True),
     m.Pairing(3, 2, 1),
     m.FabricOffer("jaccl", (("cable", "rdma_en5"),)),
     m.FabricAnswer(("rdma_en5", "rdma_en3")),
+    m.ClearOffer(b"o" * 32),
+    m.ClearAnswer(b"a" * 32),
     m.Relayed(B, m.Hello(A, 1, "mac", "home", "0.1", "tcp://h:1"), 2, b"head", (PIECE,)),
     m.Unreachable(B),
     SyncDigest((LINE,), (DESIRED,)),
@@ -113,6 +117,8 @@ MESSAGES: list[wire.Message] = [
     freight.Held("f" * 32, ("norm.weight",), ("0" * 64,)),
     freight.AskPiece("f" * 32, "norm.weight", 0, 5),
     freight.PieceOf("f" * 32, "norm.weight", 0, (PIECE,)),
+    ASK_KEY,
+    handover.GiveKey("0badcafe", b"p" * 32, b"sealed"),
 ]
 
 
@@ -129,7 +135,7 @@ def test_what_is_passed_on_comes_back_as_it_was(message: wire.Message | str) -> 
     assert wire.disclose(decoded.message, decoded.buffer) == wire.Decoded(inner, buffer)
 
 
-@pytest.mark.parametrize("inner", [m.Pairing(1), m.Farewell("going"), m.Unreachable(A)])
+@pytest.mark.parametrize("inner", [m.Pairing(1), m.Farewell("going"), m.Unreachable(A), ASK_KEY])
 def test_what_only_neighbours_say_is_not_taken_from_afar(inner: wire.Message) -> None:
     sender = m.Hello(A, 1, "mac", "home", "0.1", "tcp://h:1")
     with pytest.raises(ProtocolError, match="from mac came over a relay"):
@@ -188,6 +194,10 @@ def test_tags_are_what_they_were() -> None:
         "Pairing",
         "FabricOffer",
         "FabricAnswer",
+        "ClearOffer",
+        "ClearAnswer",
+        "AskKey",
+        "GiveKey",
     ]
 
 

@@ -20,9 +20,9 @@ def cables(*recorded: Address) -> Cables:
     return made
 
 
-def path(*hosts: str) -> Path:
+def path(*hosts: str, scheme: str = "tcp", interface: str = "") -> Path:
     made = Path.__new__(Path)
-    made.ends = Ends(frozenset(hosts))
+    made.ends, made.interface = Ends(frozenset(hosts), scheme), interface
     return made
 
 
@@ -39,6 +39,20 @@ def test_all_addresses_of_a_peer_are_tried_those_seen_here_too() -> None:
 
 def test_a_way_by_which_a_path_leads_is_not_tried() -> None:
     assert untried(cables(NEAR, FAR), paths=[path("10.0.0.1", "10.0.0.7")]) == [FAR]
+
+
+def test_a_way_by_which_a_clear_path_alone_leads_is_tried() -> None:
+    assert untried(cables(NEAR), paths=[path("10.0.0.1", "10.0.0.7", scheme="clear")]) == [NEAR]
+
+
+def test_the_ways_beside_a_path_join_the_same_hosts_by_the_same_interface() -> None:
+    known = cables(NEAR, FAR)
+    known.sighted(A, [LOCAL])
+    far = path("10.0.1.1", "10.0.1.7", interface="tb1")
+    assert [way.address for way in known.ways_beside(A, far)] == [FAR]
+    local = path("fe80::1%tb1", "fe80::7%tb1", interface="tb1")
+    assert [way.address for way in known.ways_beside(A, local)] == [LOCAL]
+    assert known.ways_beside(A, path("10.0.1.1", "10.0.1.7", interface="eth0")) == []
 
 
 def test_an_address_that_leads_nowhere_is_not_tried() -> None:

@@ -1,17 +1,21 @@
+import asyncio
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import Never
 
 import pytest
 
 from meshinfer.actors.actor import Mailbox
-from meshinfer.actors.discovery import MAX_SIGHTINGS, DiscoveryActor, Stranger
+from meshinfer.actors.discovery import MAX_SIGHTINGS, DiscoveryActor
 from meshinfer.actors.mail import Reach
+from meshinfer.actors.stranger import Stranger
 from meshinfer.actors.watch import Bell, Watch
 from meshinfer.transports.base import Address
 from meshinfer.transports.frame import PROTOCOL_VERSION
+from meshinfer.transports.interfaces import Interface
 from meshinfer.transports.plugging import watch_interfaces
 from meshinfer.transports.sighting import Announcement, Sighting
-from tests.meshinfer.actors.mailbag import A, B, bag, hello, next_of, tapped_log
+from tests.meshinfer.actors.mailbag import A, B, Living, bag, hello, next_of, tapped_log
 
 KEY, NEXT_KEY = "1a2b3c4d", "99999999"
 HERE, CABLE = Address("tcp://10.0.0.7:1"), Address("tcp://[fe80::7%eth0]:1")
@@ -82,6 +86,43 @@ async def test_while_a_mesh_changes_its_key_both_are_its_own() -> None:
     actor, links, _ = looking()
     actor._sighted(Sighting(replace(FRIEND, key=NEXT_KEY), (HERE,)))
     assert await next_of(links, Reach) == Reach((HERE,), B)
+
+
+async def test_who_announces_either_key_is_met_and_is_no_stranger_any_more() -> None:
+    actor, links, strangers = looking()
+    actor._sighted(Sighting(replace(FRIEND, key="0badc0de"), (HERE,)))
+    assert len(strangers.value) == 1
+    actor._sighted(Sighting(replace(FRIEND, key=f"0badc0de+{KEY}"), (HERE,)))
+    assert await next_of(links, Reach) == Reach((HERE,), B)
+    assert not strangers.value
+
+
+async def test_a_key_that_changes_is_announced_anew() -> None:
+    begun: asyncio.Queue[int] = asyncio.Queue()
+    labels = [KEY]
+
+    async def watch() -> AsyncGenerator[tuple[Interface, ...], None]:
+        begun.put_nowait(begun.qsize())
+        await asyncio.Event().wait()
+        yield ()
+
+    actor = DiscoveryActor(
+        Mailbox("discovery", 1),
+        hello=replace(hello(A), address="tcp://127.0.0.1:1"),
+        links=bag("links"),
+        watch=watch,
+        strangers=Watch[tuple[Stranger, ...]]((), Bell()),
+        labels=lambda: tuple(labels),
+    )
+    async with Living(actor):
+        await begun.get()
+        assert actor._who.key == KEY
+        labels.insert(0, NEXT_KEY)
+        await actor.tick()
+        await begun.get()
+        assert actor._announced.keys == (NEXT_KEY, KEY)
+        await actor.tick()
+        assert begun.empty()
 
 
 async def test_a_peer_does_not_see_itself_and_not_more_than_it_can_remember() -> None:

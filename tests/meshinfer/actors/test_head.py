@@ -3,7 +3,18 @@ import pytest
 from meshinfer import wire
 from meshinfer.actors.actor import Mailbox
 from meshinfer.actors.head import Head
-from meshinfer.actors.mail import Clear, Close, Drain, Envelope, HeadOrder, LinkLost, Misbehaved, Open, Send
+from meshinfer.actors.mail import (
+    Clear,
+    Close,
+    Drain,
+    Envelope,
+    HeadBegan,
+    HeadOrder,
+    LinkLost,
+    Misbehaved,
+    Open,
+    Send,
+)
 from meshinfer.actors.post import Post
 from meshinfer.actors.watch import Bell, Watch
 from meshinfer.actors.work import HeadWork
@@ -56,7 +67,15 @@ class Bench:
         post.route(dict.fromkeys((Activation, Release, Recall, Rebuild), (self.stage,)))
         self.work = Watch(HeadWork(), Bell())
         self.timings = Timings()
-        self.head = Head(bag("head"), post=post, limits=LIMITS, work=self.work, timings=self.timings)
+        self.placement: Mailbox[HeadBegan] = bag("placement")
+        self.head = Head(
+            bag("head"),
+            post=post,
+            placement=self.placement,
+            limits=LIMITS,
+            work=self.work,
+            timings=self.timings,
+        )
 
     async def tell(self, message: wire.Message) -> None:
         await self.head.mailbox.tell(Envelope(hello(B), message))
@@ -415,3 +434,9 @@ async def test_who_waits_is_told_so_now_and_then(bench: Bench) -> None:
         told = [await bench.told() for _ in range(4)]
     assert told[2:] == [Queued(SessionId("three"), TARGET, 2), Queued(SessionId("four"), TARGET, 3)]
     assert (bench.work.value.running, bench.work.value.waiting) == (2, 2)
+
+
+async def test_at_its_start_it_asks_for_the_rings_that_begin_here() -> None:
+    bench = Bench()
+    async with Living(bench.head):
+        assert await next_of(bench.placement, HeadBegan) == HeadBegan()

@@ -17,6 +17,7 @@ from meshinfer.actors.mail import (
     Drained,
     Engage,
     Flapped,
+    HeadBegan,
     HeadOrder,
     Holds,
     Install,
@@ -31,6 +32,7 @@ from meshinfer.actors.mail import (
     Paced,
     Publish,
     Released,
+    RequestsBegan,
     Retire,
     Serving,
     StageOrder,
@@ -43,6 +45,7 @@ from meshinfer.actors.work import HeadWork, RingWork
 from meshinfer.model.base import ModelCard, ModelFiles
 from meshinfer.topology.agreement import AgreementTiming
 from meshinfer.topology.desire import SPREAD_ALL, DesiredModel, taken_back
+from meshinfer.topology.equipment import Equipment
 from meshinfer.topology.member import Member, Status
 from meshinfer.topology.plan import PLANNER_VERSION, Plan
 from meshinfer.topology.question import Answer, Infeasible, Planner, Question
@@ -114,6 +117,7 @@ class Bench:
         self.work = Watch(HeadWork(), Bell())
         self.doing = ""
         self.load = PeerLoad()
+        self.equipment = Equipment()
         self.board = Watch(Picture(picture("test", (), (), ""), (), Phase.IDLE, ""), Bell())
         self.placement = Placement(
             bag("placement"),
@@ -133,6 +137,7 @@ class Bench:
             work=self.work,
             doing=lambda: self.doing,
             doing_for_readers=lambda: self.load,
+            equipment=lambda: self.equipment,
             board=self.board,
         )
         self.placement.tick_s = 0.005
@@ -494,6 +499,25 @@ async def test_each_model_has_a_plan_of_its_own_and_all_are_told_of_each(bench: 
     shown = bench.board.value.mesh
     assert [(model.name, model.is_live) for model in shown.models] == [("tiny", True), ("young", True)]
     assert (shown.model, shown.plan) == ("tiny", first)
+
+
+async def test_a_head_and_requests_that_begin_anew_are_told_all_again(bench: Bench) -> None:
+    async with Living(bench.placement):
+        plan = await bench.form()
+        served, opened = await bench.serving(plan), await next_of(bench.head, Open)
+        await bench.tell(RequestsBegan())
+        assert await bench.serving(plan) == served
+        await bench.tell(HeadBegan())
+        assert await next_of(bench.head, Open) == opened
+
+
+async def test_others_are_told_of_this_machine_as_it_changes(bench: Bench) -> None:
+    async with Living(bench.placement):
+        await bench.show()
+        for rdma in ("off", "on en5"):
+            bench.equipment = Equipment(rdma)
+            while (await next_of(bench.membership, Publish)).change(bench.me).equipment != bench.equipment:
+                pass
 
 
 async def test_a_younger_model_gets_the_memory_that_the_older_one_leaves(bench: Bench) -> None:

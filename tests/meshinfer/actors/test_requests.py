@@ -3,7 +3,18 @@ from dataclasses import replace
 import pytest
 
 from meshinfer.actors.actor import Mailbox
-from meshinfer.actors.mail import Abandon, Begin, Envelope, LinkLost, Misbehaved, Sampled, Send, Serving, Sink
+from meshinfer.actors.mail import (
+    Abandon,
+    Begin,
+    Envelope,
+    LinkLost,
+    Misbehaved,
+    RequestsBegan,
+    Sampled,
+    Send,
+    Serving,
+    Sink,
+)
 from meshinfer.actors.post import Post
 from meshinfer.actors.requests import Requests, sink_for
 from meshinfer.config import RequestLimits
@@ -49,8 +60,14 @@ class Bench:
         self.links: Mailbox[Send | Misbehaved] = bag("links")
         post = Post(hello(A), self.links, {})
         self.ledger = Ledger()
+        self.placement: Mailbox[RequestsBegan] = bag("placement")
         self.requests = Requests(
-            bag("requests"), post=post, limits=LIMITS, now_s=lambda: self.now_s, watcher=self.ledger
+            bag("requests"),
+            post=post,
+            placement=self.placement,
+            limits=LIMITS,
+            now_s=lambda: self.now_s,
+            watcher=self.ledger,
         )
         self.requests.tick_s = 0.01
         self.sink: Sink = sink_for(8)
@@ -441,3 +458,14 @@ async def test_who_does_not_compute_a_session_cannot_write_into_its_answer() -> 
         assert (await next_of(bench.links, Misbehaved)).peer == stranger.peer
         await bench.answer(submit, 10, 0, finish=Finish.STOP)
         assert await bench.read(2) == [10, 0]
+
+
+async def test_at_its_start_it_asks_how_models_are_served_and_who_comes_before_that_waits() -> None:
+    bench = Bench()
+    async with Living(bench.requests):
+        assert await next_of(bench.placement, RequestsBegan) == RequestsBegan()
+        await bench.begin()
+        await bench.serve(plan(1))
+        sent = (await next_of(bench.links, Send)).message
+        assert isinstance(sent, Submit)
+        assert sent.target == plan(1).target

@@ -28,7 +28,8 @@ class Places:
     ) -> None:
         self.disk, self.hub, self.peers = disk, hub, peers
         self.looked: list[str] = []
-        self.search = Search(self.fetch, self.receive, self)
+        self.own: set[str] = set()
+        self.search = Search(self.fetch, self.receive, self, self.own.__contains__)
 
     async def fetch(self, wanted: str, is_download_allowed: bool) -> LocalModel:
         self.looked.append("hub" if is_download_allowed else "disk")
@@ -79,3 +80,13 @@ async def test_other_content_from_the_same_place_is_refused_by_name(places: Plac
 async def test_a_directory_of_another_machine_wants_a_peer_that_has_it_or_a_copy() -> None:
     with pytest.raises(ModelError, match="start this peer with --model DIRECTORY"):
         await Places().search.find(replace(DESIRED, source="dir:/there", is_download_allowed=False))
+
+
+async def test_what_others_ask_for_never_says_where_this_peer_reads() -> None:
+    places, theirs = Places(disk=MODEL), replace(DESIRED, source="dir:/there")
+    with pytest.raises(UnknownModel):
+        await places.search.find(theirs)
+    assert places.looked == ["peers"]
+    # Its own user has named the place.
+    places.own.add(theirs.source)
+    assert await places.search.find(theirs) == MODEL

@@ -18,15 +18,21 @@ ACTORS = {
     "placement",
     "porter",
     "requests",
+    "rotation",
     "stage",
     "tracing",
     "weights",
 }
 CORES = [
     *(ROOT / "topology").rglob("*.py"),
-    *(ROOT / "transports" / f"{name}.py" for name in ("choice", "frame", "gauge", "hail", "label", "resend")),
+    *(
+        ROOT / "transports" / f"{name}.py"
+        for name in ("choice", "frame", "gauge", "hail", "label", "records", "resend")
+    ),
     ROOT / "meshinfer" / "messages.py",
     ROOT / "meshinfer" / "freight.py",
+    ROOT / "meshinfer" / "handover.py",
+    ROOT / "meshinfer" / "keys" / "succession.py",
     ROOT / "meshinfer" / "wire.py",
     ROOT / "meshinfer" / "model" / "sampling.py",
     ROOT / "meshinfer" / "model" / "stops.py",
@@ -130,7 +136,10 @@ after = (
     resource.getrlimit(resource.RLIMIT_NOFILE), threading.active_count(),
 )
 assert before == after, (before, after)
-heavy = {"mlx", "mlx_lm", "transformers", "fastapi", "uvicorn", "tokenizers"}
+heavy = {
+    "mlx", "mlx_lm", "transformers", "tokenizers", "fastapi", "starlette", "uvicorn", "prometheus_client",
+    "cryptography", "zeroconf", "filelock", "rich", "typer", "httpx2",
+}
 print(sorted(heavy & {name.split(".")[0] for name in sys.modules}))
 """
     assert run_python(code).strip() == "[]"

@@ -6,6 +6,7 @@ from dataclasses import replace
 from meshinfer import wire
 from meshinfer.topology.claim import Claim
 from meshinfer.topology.codec import Malformed
+from meshinfer.topology.equipment import Cable, Carrier, Equipment
 from meshinfer.topology.member import Status
 from meshinfer.topology.packet import _MAC_BYTES, MAX_PACKET_BYTES, Dropped, Kind, Sealer
 from meshinfer.topology.record import PeerRecord
@@ -82,7 +83,10 @@ def _sync_seeds() -> Iterator[bytes]:
 
 
 def _record_seeds() -> Iterator[bytes]:
-    for each in (RECORD, record(3), replace(RECORD, fault="", activity="é" * 100, is_drained=True)):
+    carriers = (Carrier((B, C), "en5", "Thunderbolt 5", "jaccl"), Carrier((ME,), "", "loopback"))
+    equipped = Equipment("on en5", 38_000, carriers, (Cable("a" * 32, "b" * 32, is_used=True),))
+    drained = replace(RECORD, fault="", activity="é" * 100, is_drained=True)
+    for each in (RECORD, record(3, equipment=equipped), drained):
         yield encode_record(each)
 
 

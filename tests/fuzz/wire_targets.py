@@ -13,10 +13,11 @@ from meshinfer.messages import Relayed
 from meshinfer.transports.address import datagram_address
 from meshinfer.transports.base import Address, Frame, LinkLimits
 from meshinfer.transports.buffers import PooledBuffers
-from meshinfer.transports.errors import BadAddress, ProtocolError
+from meshinfer.transports.errors import BadAddress, ProtocolError, Tampered
 from meshinfer.transports.frame import FrameDecoder, encode_prefix
 from meshinfer.transports.hail import NONCE_BYTES, Call, Hail, decode_hail, encode_hail
 from meshinfer.transports.label import LABEL_BYTES, Kind, Label, labelled, unlabelled
+from meshinfer.transports.records import Opener, Sealer
 from meshinfer.transports.resend import Incoming, Numbered, Outgoing
 from meshinfer.transports.sighting import Announcement
 from tests.meshinfer.test_wire import MESSAGES
@@ -146,8 +147,44 @@ def _sealed_seeds() -> Iterator[bytes]:
         yield DatagramSeal(Keyring(_KEY)).seal(bytes(size_bytes))
 
 
+class _Proved:
+    """Takes what records prove."""
+
+    def __init__(self) -> None:
+        self._room = memoryview(bytearray(100_000))
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._room
+
+    def buffer_updated(self, nbytes: int) -> None:
+        assert 0 < nbytes <= self._room.nbytes
+
+
+def _records(data: bytes) -> None:
+    """What comes over a link that leaves payloads in clear, in pieces as long as the first byte says."""
+    opener = Opener(_KEY.secret, _Proved())
+    step = _STEPS_BYTES[data[0] % len(_STEPS_BYTES)] if data else 1
+    at = 1
+    while at < len(data):
+        room = opener.wanted()
+        piece = data[at : at + min(step, room.nbytes)]
+        room[: len(piece)] = piece
+        at += len(piece)
+        opener.received(len(piece))
+        while opener.open_next():
+            pass
+
+
+def _record_seeds() -> Iterator[bytes]:
+    pieces = (b"a head", memoryview(bytes(3000)), b"another head", memoryview(b"payload"), bytes(5000))
+    for step in range(len(_STEPS_BYTES)):
+        sealer = Sealer(_KEY.secret)
+        yield bytes((step,)) + b"".join(part for piece in pieces for part in sealer.records(piece))
+
+
 WIRE_TARGETS = (
     Target("frame", _frames, (ProtocolError,), _frame_seeds),
+    Target("records", _records, (Tampered,), _record_seeds),
     Target("label", _labels, (ProtocolError,), _label_seeds),
     Target("message", _message, (ProtocolError,), _message_seeds),
     Target("message.shaped", _body, (ProtocolError,), _body_seeds, MSGPACK),

@@ -26,6 +26,14 @@ def woven(peer: PeerProcess) -> dict[str, Any] | None:
     return found[0] if found else None
 
 
+def told_of(peer: PeerProcess, other: PeerProcess) -> str | None:
+    """By which fabric, as everybody is told, what goes from a peer to another one is carried."""
+    members = {member["name"]: member for member in json_of(peer.get("/mesh"))["members"]}
+    to = members[other.name]["peer"]
+    found = [link["fabric"] for link in members[peer.name]["links"] if link["peer"] == to]
+    return found[0] if found else None
+
+
 def woven_bytes(peer: PeerProcess) -> int:
     link = woven(peer)
     return int(link["sent_bytes"]) if link is not None else 0
@@ -40,6 +48,7 @@ def test_answers_over_a_fabric_are_those_of_the_whole_model_and_outlive_its_peer
         wait_for_ring(mesh.peers)
         for peer in mesh.peers:
             until(partial(woven, peer), f"a fabric of {peer.name}")
+        until(lambda: told_of(one, two) == told_of(two, one) == "ring", "both to tell of it")
         assert one.answer(PROMPT, TOKENS).text == truth
         for peer in mesh.peers:
             # Shown once a second.

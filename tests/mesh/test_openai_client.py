@@ -97,6 +97,8 @@ def test_a_call_that_is_required_comes_and_fits(client: OpenAI, model: str) -> N
         tool_choice="required",
         parallel_tool_calls=False,
         temperature=0,
+        # Tools make the prompt long, and all of it comes before the answer's first byte.
+        timeout=2 * PATIENCE_S,
     )
     (call,) = answer.choices[0].message.tool_calls or []
     assert call.type == "function"

@@ -65,6 +65,24 @@ def make_tiny_model(
     return path
 
 
+def make_templated_model(path: Path, template: str, *special: str) -> Path:
+    """Write a tiny model with another chat template, and more special tokens; return its directory."""
+    make_tiny_model(path, layers=1, hidden=16)
+    file = path / "tokenizer_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"chat_template": template}))
+    file = path / "tokenizer.json"
+    content = json.loads(file.read_text())
+    for text in special:
+        # In the place of a merge, so that the model has embeddings for it.
+        *_, last = content["model"]["vocab"]
+        number = content["model"]["vocab"].pop(last)
+        content["model"]["merges"].pop()
+        content["model"]["vocab"] = {text: number, **content["model"]["vocab"]}
+        content["added_tokens"].append({**content["added_tokens"][0], "id": number, "content": text})
+    file.write_text(json.dumps(content))
+    return path
+
+
 def _config(
     layers: int, hidden: int, vocab_size: int, family: Family, precision: str, is_tied: bool, context: int
 ) -> dict[str, Any]:

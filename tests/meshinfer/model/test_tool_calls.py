@@ -6,7 +6,7 @@ import pytest
 from meshinfer.model.base import ModelFiles
 from meshinfer.model.language import Markers, Tokenizer
 from meshinfer.model.tokenizer import load_tokenizer
-from tests.tiny import make_tiny_model
+from tests.tiny import make_templated_model
 
 QWEN = "{{ messages }}{% for tool_call in [] %}<tool_call>{{ tool_call.name }}{% endfor %}"
 QWEN_CODER = "{{ messages }}<tool_call>\n<function=x>"
@@ -31,19 +31,7 @@ NO_CALLS = [
 
 
 def tokenizer_with(path: Path, template: str, *added: str) -> Tokenizer:
-    make_tiny_model(path, layers=1, hidden=16)
-    file = path / "tokenizer_config.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"chat_template": template}))
-    file = path / "tokenizer.json"
-    content = json.loads(file.read_text())
-    for text in added:
-        # In the place of a merge, so that the model has embeddings for it.
-        *_, last = content["model"]["vocab"]
-        number = content["model"]["vocab"].pop(last)
-        content["model"]["merges"].pop()
-        content["model"]["vocab"] = {text: number, **content["model"]["vocab"]}
-        content["added_tokens"].append({**content["added_tokens"][0], "id": number, "content": text})
-    file.write_text(json.dumps(content))
+    make_templated_model(path, template, *added)
     return load_tokenizer(ModelFiles("tiny", f"dir:{path}", path))
 
 

@@ -18,7 +18,7 @@ from meshinfer.transports.path import Path
 from meshinfer.transports.records import SECRET_BYTES, ClearKeys
 from meshinfer.transports.stream import StreamLink
 
-from .line import expect, tell
+from .line import cut_if_cancelled, expect, tell
 
 logger = logging.getLogger(__name__)
 
@@ -152,8 +152,9 @@ class Clearings:
 @asynccontextmanager
 async def _closed_on_failure(link: Link, timeout_s: float) -> AsyncIterator[None]:
     try:
-        async with asyncio.timeout(timeout_s):
-            yield
+        with cut_if_cancelled(link):
+            async with asyncio.timeout(timeout_s):
+                yield
     except TimeoutError as error:
         await link.close()
         raise LinkBroken(f"{link.remote} did not leave TLS within {timeout_s:g} s") from error

@@ -7,7 +7,6 @@ from meshinfer.topology.equipment import Carrier
 from meshinfer.topology.member import Status
 from meshinfer.topology.record import LinkMeasure, Phase
 from meshinfer.topology.ring import PeerId
-from meshinfer.topology.snapshot import MemberView, MeshSnapshot, ModelView
 
 _STATES = {
     Phase.PREPARE: "loading",
@@ -87,59 +86,6 @@ class Figure:
         if not self.is_live:
             return f"no ring yet: {self.reason}"
         return f"{layers_over(self.layer_count, len(self.seats))}{speed_text(self.token_us, ', ')}"
-
-
-def figure_of(mesh: MeshSnapshot, model: ModelView) -> Figure:
-    """Draw one of the models of a snapshot."""
-    members = {member.peer: member for member in mesh.members}
-    taken: dict[PeerId, int] = {}
-    for each in mesh.models:
-        for stage in each.ring:
-            taken[stage.peer] = taken.get(stage.peer, 0) + stage.need_bytes
-    seats = tuple(
-        Seat(
-            stage.peer,
-            stage.name,
-            stage.layers,
-            state_text(_status(members, stage.peer), [stage.phase]),
-            stage.need_bytes,
-            taken[stage.peer],
-            members[stage.peer].memory_bytes if stage.peer in members else 0,
-        )
-        for stage in model.ring
-    )
-    held = {seat.peer for seat in seats}
-    return Figure(
-        mesh=mesh.mesh,
-        model=model.name,
-        is_live=model.is_live,
-        reason=model.reason,
-        epoch=model.plan.epoch if model.plan else 0,
-        digest=model.plan.digest if model.plan else "",
-        layer_count=model.plan.ring.layer_count if model.plan else 0,
-        token_us=model.token_us,
-        seats=seats,
-        ways=ways_round(
-            [seat.peer for seat in seats],
-            {p: m.links for p, m in members.items()},
-            {p: m.equipment.carriers for p, m in members.items()},
-        ),
-        spares=tuple(
-            Spare(m.peer, m.name, state_text(m.status, _phases_of(m, mesh)), m.memory_bytes, m.fault)
-            for m in mesh.members
-            if m.is_present and m.peer not in held
-        ),
-    )
-
-
-def _status(members: dict[PeerId, MemberView], peer: PeerId) -> Status:
-    return members[peer].status if peer in members else Status.DEAD
-
-
-def _phases_of(member: MemberView, mesh: MeshSnapshot) -> list[Phase]:
-    """How far a member is with each model that it has a stage of; with its own plan, where there is none."""
-    phases = [stage.phase for model in mesh.models for stage in model.ring if stage.peer == member.peer]
-    return phases or [member.phase]
 
 
 def state_text(status: Status, phases: Iterable[Phase]) -> str:

@@ -6,7 +6,7 @@ from meshinfer.cli.client import ClientError
 from meshinfer.cli.mesh_view import read_mesh
 from meshinfer.snapshot import mesh_json
 from meshinfer.topology.desire import DesiredModel
-from meshinfer.topology.draw.figure import Way, figure_of
+from meshinfer.topology.draw.figure import Figure, Seat, Spare, Way
 from meshinfer.topology.equipment import Cable, Carrier, Equipment
 from meshinfer.topology.member import Member, Status
 from meshinfer.topology.plan import Plan
@@ -14,7 +14,7 @@ from meshinfer.topology.record import Follow, LinkMeasure, PeerLoad, Phase
 from meshinfer.topology.ring import PeerId, Ring, Run, Stage
 from meshinfer.topology.snapshot import MeshSnapshot, model_view, picture
 from meshinfer.topology.target import Epoch
-from tests.topology.voices import ME, B, record
+from tests.topology.voices import ME, B, C, record
 
 F, X, Y = "f" * 32, "a" * 32, "b" * 32
 
@@ -52,9 +52,26 @@ def snapshot() -> MeshSnapshot:
 
 def test_what_comes_over_http_is_drawn_as_the_snapshot_is() -> None:
     mesh = snapshot()
-    view = read_mesh(mesh_json(mesh))
-    assert view.figures == (figure_of(mesh, mesh.models[0]),)
-    assert view.figures[0].ways[1].by == "Ethernet en0"
+    view, members, plan = read_mesh(mesh_json(mesh)), mesh.members, mesh.models[0].plan
+    assert plan is not None
+    assert view.figures == (
+        Figure(
+            mesh="home",
+            model="tiny",
+            is_live=True,
+            reason="",
+            epoch=3,
+            digest=plan.digest,
+            layer_count=4,
+            token_us=0,
+            seats=(
+                Seat(ME, "p0", (0, 3), "serving", 70, 70, members[0].memory_bytes),
+                Seat(B, "p1", (3, 4), "suspect", 70, 70, members[1].memory_bytes),
+            ),
+            ways=(Way(500, 40, True, "Ethernet en0"), Way(500, 40, True, "Ethernet en0")),
+            spares=(Spare(C, "p2", "idle", members[2].memory_bytes, "its disk is full"),),
+        ),
+    )
     assert view.idle_cables == (("p0", "p1"),)
     first, _, third = view.members
     assert (first.rdma, first.watts, first.joules_per_token) == ("off", 38.0, 38 / 24)

@@ -1,11 +1,7 @@
-from dataclasses import replace
-
 import pytest
 
-from meshinfer.topology.desire import DesiredModel
 from meshinfer.topology.draw.figure import (
     Way,
-    figure_of,
     layers_over,
     layers_text,
     plain,
@@ -15,41 +11,10 @@ from meshinfer.topology.draw.figure import (
     way_text,
     ways_round,
 )
-from meshinfer.topology.equipment import Carrier, Equipment
-from meshinfer.topology.member import Member, Status
-from meshinfer.topology.plan import Plan
-from meshinfer.topology.record import Follow, LinkMeasure, Phase
-from meshinfer.topology.ring import Ring, Run, Stage
-from meshinfer.topology.snapshot import model_view, picture
-from meshinfer.topology.target import Epoch
+from meshinfer.topology.member import Status
+from meshinfer.topology.record import LinkMeasure, Phase
 from tests.topology.draw.figures import TWO
-from tests.topology.voices import ME, B, C, record
-
-F = "f" * 32
-
-
-def test_a_snapshot_becomes_a_figure_of_each_model() -> None:
-    plan = Plan(Epoch(3), "tiny", F, Ring(4, (Stage(ME, Run(1), 0, 3), Stage(B, Run(1), 3, 4))))
-    follow = Follow(F, plan.target, Phase.ACTIVE, need_bytes=70)
-    far = (LinkMeasure(B, 400, 900), LinkMeasure(C, 9))
-    by_cable = Equipment(carriers=(Carrier((C, B), "en7", "Thunderbolt 5", "jaccl"),))
-    records = (
-        record(0, follows=(follow,), links=far, equipment=by_cable),
-        record(1, follows=(replace(follow, phase=Phase.PREPARE),), links=(LinkMeasure(ME, 500, 0),)),
-        record(2, fault="its disk is full"),
-    )
-    members = [Member(each, Status.ALIVE) for each in records]
-    view = model_view(DesiredModel(0, 1, ME, "tiny", "dir:/x", F, 0), plan, members, "it loads")
-    figure = figure_of(picture("home", [view], members, ""), view)
-    assert [(seat.name, seat.layers, seat.state, seat.need_bytes) for seat in figure.seats] == [
-        ("p0", (0, 3), "serving", 70),
-        ("p1", (3, 4), "loading", 70),
-    ]
-    assert figure.ways == (Way(500, 900, True, "Thunderbolt 5 en7, jaccl"), Way(500, 900, True))
-    assert [(spare.name, spare.state, spare.fault) for spare in figure.spares] == [
-        ("p2", "idle", "its disk is full")
-    ]
-    assert (figure.epoch, figure.layer_count, figure.headline) == (3, 4, "no ring yet: it loads")
+from tests.topology.voices import ME, B, C
 
 
 def test_one_peer_has_no_way_and_a_way_that_either_end_calls_down_is_down() -> None:

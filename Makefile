@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 
 export PROMPT
 
-.PHONY: help demo test conformance bench pictures fuzz lock audit clean
+.PHONY: help demo test mypy pyright conformance bench pictures fuzz lock audit clean
 
 help:
 	@echo "make demo                  two peers on this machine, and a chat with the model they share"
@@ -32,10 +32,12 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/pyright
+	@$(MAKE) --no-print-directory -j2 mypy pyright
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m 'not long' $(ARGS)
 	$(BIN)/python .ci/check_wheel.py
+
+mypy pyright: $(VENV)/.installed-dev
+	$(BIN)/$@
 
 conformance: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.conformance $(ARGS)

@@ -70,7 +70,7 @@ lock: $(VENV)/.installed-dev
 audit: $(BIN)/python
 	$(BIN)/python -m venv .venv-audit
 	.venv-audit/bin/python -m pip --quiet install pip-audit
-	.venv-audit/bin/pip-audit --no-deps --disable-pip --requirement .ci/constraints.txt $(ARGS)
+	.venv-audit/bin/pip-audit --strict --no-deps --disable-pip --requirement .ci/constraints.txt $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist meshinfer_mlx.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -6,10 +6,11 @@ import ipaddress
 import logging
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
 from types import TracebackType
 
 from zeroconf import Error as ZeroconfError
-from zeroconf import ServiceStateChange, Zeroconf
+from zeroconf import NotRunningException, ServiceStateChange, Zeroconf
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
 from .address import parse_address
@@ -61,9 +62,15 @@ class Discovery:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._zeroconf is not None:
-            await self._zeroconf.async_unregister_all_services()
-            await self._zeroconf.async_close()
+        if self._zeroconf is None:
+            return
+        # Awaited below, also by whoever is cancelled meanwhile: half closed, its sockets would stay open.
+        closing = asyncio.create_task(_close(self._zeroconf))
+        try:
+            await asyncio.shield(closing)
+        except asyncio.CancelledError:
+            await closing
+            raise
 
     async def announce(self, who: Announcement) -> None:
         """Tell the network that `who` listens here; takes about a second. Nothing without an address.
@@ -141,6 +148,14 @@ class _Changes:
         if not self._pending:
             self._some.clear()
         return change
+
+
+async def _close(zeroconf: AsyncZeroconf) -> None:
+    # It waits for its own sockets for a second only, and a busy machine may take longer to open them.
+    with suppress(NotRunningException):
+        await zeroconf.zeroconf.async_wait_for_start()
+    await zeroconf.async_unregister_all_services()
+    await zeroconf.async_close()
 
 
 async def _look_up(zeroconf: Zeroconf, name: str) -> Sighting | None:

@@ -15,7 +15,7 @@ from .runtime import prepare_mlx
 
 logger = logging.getLogger(__name__)
 
-_GONE_TRIES = 500
+_GONE_TRIES = 2500
 _GONE_PAUSE_S = 0.002
 
 T = TypeVar("T")
@@ -116,7 +116,6 @@ class ComputeThread:
         except TimeoutError:
             logger.warning("%s is still busy after %s s and is left behind", self._name, timeout_s)
             return False
-        self._thread.join(timeout=1.0)
         await _until_gone(self._thread)
         return not self._thread.is_alive()
 
@@ -159,13 +158,13 @@ class ComputeThread:
 
 
 async def _until_gone(thread: Thread) -> None:
-    """Wait for the thread's end as the system knows it, where it can be asked: Linux.
+    """Wait for the thread's end, and as the system knows it where that can be asked: Linux.
 
     `join` comes back before destructors of mlx have run there. They take the GIL, and abort the process if
     the interpreter is about to end.
     """
     for _ in range(_GONE_TRIES):
-        if not _runs(thread):
+        if not (thread.is_alive() or _runs(thread)):
             return
         await asyncio.sleep(_GONE_PAUSE_S)
 

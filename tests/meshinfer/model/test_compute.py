@@ -62,7 +62,7 @@ async def test_work_whose_asker_went_is_done_in_its_turn_all_the_same(compute: C
 
     def slow() -> None:
         loop.call_soon_threadsafe(started.set)
-        gate.wait(5)
+        gate.wait(60)
         done.append("slow")
 
     async with asyncio.TaskGroup() as group:
@@ -95,7 +95,7 @@ async def test_closing_finishes_what_was_asked_for_and_refuses_more() -> None:
 async def test_a_computation_that_hangs_is_left_behind(caplog: pytest.LogCaptureFixture) -> None:
     compute = ComputeThread()
     gate = threading.Event()
-    hanging = asyncio.ensure_future(compute.run(gate.wait, 10))
+    hanging = asyncio.ensure_future(compute.run(gate.wait, 60))
     await asyncio.sleep(0)
     with caplog.at_level(logging.WARNING):
         assert not await compute.close(timeout_s=0.01)
@@ -135,7 +135,7 @@ def test_several_loops_may_use_one_thread_and_an_ended_loop_harms_nobody() -> No
     gate = threading.Event()
 
     async def leave_early() -> None:
-        task = asyncio.ensure_future(compute.run(gate.wait, 5))
+        task = asyncio.ensure_future(compute.run(gate.wait, 60))
         await asyncio.sleep(0)
         task.cancel()
 

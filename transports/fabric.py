@@ -90,17 +90,18 @@ class Fabric:
             except OSError as error:
                 return f"{self._ends.command[0]} does not start: {error}"
             async with asyncio.TaskGroup() as group:
+                name = f"fabric to {self._ends.remote}"
+                words = group.create_task(self._keep_last_words(ferry), name=name)
                 tasks = [
-                    group.create_task(work, name=f"fabric to {self._ends.remote}")
+                    group.create_task(work, name=name)
                     for work in (
                         self._follow_lead(ferry),
-                        self._follow_ferry(ferry),
-                        self._keep_last_words(ferry),
+                        self._follow_ferry(ferry, words),
                         self._carry(ours, use),
                     )
                 ]
                 reason = await self._over
-                for task in tasks:
+                for task in (words, *tasks):
                     task.cancel()
             return reason
         finally:
@@ -154,7 +155,7 @@ class Fabric:
         except ConnectionError:  # it has ended, which the other tasks tell
             return
 
-    async def _follow_ferry(self, ferry: asyncio.subprocess.Process) -> None:
+    async def _follow_ferry(self, ferry: asyncio.subprocess.Process, words: "asyncio.Task[None]") -> None:
         assert ferry.stdout is not None
         try:
             while line := (await ferry.stdout.readline()).rstrip(b"\n"):
@@ -168,8 +169,10 @@ class Fabric:
         status = await ferry.wait()
         # One that ended well has given away all it had, and the link says when that is taken.
         if status or not self._is_ready.is_set():
-            words = self._last_words[-1] if self._last_words else f"status {status}"
-            self._end(f"the process that carries it ended: {words}")
+            # What it said last may be read a moment after its end is known.
+            await asyncio.wait([words], timeout=self._timing.stop_timeout_s)
+            why = self._last_words[-1] if self._last_words else f"status {status}"
+            self._end(f"the process that carries it ended: {why}")
 
     async def _keep_last_words(self, ferry: asyncio.subprocess.Process) -> None:
         assert ferry.stderr is not None

@@ -5,7 +5,8 @@ import itertools
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path as File
 from random import Random
 
@@ -19,11 +20,11 @@ from meshinfer.transports.memory import MemoryTransport
 from meshinfer.transports.network import MemoryNetwork
 from meshinfer.transports.path import Path
 from meshinfer.transports.trunk import Trunk, TrunkLimits
+from tests.transports.patience import PATIENCE_S, PATIENT
 
 ROOT = File(__file__).parents[2]
 FERRY = (sys.executable, "-P", str(ROOT / "meshinfer" / "model" / "ferry.py"))
-TIMING = FabricTiming(stop_timeout_s=0.2)
-PATIENCE_S = 30.0
+TIMING = FabricTiming(ready_timeout_s=PATIENCE_S, stop_timeout_s=0.2)
 
 
 async def cable(network: MemoryNetwork, number: int) -> tuple[Link, Link]:
@@ -35,34 +36,37 @@ async def cable(network: MemoryNetwork, number: int) -> tuple[Link, Link]:
     return dialled, accepted
 
 
-def fabric(lead: Link, rank: int, program: tuple[str, ...] = FERRY) -> Fabric:
+def fabric(lead: Link, rank: int, program: tuple[str, ...] = FERRY, timing: FabricTiming = TIMING) -> Fabric:
     command = ferry_command(program, "ring", rank, "127.0.0.1", ())
     ends = FabricEnds(command, Address(f"ring://side{rank}:0"), Address(f"ring://side{1 - rank}:0"))
-    return Fabric(lead, ends, timing=TIMING)
+    return Fabric(lead, ends, PATIENT, timing)
 
 
 @dataclass
 class Woven:
-    """A fabric's two links, while it lasts; and why it ended, on each side."""
+    """A fabric's two links, while it lasts; and why it ended, on each side: not before it may."""
 
     links: tuple[Link, Link]
+    may_end: asyncio.Event
     reasons: "asyncio.Future[list[str]]"
 
 
 async def weave() -> Woven:
+    may_end = asyncio.Event()
     leads = await cable(MemoryNetwork(Random(1)), 1)
     ready: list[asyncio.Future[Link]] = [asyncio.get_running_loop().create_future() for _ in leads]
 
     def use(rank: int) -> Callable[[Link], "asyncio.Future[None]"]:
         async def take(link: Link) -> None:
             ready[rank].set_result(link)
+            await may_end.wait()
 
         return lambda link: asyncio.ensure_future(take(link))
 
     running = [fabric(lead, rank).run(use(rank)) for rank, lead in enumerate(leads)]
     reasons = asyncio.ensure_future(asyncio.gather(*running))
     async with asyncio.timeout(PATIENCE_S):
-        return Woven((await ready[0], await ready[1]), reasons)
+        return Woven((await ready[0], await ready[1]), may_end, reasons)
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -74,8 +78,12 @@ async def until(holds: Callable[[], bool]) -> None:
 
 
 def ferries() -> list[psutil.Process]:
-    mine = psutil.Process().children()
-    return [child for child in mine if any("ferry.py" in word for word in child.cmdline())]
+    found = []
+    for child in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):  # others may just end
+            if any("ferry.py" in word for word in child.cmdline()):
+                found.append(child)
+    return found
 
 
 async def test_frames_of_any_size_go_both_ways_as_they_are_and_a_close_ends_all() -> None:
@@ -100,6 +108,8 @@ async def test_frames_of_any_size_go_both_ways_as_they_are_and_a_close_ends_all(
         await one.send(Frame(b"farewell"))
         await one.close()
         assert (await two.receive()).head == b"farewell"
+        # From here on either side may learn first that the other has ended.
+        woven.may_end.set()
         assert await woven.reasons == ["this side closed the link", "the peer closed the link"]
     assert not ferries()
 
@@ -115,8 +125,11 @@ class Side:
 
 async def test_a_ferry_that_hangs_costs_no_frame_of_a_trunk_that_has_another_path() -> None:
     woven = await weave()
+    woven.may_end.set()
     others = await cable(MemoryNetwork(Random(2)), 1)
-    limits = TrunkLimits(pulse_s=0.1, hush_s=0.3, gauge=GaugeTiming(most_bytes=0))
+    limits = TrunkLimits(
+        pulse_s=0.1, hush_s=PATIENCE_S, silence_s=PATIENCE_S, gauge=GaugeTiming(most_bytes=0)
+    )
     loop = asyncio.get_running_loop()
     sides = [Side(Trunk(name, limits, asyncio.Lock(), loop.time, prefers_ours=True)) for name in "ab"]
     for rank, side in enumerate(sides):
@@ -133,6 +146,9 @@ async def test_a_ferry_that_hangs_costs_no_frame_of_a_trunk_that_has_another_pat
         await until(lambda: [way(side) for side in sides] == ["ring", "ring"])
         stopped = ferries()[0]
         stopped.send_signal(signal.SIGSTOP)
+        for side in sides:
+            # Not before: a ferry may stall by itself.
+            side.trunk._limits = replace(limits, hush_s=0.3)
 
         def have_moved() -> bool:
             for side in sides:
@@ -152,21 +168,35 @@ async def test_a_ferry_that_hangs_costs_no_frame_of_a_trunk_that_has_another_pat
     assert not stopped.is_running()
 
 
+LATE_WORDS = """
+import os
+parent = os.getpid()
+if os.fork():
+    os._exit(1)
+while os.getppid() == parent:
+    pass
+os.close(1)
+raise SystemExit('no device rdma_en5')
+"""
+
+
 async def test_a_ferry_that_cannot_start_or_ends_at_once_is_told_in_its_last_words() -> None:
     async def never(link: Link) -> None:
         raise AssertionError("it never works")
 
     network = MemoryNetwork(Random(3))
-    programs = [("/no/such/program",), (sys.executable, "-c", "raise SystemExit('no device rdma_en5')")]
+    scripts = ("raise SystemExit('no device rdma_en5')", LATE_WORDS)
+    programs = [("/no/such/program",), *((sys.executable, "-c", script) for script in scripts)]
     reasons = []
+    timing = FabricTiming(PATIENCE_S, PATIENCE_S)
     for number, program in enumerate(programs):
         lead, far = await cable(network, number)
         async with asyncio.timeout(PATIENCE_S):
-            reasons.append(await fabric(lead, 0, program).run(never))
+            reasons.append(await fabric(lead, 0, program, timing).run(never))
             try:
                 await far.receive()
             except LinkBroken:
                 continue
             raise AssertionError("the lead outlived its fabric")
     assert reasons[0].startswith("/no/such/program does not start: ")
-    assert reasons[1] == "the process that carries it ended: no device rdma_en5"
+    assert reasons[1:] == ["the process that carries it ended: no device rdma_en5"] * 2

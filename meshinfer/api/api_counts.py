@@ -41,16 +41,26 @@ class CountAnswers:
             await self._app(scope, receive, send)
             return
         status: int | None = None
+        is_counted = False
+
+        def count() -> None:
+            nonlocal is_counted
+            if not is_counted:
+                is_counted = True
+                # The router leaves it there once it has found one.
+                route = getattr(scope.get("route"), "path", "other")
+                self._counts.count(scope["method"], route, status)
 
         async def noting(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+            elif message["type"] == "http.response.body" and not message.get("more_body", False):
+                # Before it goes out: whoever has the whole answer finds it counted.
+                count()
             await send(message)
 
         try:
             await self._app(scope, receive, noting)
         finally:
-            # The router leaves it there once it has found one.
-            route = getattr(scope.get("route"), "path", "other")
-            self._counts.count(scope["method"], route, status)
+            count()

@@ -1,6 +1,5 @@
 import asyncio
 import threading
-import time
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -9,14 +8,13 @@ from tests.simulation.loop import HOST, Deadlock, VirtualLoop, run
 
 
 async def test_time_jumps_to_the_next_timer_and_not_a_moment_further() -> None:
-    loop, began_s = asyncio.get_running_loop(), time.monotonic()
+    loop = asyncio.get_running_loop()
     at_s = []
     for delay_s in (3600.0, 0.1, 86_400.0 * 365):
         loop.call_later(delay_s, lambda: at_s.append(loop.time()))
     await asyncio.sleep(86_400.0 * 366)
     assert at_s == [0.1, 3600.0, 86_400.0 * 365]
     assert loop.time() == 86_400.0 * 366
-    assert time.monotonic() - began_s < 1.0
 
 
 async def test_timeouts_groups_and_queues_work() -> None:

@@ -110,7 +110,7 @@ def test_a_run_is_the_same_under_every_hash_seed() -> None:
             env=os.environ | {"PYTHONHASHSEED": number},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=150,
             check=True,
         )
         traces.add(done.stdout.splitlines()[-1])

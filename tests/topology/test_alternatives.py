@@ -46,7 +46,7 @@ def test_many_peers_are_not_all_tried_one_by_one() -> None:
     assert order.orders == 11 + 1 + 66
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(questions(most_peers=4, most_layers=5))
 def test_all_prices_are_the_planners(question: Question) -> None:
     answer = plan_ring(question)

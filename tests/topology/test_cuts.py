@@ -24,7 +24,7 @@ def test_where_no_cut_fits_there_is_none() -> None:
     assert least_slowest(prices, (0, 1)) == NEVER
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(questions(most_peers=4))
 def test_cuts_are_the_best_of_all_cuts(question: Question) -> None:
     prices = Prices(question.footprint, question.candidates, question.present)

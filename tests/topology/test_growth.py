@@ -48,7 +48,7 @@ def test_a_slow_peer_with_much_memory_gives_way_to_fast_ones() -> None:
     assert 12 not in best.order
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(questions(most_peers=5))
 def test_what_is_grown_fits_and_is_priced(question: Question) -> None:
     subsets = subsets_of(question)

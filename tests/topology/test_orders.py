@@ -27,7 +27,7 @@ def all_drafts(subsets: Subsets, mask: int) -> list[Draft]:
     ]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(questions(most_peers=4))
 def test_the_ring_of_a_set_is_the_best_of_all_its_rings(question: Question) -> None:
     subsets = subsets_of(question)

@@ -27,13 +27,13 @@ def stages(
     return ranges(planned(Question("m", footprint, spread, candidates, present)).ring)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(questions(most_peers=4))
 def test_the_ring_is_the_best_of_all_rings(question: Question) -> None:
     agrees_with_brute_force(question)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(questions(most_peers=5, most_layers=5))
 def test_the_ring_is_the_best_of_all_rings_of_five(question: Question) -> None:
     agrees_with_brute_force(question)
@@ -55,7 +55,7 @@ def agrees_with_brute_force(question: Question) -> None:
     assert answer.cost.load_ns == max(loads)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(questions(most_peers=12, most_layers=9), st.randoms())
 def test_the_order_of_the_candidates_does_not_matter(question: Question, draw: random.Random) -> None:
     shuffled = draw.sample(question.candidates, len(question.candidates))
@@ -63,7 +63,7 @@ def test_the_order_of_the_candidates_does_not_matter(question: Question, draw: r
     assert plan_ring(replace(question, candidates=turned)) == plan_ring(question)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(questions(most_peers=12, most_layers=9))
 def test_a_ring_fits_and_costs_what_its_answer_says(question: Question) -> None:
     answer = plan_ring(question)
@@ -268,7 +268,7 @@ def test_models_share_memory_in_the_order_in_which_they_were_asked_for() -> None
     assert "third needs 40 MB with its KV cache; 2 peers offer 20 MB" in three.reason
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(questions(most_peers=3, most_layers=4), min_size=2, max_size=3))
 def test_each_model_is_planned_with_what_the_earlier_ones_left(asked: list[Question]) -> None:
     taken: dict[str, int] = {}

@@ -65,7 +65,7 @@ def test_times_have_three_digits() -> None:
     ]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(all_grounds())
 def test_whatever_is_explained_is_said_in_whole_sentences_with_its_own_numbers(told: Grounds) -> None:
     found = explain(told)

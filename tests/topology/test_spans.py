@@ -10,7 +10,7 @@ from tests.topology.questions import peers, questions
 from tests.topology.test_subsets import plain, subsets_of
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(questions(most_peers=4))
 def test_levels_are_what_peers_hold_together_in_rings_that_fit(question: Question) -> None:
     subsets = subsets_of(question)

@@ -30,7 +30,7 @@ def plain(candidates: tuple[Candidate, ...], footprint: Footprint | None = None)
     return Subsets(Prices(model, candidates, None), measure_ways(candidates, model.hop_bytes), everyone)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(questions(most_peers=4))
 def test_every_set_knows_its_slowest_stage_and_its_least_hops(question: Question) -> None:
     subsets = subsets_of(question)
@@ -40,7 +40,7 @@ def test_every_set_knows_its_slowest_stage_and_its_least_hops(question: Question
         assert subsets.least_hops_ns(mask) == min(subsets.ways.ring_ns(order) for order in orders)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(questions(most_peers=4))
 def test_no_ring_of_a_set_costs_less_than_its_floors(question: Question) -> None:
     subsets = subsets_of(question)

@@ -15,6 +15,7 @@ from meshinfer.transports.clear import Shedding
 from meshinfer.transports.records import ClearKeys
 from meshinfer.transports.stream import StreamLink
 from meshinfer.transports.tcp import TcpListener, TcpTransport
+from tests.transports.patience import PATIENT
 
 LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
 HERE = Address("tcp://127.0.0.1:0")
@@ -106,9 +107,11 @@ async def between(listener: TcpListener) -> AsyncIterator[Middle]:
 @asynccontextmanager
 async def watched(buffers: Buffers | None = None) -> AsyncIterator[tuple[StreamLink, StreamLink, Middle]]:
     """Both ends of a link that has left TLS, and who stands between. buffers: of who accepted."""
-    listener = await TcpTransport(buffers=buffers, security=SECURITY).listen(HERE)
+    listener = await TcpTransport(PATIENT, buffers, security=SECURITY).listen(HERE)
     async with between(listener) as middle:
-        dialled = await TcpTransport(security=SECURITY).dial(Address(f"tcp://127.0.0.1:{middle.port}"))
+        dialled = await TcpTransport(PATIENT, security=SECURITY).dial(
+            Address(f"tcp://127.0.0.1:{middle.port}")
+        )
         near, far = await shed_tls(dialled, await listener.accept())
         middle.seen.clear()
         try:

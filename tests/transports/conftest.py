@@ -31,9 +31,11 @@ from meshinfer.transports.network import MemoryNetwork
 from meshinfer.transports.registry import TRANSPORTS
 from tests.simulation.loop import VirtualLoop
 from tests.transports.clearing import shed_tls
+from tests.transports.patience import PATIENT
 
 SECURITY = MeshSecurity(PeerSecret(b"p" * 32), Keyring(MeshKey(b"k" * 32)))
 
+IN_VIRTUAL_TIME = ("test_dialing.py", "test_network.py")
 ON_BOTH_LOOPS = (
     "test_clear.py",
     "test_conformance.py",
@@ -49,7 +51,7 @@ def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Run what meets sockets on both loops, weather in virtual time, everything else on the standard one."""
-    if item.path.name == "test_network.py":
+    if item.path.name in IN_VIRTUAL_TIME:
         return {"virtual": VirtualLoop}
     if item.path.name in ON_BOTH_LOOPS:
         return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
@@ -97,14 +99,14 @@ class Kind:
 
     def make(
         self,
-        limits: LinkLimits | None = None,
+        limits: LinkLimits = PATIENT,
         buffers: Buffers | None = None,
         version: int = PROTOCOL_VERSION,
     ) -> Transport:
         if self.name == "memory":
             return MemoryTransport(self.network, "a", limits, buffers, version)
         security = SECURITY if self.name in ("tls", "clear") else None
-        return TRANSPORTS[self.scheme](limits or LinkLimits(), buffers or PooledBuffers(), version, security)
+        return TRANSPORTS[self.scheme](limits, buffers or PooledBuffers(), version, security)
 
     @asynccontextmanager
     async def listening(self, transport: Transport | None = None) -> AsyncIterator[Listener]:

@@ -26,6 +26,7 @@ from tests.transports.clearing import (
     watched,
 )
 from tests.transports.conftest import Ledger
+from tests.transports.patience import PATIENCE_S, PATIENT
 
 KEYS = ClearKeys(b"s" * 32, b"r" * 32)
 LONG = 3 << 20
@@ -38,7 +39,7 @@ def framed(head: bytes, payload: bytes = b"") -> Frame:
 @asynccontextmanager
 async def by_tls(transport: TcpTransport | None = None) -> AsyncIterator[tuple[StreamLink, StreamLink]]:
     """Both ends of a link that has not left TLS yet."""
-    transport = transport or TcpTransport(security=SECURITY)
+    transport = transport or TcpTransport(PATIENT, security=SECURITY)
     listener = await transport.listen(HERE)
     links = await greet(await transport.dial(listener.address), await listener.accept())
     try:
@@ -117,7 +118,7 @@ async def test_what_is_cut_off_is_lost_with_its_link(passing: int) -> None:
 
 
 async def test_a_link_by_clear_text_throughout_leaves_nothing() -> None:
-    async with by_tls(TcpTransport()) as (near, _):
+    async with by_tls(TcpTransport(PATIENT)) as (near, _):
         with pytest.raises(LinkBroken, match="has proved nothing"):
             Shedding(near, KEYS, LOOPBACK)
 
@@ -159,7 +160,7 @@ async def test_a_link_that_ends_while_it_leaves_tls_says_so() -> None:
 
 
 async def test_a_trunk_loses_no_frame_with_a_clear_path_that_somebody_changes() -> None:
-    limits = TrunkLimits(gauge=GaugeTiming(most_bytes=0))
+    limits = TrunkLimits(hush_s=PATIENCE_S, silence_s=PATIENCE_S, gauge=GaugeTiming(most_bytes=0))
     came: list[bytes] = []
     async with watched() as (near, far, middle), by_tls() as (sealed_near, sealed_far):
         loop = asyncio.get_running_loop()

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
@@ -17,8 +18,9 @@ from meshinfer.transports.errors import (
 )
 from meshinfer.transports.stream import StreamLink
 from tests.transports.conftest import KINDS, Kind, Ledger, kind_named
+from tests.transports.patience import PATIENT
 
-QUICK = LinkLimits(send_timeout_s=0.05, close_timeout_s=0.02)
+QUICK = replace(PATIENT, close_timeout_s=0.02)
 
 
 @pytest.fixture(params=[*KINDS, "clear"])
@@ -106,7 +108,7 @@ async def test_lent_memory_may_change_once_send_returned(kind: Kind, size: int) 
         await link.send(framed(b"h", payload))
         payload[:] = b"x" * size
 
-    busy = kind.make(LinkLimits(max_unread_bytes=1000))
+    busy = kind.make(replace(PATIENT, max_unread_bytes=1000))
     async with kind.linked(far=busy) as (near, far), asyncio.TaskGroup() as tasks:
         await near.send(framed(b"keeps the receiver from reading on", bytes(1000)))
         sending = tasks.create_task(send_and_change(near))
@@ -124,7 +126,7 @@ async def test_both_ends_know_both_addresses(kind: Kind) -> None:
 
 
 async def test_a_frame_above_our_own_limits_is_refused_and_the_link_stays(kind: Kind) -> None:
-    near_side = kind.make(LinkLimits(max_head_bytes=10, max_payload_bytes=10))
+    near_side = kind.make(replace(PATIENT, max_head_bytes=10, max_payload_bytes=10))
     async with kind.linked(near=near_side) as (near, far):
         with pytest.raises(FrameTooLarge, match="11 bytes, limit 10"):
             await near.send(framed(b"h" * 11))
@@ -136,7 +138,7 @@ async def test_a_frame_above_our_own_limits_is_refused_and_the_link_stays(kind: 
 
 async def test_a_frame_above_the_peers_limits_ends_the_link_before_memory_is_taken(kind: Kind) -> None:
     ledger = Ledger()
-    small = kind.make(LinkLimits(max_payload_bytes=10), ledger)
+    small = kind.make(replace(PATIENT, max_payload_bytes=10), ledger)
     async with kind.linked(far=small) as (near, far):
         await near.send(framed(b"ok", b"1"))
         await near.send(framed(b"", b"p" * 11))
@@ -194,7 +196,7 @@ async def test_a_receiver_that_does_not_read_stops_the_sender_and_then_breaks_th
     kind: Kind, size: int
 ) -> None:
     ledger = Ledger()
-    limits = LinkLimits(send_timeout_s=0.05, close_timeout_s=0.02, max_unread_bytes=100_000)
+    limits = replace(PATIENT, send_timeout_s=0.05, close_timeout_s=0.02, max_unread_bytes=100_000)
     lazy = kind.make(limits, ledger)
     sent_bytes = 0
     async with kind.linked(near=kind.make(limits), far=lazy) as (near, _):
@@ -239,13 +241,13 @@ async def test_on_a_link_that_is_closed_or_full_nothing_goes_at_once(kind: Kind)
 
 
 async def test_a_frame_above_our_own_limits_does_not_go_at_once(kind: Kind) -> None:
-    async with kind.linked(near=kind.make(LinkLimits(max_head_bytes=10))) as (near, _):
+    async with kind.linked(near=kind.make(replace(PATIENT, max_head_bytes=10))) as (near, _):
         assert not near.send_now(framed(b"x" * 11))
 
 
 async def test_a_receiver_that_reads_late_gets_everything(kind: Kind) -> None:
     ledger = Ledger()
-    late = kind.make(LinkLimits(max_unread_bytes=100_000), ledger)
+    late = kind.make(replace(PATIENT, max_unread_bytes=100_000), ledger)
     sent = [(b"h", bytes([number]) * 300_000) for number in range(40)]
     async with kind.linked(far=late) as (near, far), asyncio.TaskGroup() as tasks:
         sending = tasks.create_task(send_all(near, sent))

@@ -7,12 +7,14 @@ import pytest
 from meshinfer.transports.address import datagram_address
 from meshinfer.transports.base import Address, DatagramLimits, Datagrams, Packet
 from meshinfer.transports.errors import LinkClosed, ListenFailed
+from meshinfer.transports.listen_both import listen_both
 from tests.transports.conftest import Kind
+from tests.transports.patience import PATIENCE_S
 
 
 async def receive_all(port: Datagrams, count: int) -> list[Packet]:
     packets: list[Packet] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while len(packets) < count:
             packets += await port.receive()
     return packets
@@ -71,7 +73,7 @@ async def test_what_nobody_receives_is_dropped_and_counted(kind: Kind) -> None:
     async with kind.ports(1) as (near,), kind.ports(1, DatagramLimits(max_waiting=5)) as (far,):
         for number in range(8):
             near.send(far.address, bytes([number]))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while far.dropped < 3:  # noqa: ASYNC110 - nothing else tells
                 await asyncio.sleep(0)
         assert [packet.data for packet in await far.receive()] == [bytes([number]) for number in range(5)]
@@ -174,9 +176,11 @@ async def test_what_is_no_address_for_datagrams_is_refused(kind: Kind, address: 
 
 
 async def test_links_and_datagrams_do_not_get_into_each_others_way(kind: Kind) -> None:
-    async with kind.linked() as (near, _):
-        beside = await kind.make().datagrams(datagram_address(near.remote))
-        assert beside.address == datagram_address(near.remote)
-        beside.send(beside.address, b"x")
-        assert len(await beside.receive()) == 1
-        await beside.close()
+    # Which finds a port that nobody has for either.
+    listener, beside = await listen_both(kind.make(), kind.address)
+    near = await kind.make().dial(listener.address)
+    far = await listener.accept()
+    assert beside.address == datagram_address(near.remote)
+    beside.send(beside.address, b"x")
+    assert len(await beside.receive()) == 1
+    await asyncio.gather(near.close(), far.close(), listener.close(), beside.close())

@@ -1,5 +1,4 @@
 import asyncio
-import socket
 from random import Random
 
 import pytest
@@ -12,6 +11,7 @@ from meshinfer.transports.memory import MemoryTransport
 from meshinfer.transports.network import MemoryNetwork
 from meshinfer.transports.tcp import TcpTransport
 from tests.transports.conftest import Kind
+from tests.transports.patience import PATIENT
 
 
 async def test_links_and_datagrams_have_one_port(kind: Kind) -> None:
@@ -32,15 +32,15 @@ async def test_the_limits_are_those_of_the_datagrams(kind: Kind) -> None:
 
 
 async def test_a_fixed_port_that_datagrams_cannot_have_is_named_and_let_go() -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
-        address = Address(f"tcp://127.0.0.1:{port}")
-        with pytest.raises(ListenFailed, match="already in use: stop the program") as caught:
-            await listen_both(TcpTransport(), address)
-        assert f"udp://127.0.0.1:{port}" in str(caught.value)
-        assert "need the same port" in str(caught.value)
-    listener, datagrams = await listen_both(TcpTransport(), address)
+    listener, taken = await listen_both(TcpTransport(PATIENT), Address("tcp://127.0.0.1:0"))
+    await listener.close()
+    address = listener.address
+    with pytest.raises(ListenFailed, match="already in use: stop the program") as caught:
+        await listen_both(TcpTransport(PATIENT), address)
+    assert taken.address in str(caught.value)
+    assert "need the same port" in str(caught.value)
+    await taken.close()
+    listener, datagrams = await listen_both(TcpTransport(PATIENT), address)
     await asyncio.gather(listener.close(), datagrams.close())
 
 

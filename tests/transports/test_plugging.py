@@ -6,6 +6,7 @@ import pytest
 from meshinfer.transports import plugging
 from meshinfer.transports.interfaces import Interface
 from meshinfer.transports.plugging import watch_interfaces
+from tests.transports.patience import PATIENCE_S
 
 
 async def test_the_interfaces_are_told_at_once_and_again_after_a_change(
@@ -14,7 +15,7 @@ async def test_the_interfaces_are_told_at_once_and_again_after_a_change(
     first, second = [Interface("eth0", 2, ("10.0.0.1",))], [Interface("eth1", 3, ("10.0.1.1",))]
     looks = iter([first, first, second])
     monkeypatch.setattr(plugging, "list_interfaces", lambda: next(looks))
-    async with asyncio.timeout(10), aclosing(watch_interfaces(poll_s=0.001)) as changes:
+    async with asyncio.timeout(PATIENCE_S), aclosing(watch_interfaces(poll_s=0.001)) as changes:
         assert await anext(changes) == tuple(first)
         assert await anext(changes) == tuple(second)
 

@@ -1,18 +1,20 @@
 import asyncio
 import socket
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
 from meshinfer.transports.base import Address, Frame, LinkLimits
 from meshinfer.transports.errors import DialFailed, LinkBroken, ListenFailed
 from meshinfer.transports.tcp import TcpTransport
+from tests.transports.patience import PATIENT
 
 HERE = Address("tcp://127.0.0.1:0")
 
 
 async def test_the_real_port_is_told() -> None:
-    listener = await TcpTransport().listen(HERE)
+    listener = await TcpTransport(PATIENT).listen(HERE)
     assert listener.address.startswith("tcp://127.0.0.1:")
     assert listener.address != HERE
     await listener.close()
@@ -20,7 +22,7 @@ async def test_the_real_port_is_told() -> None:
 
 @pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6 on this machine")
 async def test_ipv6_addresses_stand_in_brackets() -> None:
-    transport = TcpTransport()
+    transport = TcpTransport(PATIENT)
     listener = await transport.listen(Address("tcp://[::1]:0"))
     near = await transport.dial(listener.address)
     far = await listener.accept()
@@ -31,9 +33,9 @@ async def test_ipv6_addresses_stand_in_brackets() -> None:
 
 async def test_a_name_that_nobody_knows_is_told_so() -> None:
     with pytest.raises(DialFailed, match="name is unknown here"):
-        await TcpTransport().dial(Address("tcp://no-such-host.invalid:1"))
+        await TcpTransport(PATIENT).dial(Address("tcp://no-such-host.invalid:1"))
     with pytest.raises(ListenFailed, match="name is unknown here"):
-        await TcpTransport().listen(Address("tcp://no-such-host.invalid:1"))
+        await TcpTransport(PATIENT).listen(Address("tcp://no-such-host.invalid:1"))
 
 
 async def test_a_machine_that_does_not_answer_is_given_up() -> None:
@@ -51,7 +53,7 @@ async def test_a_machine_that_does_not_answer_is_given_up() -> None:
 
 
 async def test_small_frames_go_at_once_and_vanished_peers_are_probed() -> None:
-    transport = TcpTransport(LinkLimits(keepalive_idle_s=12.0))
+    transport = TcpTransport(replace(PATIENT, keepalive_idle_s=12.0))
     listener = await transport.listen(HERE)
     near, far = await transport.dial(listener.address), await listener.accept()
     for link in (near, far):
@@ -63,7 +65,7 @@ async def test_small_frames_go_at_once_and_vanished_peers_are_probed() -> None:
 
 
 async def test_a_reset_breaks_the_link_with_its_cause() -> None:
-    transport = TcpTransport()
+    transport = TcpTransport(PATIENT)
     listener = await transport.listen(HERE)
     port = int(listener.address.rpartition(":")[2])
     rude = socket.create_connection(("127.0.0.1", port))
@@ -77,7 +79,7 @@ async def test_a_reset_breaks_the_link_with_its_cause() -> None:
 
 
 async def test_a_peer_that_dies_in_the_middle_of_a_frame_is_told_apart() -> None:
-    transport = TcpTransport()
+    transport = TcpTransport(PATIENT)
     listener = await transport.listen(HERE)
     port = int(listener.address.rpartition(":")[2])
     dying = socket.create_connection(("127.0.0.1", port))
@@ -92,7 +94,7 @@ async def test_a_peer_that_dies_in_the_middle_of_a_frame_is_told_apart() -> None
 async def test_after_a_cancelled_send_no_changed_byte_of_lent_memory_leaves() -> None:
     payload = bytearray(b"o" * (16 << 20))
     with socket.create_server(("127.0.0.1", 0)) as server:
-        link = await TcpTransport().dial(Address(f"tcp://127.0.0.1:{server.getsockname()[1]}"))
+        link = await TcpTransport(PATIENT).dial(Address(f"tcp://127.0.0.1:{server.getsockname()[1]}"))
         peer, _ = server.accept()
     peer.setblocking(False)
     got: list[bytes] = []

@@ -15,6 +15,7 @@ from meshinfer.keys.security import MeshSecurity
 from meshinfer.transports.base import Address, Frame, Link, LinkLimits, LinkSecurity
 from meshinfer.transports.errors import LinkBroken, ProtocolError, Tampered, TransportError
 from meshinfer.transports.tcp import TcpTransport
+from tests.transports.patience import PATIENCE_S, PATIENT
 
 HERE = Address("tcp://127.0.0.1:0")
 KEY, OTHER = MeshKey(b"k" * 32), MeshKey(b"o" * 32)
@@ -41,7 +42,7 @@ class Credulous(MeshSecurity):
         return "somebody"
 
 
-def transport(security: LinkSecurity | None, limits: LinkLimits | None = None) -> TcpTransport:
+def transport(security: LinkSecurity | None, limits: LinkLimits = PATIENT) -> TcpTransport:
     return TcpTransport(limits, security=security)
 
 
@@ -172,7 +173,7 @@ async def test_a_peer_that_runs_for_long_renews_its_certificate() -> None:
     security = MeshSecurity(ANNA, Keyring(KEY), lambda: clock[0])
     first = security.client
     clock[0] += timedelta(days=8)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while security.client is first:  # noqa: ASYNC110 - nothing else tells
             await asyncio.sleep(0.01)
     assert await outcomes(transport(security), transport(of(BERT, Keyring(KEY)))) == (BERT.peer, ANNA.peer)

@@ -168,7 +168,7 @@ async def under_trouble(troubles: list[tuple[str, int, float]]) -> Pair:
     return pair
 
 
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 @given(
     st.lists(
         st.tuples(

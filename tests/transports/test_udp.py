@@ -129,9 +129,10 @@ async def test_a_flood_is_left_to_the_system_and_what_comes_after_it_is_received
 
 
 async def test_it_rests_after_each_part_of_a_flood() -> None:
-    port, stranger = await open_udp(HERE, DatagramLimits(share=0.001)), await open_udp(HERE)
+    port, stranger = await open_udp(HERE, DatagramLimits(share=1e-6)), await open_udp(HERE)
     for _ in range(1000):
         stranger.send(port.address, b"x")
+    # A rest of a minute at least: it must not be over before anybody looks.
     assert len(await port.receive()) == 64
     assert port._rest is not None
     await asyncio.gather(port.close(), stranger.close())

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from meshinfer.actors.actor import Actor, Mailbox
 from meshinfer.messages import Hello
 from meshinfer.topology.ring import PeerId
+from tests.transports.patience import PATIENCE_S
 
 T = TypeVar("T")
 
@@ -25,7 +26,7 @@ def bag(name: str = "bag") -> Mailbox[Any]:
     return Mailbox(name, 1000)
 
 
-async def next_of(mailbox: Mailbox[Any], kind: type[T], timeout_s: float = 10.0) -> T:
+async def next_of(mailbox: Mailbox[Any], kind: type[T], timeout_s: float = PATIENCE_S) -> T:
     """The next message of a kind; others are passed over."""
     async with asyncio.timeout(timeout_s):
         while True:
@@ -65,7 +66,7 @@ class LogTap(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         self._lines.put_nowait(record.getMessage())
 
-    async def line_with(self, words: str, timeout_s: float = 10.0) -> str:
+    async def line_with(self, words: str, timeout_s: float = PATIENCE_S) -> str:
         """Wait for a line that has `words` in it; others are passed over."""
         async with asyncio.timeout(timeout_s):
             while words not in (line := await self._lines.get()):

@@ -7,8 +7,7 @@ from meshinfer.actors.line import expect, greet, tell
 from meshinfer.messages import Hello, Pairing
 from meshinfer.transports.base import Address, Frame, Link, Transport
 from meshinfer.transports.label import Kind, Label, labelled, unlabelled
-
-PATIENCE_S = 10.0
+from tests.transports.patience import PATIENCE_S
 
 
 class ScriptedMember:

@@ -6,6 +6,7 @@ import uvloop
 
 from meshinfer.actors.actor import Actor, Mailbox, Reply, ask
 from tests.meshinfer.actors.mailbag import Living, bag
+from tests.transports.patience import PATIENCE_S
 
 
 @dataclass(frozen=True)
@@ -30,14 +31,14 @@ async def doubled(mailbox: Mailbox[Double], number: int, timeout_s: float) -> in
 async def test_who_asks_is_answered() -> None:
     doubler = Doubler(bag())
     async with Living(doubler):
-        assert await doubled(doubler.mailbox, 21, 5.0) == 42
+        assert await doubled(doubler.mailbox, 21, PATIENCE_S) == 42
 
 
 async def test_an_answer_may_be_an_error() -> None:
     doubler = Doubler(bag())
     async with Living(doubler):
         with pytest.raises(ValueError, match="below 0"):
-            await doubled(doubler.mailbox, -1, 5.0)
+            await doubled(doubler.mailbox, -1, PATIENCE_S)
 
 
 async def test_who_is_not_answered_does_not_wait_for_ever() -> None:
@@ -82,7 +83,7 @@ class Ticker(Actor[str]):
 
 async def test_an_actor_ticks_between_its_messages_and_loses_none() -> None:
     ticker = Ticker(bag())
-    async with Living(ticker), asyncio.timeout(10):
+    async with Living(ticker), asyncio.timeout(PATIENCE_S):
         for number in range(100):
             await ticker.mailbox.tell(str(number))
         seen: list[str] = []
@@ -93,7 +94,7 @@ async def test_an_actor_ticks_between_its_messages_and_loses_none() -> None:
 
 async def test_a_cancelled_actor_gives_back_what_it_holds() -> None:
     ticker = Ticker(bag())
-    async with Living(ticker), asyncio.timeout(10):
+    async with Living(ticker), asyncio.timeout(PATIENCE_S):
         await ticker.log.get()
     entries = []
     while not ticker.log.empty():
@@ -143,7 +144,7 @@ class Clock(Actor[int]):
 def test_ticks_go_on_while_nobody_says_anything() -> None:
     async def wait() -> None:
         clock = Clock(bag(), 300)
-        async with Living(clock), asyncio.timeout(30):
+        async with Living(clock), asyncio.timeout(PATIENCE_S):
             await clock.is_over.wait()
 
     # Its timers come up to a millisecond before their time.
@@ -152,7 +153,7 @@ def test_ticks_go_on_while_nobody_says_anything() -> None:
 
 async def test_ticks_and_messages_do_not_hold_each_other_up() -> None:
     clock = Clock(bag(), 20)
-    async with Living(clock), asyncio.timeout(30):
+    async with Living(clock), asyncio.timeout(PATIENCE_S):
         told = 0
         while not clock.is_over.is_set():
             await clock.mailbox.tell(1)

@@ -27,7 +27,7 @@ from meshinfer.messages import Hello, SessionId, WrongEpoch
 from meshinfer.topology.ring import PeerId
 from meshinfer.topology.target import Digest, Epoch, Target
 from meshinfer.transports.address import parse_address
-from meshinfer.transports.base import Address
+from meshinfer.transports.base import Address, LinkLimits
 from meshinfer.transports.dialing import Backoff
 from meshinfer.transports.gauge import GaugeTiming
 from meshinfer.transports.interfaces import Interface
@@ -35,6 +35,7 @@ from meshinfer.transports.tcp import TcpListener, TcpTransport
 from meshinfer.transports.trunk import TrunkLimits
 from tests.meshinfer.actors.mailbag import Living, bag, hello, next_of, tapped_log
 from tests.transports.clearing import HERE, LOOPBACK
+from tests.transports.patience import PATIENCE_S
 
 KEYRING = Keyring(MeshKey(b"k" * 32))
 SMALLER, GREATER = sorted((PeerSecret(bytes([n]) * 32) for n in (1, 2)), key=lambda each: each.peer)
@@ -70,7 +71,8 @@ class Host:
 
 
 async def host_of(secret: PeerSecret, may_clear: Callable[[str], bool] | None, seed: Address | None) -> Host:
-    transport = TcpTransport(security=MeshSecurity(secret, KEYRING, lambda: datetime.now(UTC)))
+    security = MeshSecurity(secret, KEYRING, lambda: datetime.now(UTC))
+    transport = TcpTransport(LinkLimits(dial_timeout_s=PATIENCE_S), security=security)
     listener = await transport.listen(HERE)
     box, events, inbound, bell = bag("links"), bag("events"), bag("inbound"), Bell()
     shown: Watch[tuple[CableView, ...]] = Watch((), bell)
@@ -87,7 +89,7 @@ async def host_of(secret: PeerSecret, may_clear: Callable[[str], bool] | None, s
         listener=listener,
         lines={},
         seeds=(seed,) if seed else (),
-        limits=ActorLimits(hello_timeout_s=1.0, seed_retry_s=0.05),
+        limits=ActorLimits(hello_timeout_s=PATIENCE_S, seed_retry_s=0.05),
         trunks=TrunkLimits(gauge=GaugeTiming(most_bytes=0)),
         events=events,
         deliver=inbound.tell,
@@ -117,7 +119,7 @@ async def pair(
 
 
 async def until(host: Host, schemes: list[str]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while host.schemes() != schemes:
             await host.bell.next.wait()
 

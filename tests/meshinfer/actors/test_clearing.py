@@ -22,6 +22,7 @@ from meshinfer.transports.tls import TlsWire
 from tests.meshinfer.actors.mailbag import B
 from tests.transports.clearing import HERE, LOOPBACK, greet, watched
 from tests.transports.clearing import SECURITY as OWN
+from tests.transports.patience import PATIENCE_S
 
 NEAR, FAR = frozenset({"10.0.0.1", "10.0.0.2"}), frozenset({"10.0.1.1", "10.0.1.2"})
 
@@ -110,7 +111,7 @@ async def test_a_link_on_which_somebody_changes_something_is_counted_by_its_inte
 @asynccontextmanager
 async def fresh() -> AsyncIterator[tuple[Link, Link]]:
     """Both ends of a link by TLS."""
-    transport = TcpTransport(LinkLimits(close_timeout_s=0.02), security=OWN)
+    transport = TcpTransport(LinkLimits(dial_timeout_s=PATIENCE_S, close_timeout_s=0.02), security=OWN)
     listener = await transport.listen(HERE)
     links = await greet(await transport.dial(listener.address), await listener.accept())
     try:
@@ -120,14 +121,19 @@ async def fresh() -> AsyncIterator[tuple[Link, Link]]:
 
 
 async def test_who_agrees_and_then_says_no_goodbye_is_left_after_a_while() -> None:
-    async with fresh() as (near, far), asyncio.TaskGroup() as tasks:
-        offering = tasks.create_task(failure_of(clearings().offer(near, LOOPBACK, "b", 0.1)))
-        assert isinstance(wire.decode(await far.receive()).message, ClearOffer)
+    async with fresh() as (near, far):
+        # It agrees before it is asked: so nothing but the goodbye is waited for.
+        before_bytes = near.received_bytes
+        await far.send(wire.encode(ClearAnswer(b"a" * 32)))
+        while near.received_bytes == before_bytes:  # noqa: ASYNC110 (nothing else tells)
+            await asyncio.sleep(0)
         assert isinstance(far, StreamLink)
         assert isinstance(far.wire, TlsWire)
         far.wire.protocol.pause_reading()
-        await far.send(wire.encode(ClearAnswer(b"a" * 32)))
-        assert "did not leave TLS within 0.1 s" in await offering
+        said = await failure_of(clearings().offer(near, LOOPBACK, "b", 0.1))
+        assert "did not leave TLS within 0.1 s" in said
+        far.wire.protocol.resume_reading()
+        assert isinstance(wire.decode(await far.receive()).message, ClearOffer)
 
 
 async def test_who_offers_and_then_says_no_goodbye_is_left_after_a_while() -> None:
@@ -144,8 +150,8 @@ async def failure_of(agreeing: Any) -> str:
 
 async def test_who_does_not_want_it_says_so() -> None:
     async with fresh() as (near, far):
-        offer = clearings().offer(near, LOOPBACK, "b", 1.0)
-        answer = clearings(no).accept(far, ClearOffer(b"o" * 32), LOOPBACK, "a", 1.0)
+        offer = clearings().offer(near, LOOPBACK, "b", PATIENCE_S)
+        answer = clearings(no).accept(far, ClearOffer(b"o" * 32), LOOPBACK, "a", PATIENCE_S)
         offered, answered = await asyncio.gather(offer, answer, return_exceptions=True)
         assert isinstance(answered, LinkClosed)
         assert f"nothing goes in clear by its interface {LOOPBACK}" in str(offered)

@@ -86,7 +86,7 @@ async def test_a_line_that_the_other_side_has_given_up_is_outdated_and_the_link_
 async def test_who_dials_for_a_line_that_is_over_here_is_told_so() -> None:
     async with fresh() as (near, far):
         pairings = Pairings({})
-        link = greeted(near, Pairing(7, 1))
+        link = greeted(near, Pairing(7, 99))
         assert pairings.outdated_by(link) is None
         with pytest.raises(LinkClosed, match="peer-b knows a line that is over"):
             pairings.tie(link)

@@ -16,6 +16,7 @@ from meshinfer.topology.ring import PeerId
 from meshinfer.transports.trunk import Trunk, TrunkLimits
 from tests.meshinfer.actors.mailbag import Living, bag, hello, next_of
 from tests.meshinfer.keys.test_keeper import CHANGING, NEW, OLD, A, B, C, keeper, member
+from tests.transports.patience import PATIENCE_S
 
 
 class Bench:
@@ -48,7 +49,7 @@ class Bench:
     async def rotate(self) -> KeyState:
         done: Reply[KeyState] = Reply()
         await self.actor.mailbox.tell(RotateKey((), done))
-        return await done.wait(10)
+        return await done.wait(PATIENCE_S)
 
 
 def _line(peer: PeerId) -> Line:
@@ -72,7 +73,7 @@ async def test_a_key_is_kept_told_and_used_once_all_tell_that_they_have_it(tmp_p
         await bench.show(member(B, "mini", kept))
         finish: Reply[KeyState] = Reply()
         await bench.actor.mailbox.tell(FinishKey(finish))
-        assert (await finish.wait(10)).former == ""
+        assert (await finish.wait(PATIENCE_S)).former == ""
     over = KeyStore(tmp_path).read("home")
     assert over is not None
     assert over.accepted == (kept.newest,)

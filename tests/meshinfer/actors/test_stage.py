@@ -73,6 +73,7 @@ from meshinfer.topology.ring import PeerId, Ring, Run, Stage
 from meshinfer.topology.target import Epoch
 from tests.meshinfer.actors.mailbag import A, B, C, Living, bag, hello, next_of
 from tests.tiny import make_tiny_model
+from tests.transports.patience import PATIENCE_S
 
 OPENING = Opening(Sampling(), prompt_tokens=3, max_tokens=2, stop_tokens=())
 SESSION = SessionId("s.1")
@@ -90,7 +91,7 @@ async def compute() -> AsyncIterator[ComputeThread]:
     ticks = itertools.count()
     thread = ComputeThread(clock_s=lambda: next(ticks) / 1000)
     yield thread
-    assert await thread.close()
+    assert await thread.close(PATIENCE_S)
 
 
 async def all_here(card: ModelCard, layers: range) -> tuple[tuple[int, int], ...]:
@@ -440,7 +441,7 @@ async def test_a_plan_that_is_over_brings_no_layers_any_more(bench: Bench) -> No
     async with Living(bench.stage):
         plan = bench.plan((A, 0, 4))
         await bench.stage.mailbox.tell(bench.order(plan))
-        async with asyncio.timeout(10.0):
+        async with asyncio.timeout(PATIENCE_S):
             await is_brought.wait()
             await bench.stage.mailbox.tell(Retire(plan.target))
             await is_given_up.wait()
@@ -544,14 +545,14 @@ async def test_a_shard_that_comes_when_its_plan_is_over_does_not_stay_in_memory(
         for piece in load_shard(*wanted):
             if piece is not None:
                 is_at_its_end.set()
-                assert is_retired.wait(10.0)
+                assert is_retired.wait(PATIENCE_S)
                 made.append(piece)
             yield piece
 
     bench.load = load
     async with Living(bench.stage):
         await bench.stage.mailbox.tell(bench.order(plan))
-        assert await asyncio.to_thread(is_at_its_end.wait, 10.0)
+        assert await asyncio.to_thread(is_at_its_end.wait, PATIENCE_S)
         await bench.stage.mailbox.tell(Retire(plan.target))
         while len(bench.stage.mailbox):  # noqa: ASYNC110 (a mailbox tells nobody that it is empty)
             await asyncio.sleep(0)

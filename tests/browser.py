@@ -4,15 +4,31 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Error,
+    Page,
+    Request,
+    expect,
+    sync_playwright,
+)
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium-headless-shell", "chromium"))), None)
 
 needs_chromium = pytest.mark.skipif(
     CHROMIUM is None, reason="there is no chromium: apt-get install chromium-headless-shell"
 )
+
+PATIENCE_MS = 150_000
+"""How long the browser and its pages may take on a busy machine; a test that fails waits for it."""
+
+# Once for all tests of a process: whoever set it last would set it for the others as well.
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @dataclass
@@ -47,8 +63,18 @@ def chromium() -> Iterator[Browser]:
     """The browser, until the context ends."""
     with sync_playwright() as playwright:
         # As root, in a container, it has no sandbox of its own; it opens nothing but our own pages.
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox"], timeout=PATIENCE_MS
+        )
         try:
             yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def browsing(browser: Browser, **options: Any) -> Iterator[BrowserContext]:
+    """A context of its own, whose pages may take their time. options: as of `Browser.new_context`."""
+    with browser.new_context(**options) as context:
+        context.set_default_timeout(PATIENCE_MS)
+        yield context

@@ -19,7 +19,7 @@ from typing import Self
 import pyte
 
 ROOT = Path(__file__).resolve().parent.parent
-PATIENCE_S = 60.0
+PATIENCE_S = 150.0
 """How long a screen may take on a busy machine; a test that fails waits for it."""
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.mesh.processes import Output, ring, until
+from tests.mesh.processes import PATIENCE_S, Output, ring, until
 from tests.reference import greedy_text
 from tests.tiny import make_tiny_model
 
@@ -34,7 +34,7 @@ def run(home: Path, example: str, *arguments: object) -> str:
         [sys.executable, EXAMPLES / example, *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_S,
         env=environment(home),
         check=False,
     )
@@ -74,11 +74,11 @@ def mounted(model: Path, home: Path) -> Iterator[str]:
         yield Output(process.stderr).wait_for(r"running on (http://\S+)")[1]
     finally:
         process.terminate()
-        process.wait(60)
+        process.wait(PATIENCE_S)
 
 
 def test_the_api_is_mounted_beside_routes_of_an_application(model: Path, tmp_path: Path) -> None:
-    with mounted(model, tmp_path) as url, httpx2.Client(base_url=url, timeout=60) as client:
+    with mounted(model, tmp_path) as url, httpx2.Client(base_url=url, timeout=PATIENCE_S) as client:
         until(lambda: client.get("/llm/health").is_success or None, "the mounted peer to answer")
         assert client.get("/haiku/rain").text.strip()
         assert [each["id"] for each in client.get("/llm/v1/models").json()["data"]] == ["tiny"]

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.mesh
 
 PROMPT = "Hello world, this"
 MANY = 8
-LONG_S = 120.0
+LONG_S = 300.0
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,7 @@ from meshinfer.transports.frame import PROTOCOL_VERSION, encode_prefix
 from meshinfer.transports.tcp import TcpTransport
 from meshinfer.wire import Message, encode
 from tests.mesh.processes import PeerProcess, ProcessMesh, ring, until, wait_for_exit, wait_for_ring
+from tests.ports import deaf_port
 from tests.reference import greedy_text
 from tests.tiny import make_tiny_model
 
@@ -83,7 +84,7 @@ def test_a_peer_that_is_interrupted_says_goodbye_and_ends_well(tiny: Path, tmp_p
         assert wait_for_exit(leaves) == 0
         stays.stdout.wait_for("^p1 left$")
         wait_for_ring([stays])
-        assert stays.members() == {"p0": "alive"}
+        until(lambda: stays.members() == {"p0": "alive"}, "p0 alone")
         check_answers(tiny, stays)
         assert "Traceback" not in leaves.stderr.wait_for_end()
 
@@ -96,7 +97,7 @@ def test_a_peer_that_was_killed_and_started_again_takes_its_place(tiny: Path, tm
         goes.kill()
         back = mesh.start("p1", tiny, seeds=[stays])
         wait_for_ring([stays, back])
-        assert stays.members() == {"p0": "alive", "p1": "alive"}
+        until(lambda: stays.members() == {"p0": "alive", "p1": "alive"}, "both alive")
         check_answers(tiny, stays, back)
 
 
@@ -106,13 +107,13 @@ def test_a_peer_that_was_killed_and_started_again_takes_its_place(tiny: Path, tm
 def test_a_seed_that_does_not_answer_is_named_and_joined_when_it_comes_up(
     mesh: ProcessMesh, tiny: Path
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as reserved:
-        address = f"127.0.0.1:{reserved.getsockname()[1]}"
-    early = mesh.start("early", tiny, seeds=[address], min_peers=2)
-    early.stderr.wait_for(f"cannot reach tcp://{address}: .*nothing listens on that port.*; trying again")
-    late = mesh.start("late", tiny, listen=address, min_peers=2)
-    wait_for_ring([early, late])
-    check_answers(tiny, early, late)
+    with deaf_port() as port:
+        address = f"127.0.0.1:{port}"
+        early = mesh.start("early", tiny, seeds=[address], min_peers=2)
+        early.stderr.wait_for(f"cannot reach tcp://{address}: .*nothing listens on that port.*; trying again")
+        late = mesh.start("late", tiny, listen=address, min_peers=2)
+        wait_for_ring([early, late])
+        check_answers(tiny, early, late)
 
 
 def test_the_same_name_with_other_content_is_refused_by_fingerprint_and_the_ring_goes_on(
@@ -125,9 +126,8 @@ def test_the_same_name_with_other_content_is_refused_by_fingerprint_and_the_ring
     words = "this peer's tiny differs from the one that the mesh runs: its files have the fingerprint"
     impostor.stderr.wait_for(words)
     until(lambda: good.members().get("impostor") == "alive" or None, "the impostor as a member")
-    health = impostor.get("/health")
-    assert health.status_code == 503
-    assert words in health.json()["reason"]
+    until(lambda: words in impostor.health_reason(), words)
+    assert impostor.get("/health").status_code == 503
     assert [stage["name"] for stage in good.mesh()["ring"]] == ["good"]
     check_answers(tiny, good)
     assert impostor.process.poll() is None

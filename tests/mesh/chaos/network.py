@@ -24,7 +24,8 @@ _OWN = Path("/proc/thread-self/ns/net")
 _SUBNET = "10.213.7"
 NOBODY = "02:00:00:00:de:ad"
 _CLONE_NEWNET = 0x40000000
-_COMMAND_S = 20.0
+_COMMAND_S = 120.0
+"""Namespaces that others give up hold up those who make some."""
 
 
 def why_no_network() -> str:
@@ -128,9 +129,11 @@ def _remove_leftovers() -> None:
     """Remove what runs that were killed have left behind."""
     found = (re.match(rf"{_PREFIX}-(\d+)-", name) for name in _namespaces(_PREFIX))
     for pid in {int(match[1]) for match in found if match is not None}:
+        # Whoever begins at the same time removes them as well.
         if not Path(f"/proc/{pid}").exists():
-            _end_peers(f"{_PREFIX}-{pid}")
-            _remove_all(f"{_PREFIX}-{pid}")
+            with suppress(subprocess.CalledProcessError):
+                _end_peers(f"{_PREFIX}-{pid}")
+                _remove_all(f"{_PREFIX}-{pid}")
 
 
 def _end_peers(prefix: str) -> None:

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import absent_server
 from tests.tiny import make_tiny_model
 
-PATIENCE_S = 60.0
+PATIENCE_S = 150.0
 """How long a line may take on a busy machine; a test that fails waits for it."""
 
 
@@ -102,6 +103,13 @@ def join(start: Start, tmp_path: Path) -> Start:
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny_model(tmp_path_factory.mktemp("models") / "tiny", layers=4)
+
+
+@pytest.fixture
+def nobody() -> Iterator[str]:
+    """The URL of an API at which nobody answers."""
+    with absent_server() as url:
+        yield url
 
 
 @pytest.fixture(autouse=True)

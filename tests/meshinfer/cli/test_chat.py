@@ -1,5 +1,4 @@
 import re
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,15 +7,14 @@ import httpx2
 import pytest
 
 from tests.terminals import TerminalProcess, meshinfer
+from tests.tiny import make_tiny_model
 
 from .conftest import Start
 
 
-def test_where_nobody_listens_it_says_so_and_ends_with_1(start: Start) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        url = f"http://127.0.0.1:{server.getsockname()[1]}"
-    chat = start("chat", "--url", url)
-    assert chat.until("^error: no peer answers at (.*): start one with `meshinfer join")[1] == url
+def test_where_nobody_listens_it_says_so_and_ends_with_1(start: Start, nobody: str) -> None:
+    chat = start("chat", "--url", nobody)
+    assert chat.until("^error: no peer answers at (.*): start one with `meshinfer join")[1] == nobody
     assert chat.ended() == 1
 
 
@@ -53,6 +51,16 @@ def test_one_question_gets_its_answer_and_nothing_else(join: Start, start: Start
 @pytest.fixture
 def url(join: Start, tiny: Path) -> str:
     peer = join("--model", str(tiny), "--name", "mac-1")
+    url = peer.until(r"^API on (\S+)/v1")[1]
+    peer.until("^ring live")
+    return url
+
+
+@pytest.fixture
+def endless(join: Start, tmp_path: Path) -> str:
+    """The URL of a peer whose answers last as long as a test wants to look at them."""
+    model = make_tiny_model(tmp_path / "endless", context_tokens=1 << 16)
+    peer = join("--model", str(model), "--name", "mac-1")
     url = peer.until(r"^API on (\S+)/v1")[1]
     peer.until("^ring live")
     return url
@@ -103,8 +111,8 @@ def test_messages_may_have_several_lines_and_are_remembered(url: str, tmp_path: 
         terminal.until("> pasted\n· lines")
 
 
-def test_ctrl_c_stops_the_answer_and_not_the_programme(url: str, tmp_path: Path) -> None:
-    with typing(url, tmp_path, "--max-tokens", "1500") as terminal:
+def test_ctrl_c_stops_the_answer_and_not_the_programme(endless: str, tmp_path: Path) -> None:
+    with typing(endless, tmp_path, "--max-tokens", "60000") as terminal:
         terminal.type("one\r")
         terminal.until_seen(lambda: len(terminal.text) > 300, "some of the answer")
         terminal.type("\x03")
@@ -112,7 +120,7 @@ def test_ctrl_c_stops_the_answer_and_not_the_programme(url: str, tmp_path: Path)
         prompted(terminal, 1)
         # The peer was told: it writes nothing any more.
         terminal.until_seen(
-            lambda: httpx2.get(f"{url}/health", timeout=60).json()["work"]["answers"] == 0,
+            lambda: httpx2.get(f"{endless}/health", timeout=60).json()["work"]["answers"] == 0,
             "no answer at work",
         )
         terminal.type("half a line\x03")

@@ -1,7 +1,9 @@
 import json
+import re
 import signal
 import socket
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -11,8 +13,10 @@ from meshinfer.cli.join import memory_bytes, usual_or_any
 from meshinfer.cli.terminal import Terminal
 from meshinfer.errors import ConfigError
 from tests.adapters import make_adapter
+from tests.mesh.processes import until
+from tests.ports import deaf_port
 
-from .conftest import Running, Start
+from .conftest import PATIENCE_S, Running, Start
 
 LISTENS = r"^peer (\S+) listens on (\S+) \(this machine only\)$"
 LIVE = r"^ring live, epoch \d+: "
@@ -42,12 +46,16 @@ def test_two_peers_share_a_model_show_the_same_mesh_and_tell_when_one_leaves(
     first.until(BOTH_HOLD)
     second.until(BOTH_HOLD)
 
-    shown = [start("topology", "--url", api, "--json") for api in apis]
-    assert [running.ended() for running in shown] == [0, 0]
-    meshes = [json.loads("\n".join(all_lines(running))) for running in shown]
-    assert meshes[0] == meshes[1]
-    assert meshes[0]["state"] == "live"
-    assert [stage["layers"] for stage in meshes[0]["ring"]] == [[0, 2], [2, 4]]
+    def same_mesh() -> dict[str, Any] | None:
+        """What both show; None where one has heard of something already, and the other not yet."""
+        shown = [start("topology", "--url", api, "--json") for api in apis]
+        assert [running.ended() for running in shown] == [0, 0]
+        one, other = (json.loads("\n".join(all_lines(running))) for running in shown)
+        return one if one == other else None
+
+    mesh = until(same_mesh, "the same mesh from both")
+    assert mesh["state"] == "live"
+    assert [stage["layers"] for stage in mesh["ring"]] == [[0, 2], [2, 4]]
 
     second.process.send_signal(signal.SIGINT)
     second.until("^leaving…")
@@ -70,7 +78,8 @@ def test_a_model_is_run_as_it_was_trained_further(join: Start, tiny: Path, tmp_p
     peer = join("--model", str(tiny), "--name", "mac-1", "--dtype", "bfloat16", "--adapter", str(adapter))
     url = api_of(peer)
     peer.until(LIVE)
-    assert httpx2.get(f"{url}/v1/models").json()["data"][0]["id"] == "tiny+bfloat16+poems"
+    listed = httpx2.get(f"{url}/v1/models", timeout=PATIENCE_S, trust_env=False).json()
+    assert listed["data"][0]["id"] == "tiny+bfloat16+poems"
 
 
 def test_a_second_signal_ends_it_at_once(join: Start, tiny: Path) -> None:
@@ -97,7 +106,7 @@ def test_a_model_that_cannot_be_had_is_an_error_and_the_peer_lives_on(join: Star
     peer = join("--model", str(tmp_path / "none"), "--name", "mac-1")
     url = api_of(peer)
     peer.until(f"^error: there is no directory {tmp_path}/none$")
-    assert httpx2.get(f"{url}/health", trust_env=False).status_code == 503
+    assert httpx2.get(f"{url}/health", timeout=PATIENCE_S, trust_env=False).status_code == 503
     peer.process.terminate()
     assert peer.ended() == 0
 
@@ -120,23 +129,22 @@ def test_a_name_that_is_taken_on_this_machine_is_an_error(join: Start) -> None:
     assert second.ended() == 1
 
 
-def test_a_seed_that_nobody_listens_on_is_a_warning(join: Start) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    join("--name", "mac-1", "--peer", f"127.0.0.1:{port}").until(rf"^warning: .*127\.0\.0\.1:{port}")
+def test_a_seed_that_nobody_listens_on_is_a_warning(join: Start, nobody: str) -> None:
+    address = nobody.removeprefix("http://")
+    join("--name", "mac-1", "--peer", address).until(f"^warning: .*{re.escape(address)}")
 
 
 def test_the_usual_api_port_gives_way_when_it_is_taken(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    with deaf_port() as port:
         monkeypatch.setattr("meshinfer.cli.join.USUAL_API_PORT", port)
-        assert usual_or_any("127.0.0.1", Terminal()) == 0
-    assert capsys.readouterr().out == f"port {port} of 127.0.0.1 is taken, the API takes another one\n"
-    assert usual_or_any("127.0.0.1", Terminal()) == port
-    # No address of this machine: the server says so itself.
-    assert usual_or_any("192.0.2.1", Terminal()) == port
+        with socket.create_server(("127.0.0.1", port)):
+            assert usual_or_any("127.0.0.1", Terminal()) == 0
+        assert capsys.readouterr().out == f"port {port} of 127.0.0.1 is taken, the API takes another one\n"
+        assert usual_or_any("127.0.0.1", Terminal()) == port
+        # No address of this machine: the server says so itself.
+        assert usual_or_any("192.0.2.1", Terminal()) == port
 
 
 def test_memory_is_given_in_gigabytes() -> None:

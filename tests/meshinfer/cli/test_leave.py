@@ -1,13 +1,15 @@
-import socket
+import signal
 from pathlib import Path
 
 import httpx2
+import psutil
 import pytest
 
 from meshinfer.cli.leave import _until_gone
 from meshinfer.cli.terminal import Terminal
+from tests.mesh.processes import until
 
-from .conftest import Start
+from .conftest import Running, Start
 from .peers import client
 
 LIVE = r"^ring live, epoch \d+: "
@@ -26,15 +28,26 @@ def test_a_peer_that_is_asked_leaves_as_on_ctrl_c(join: Start, start: Start, tin
     first.until("^mac-2 left$")
 
 
+def is_asking(running: Running, url: str) -> bool:
+    """Whether a command has a connection to a peer."""
+    port = int(url.rpartition(":")[2])
+    connections = psutil.Process(running.process.pid).net_connections("tcp")
+    return any(each.raddr and each.raddr.port == port for each in connections)
+
+
 def test_the_answer_that_is_being_written_is_finished_first(join: Start, start: Start, tiny: Path) -> None:
     peer = join("--name", "mac-1", "--model", str(tiny))
     url = peer.until(r"^API on (\S+)/v1")[1]
     peer.until(LIVE)
-    body = {"prompt": "hello", "max_tokens": 800, "stream": True}
+    body = {"prompt": "hello", "max_tokens": 1200, "stream": True}
     with httpx2.stream("POST", f"{url}/v1/completions", json=body, timeout=60, trust_env=False) as answer:
         lines = answer.iter_lines()
         next(lines)
+        # It stands still until it is asked to leave: it could have finished before that.
+        peer.process.send_signal(signal.SIGSTOP)
         leave = start("leave", "--url", url)
+        until(lambda: is_asking(leave, url), "somebody who asks it to leave")
+        peer.process.send_signal(signal.SIGCONT)
         leave.until("^mac-1: this peer leaves: it finishes 1 answer$")
         refused = httpx2.post(f"{url}/v1/completions", json=body, timeout=60, trust_env=False)
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "stopping")
@@ -43,11 +56,9 @@ def test_the_answer_that_is_being_written_is_finished_first(join: Start, start: 
     assert (leave.ended(), peer.ended()) == (0, 0)
 
 
-def test_where_nobody_listens_it_says_so_and_ends_with_1(start: Start) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        url = f"http://127.0.0.1:{server.getsockname()[1]}"
-    leave = start("leave", "--url", url)
-    assert leave.until("^error: no peer answers at (.*): name another with --url")[1] == url
+def test_where_nobody_listens_it_says_so_and_ends_with_1(start: Start, nobody: str) -> None:
+    leave = start("leave", "--url", nobody)
+    assert leave.until("^error: no peer answers at (.*): name another with --url")[1] == nobody
     assert leave.ended() == 1
 
 

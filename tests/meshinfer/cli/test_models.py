@@ -1,18 +1,17 @@
-import socket
 from pathlib import Path
 
 from .conftest import Start
 
 
-def test_built_in_models_are_listed_even_before_they_are_here(start: Start, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        url = f"http://127.0.0.1:{server.getsockname()[1]}"
-    models = start("models", "--cache-dir", str(tmp_path), "--url", url)
+def test_built_in_models_are_listed_even_before_they_are_here(
+    start: Start, tmp_path: Path, nobody: str
+) -> None:
+    models = start("models", "--cache-dir", str(tmp_path), "--url", nobody)
     models.until("^model +size +where$")
     models.until(r"^smollm2-q4 +– +not here yet: 93 MB from PyPI$")
     models.until(r"^smollm2-float32 +– +not here yet: 93 MB from PyPI$")
     models.until(r"^smollm2 is smollm2-(q4|float32) on this machine$")
-    models.until(f"^no peer answers at {url}$")
+    models.until(f"^no peer answers at {nobody}$")
     assert models.ended() == 0
 
 

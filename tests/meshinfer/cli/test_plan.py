@@ -1,5 +1,4 @@
 import json
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -127,11 +126,9 @@ def test_an_architecture_that_nobody_knows_is_named(tmp_path: Path) -> None:
     assert "does not know the model type 'gtp'" in err
 
 
-def test_without_machines_or_a_mesh_both_ways_are_told(start: Start) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        url = f"http://127.0.0.1:{server.getsockname()[1]}"
-    plan = start("plan", "smollm2", "--url", url)
-    assert plan.until("^error: no peer answers at (.*): start .* or list machines with --on")[1] == url
+def test_without_machines_or_a_mesh_both_ways_are_told(start: Start, nobody: str) -> None:
+    plan = start("plan", "smollm2", "--url", nobody)
+    assert plan.until("^error: no peer answers at (.*): start .* or list machines with --on")[1] == nobody
     assert plan.ended() == 1
 
 

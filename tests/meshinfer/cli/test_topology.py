@@ -1,4 +1,3 @@
-import socket
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -10,12 +9,10 @@ from .conftest import Start
 from .test_app import run
 
 
-def test_where_nobody_listens_it_says_so_and_ends_with_1(start: Start) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+def test_where_nobody_listens_it_says_so_and_ends_with_1(start: Start, nobody: str) -> None:
     for options in ([], ["--watch"]):
-        topology = start("topology", "--url", url, *options)
-        assert topology.until("^error: no peer answers at (.*): start one with `meshinfer join")[1] == url
+        topology = start("topology", "--url", nobody, *options)
+        assert topology.until("^error: no peer answers at (.*): start one with `meshinfer join")[1] == nobody
         assert topology.ended() == 1
 
 
@@ -70,7 +67,8 @@ def test_in_a_pipe_watching_draws_again_when_something_changed(join: Start, star
     topology = start("topology", "--url", url, "--watch")
     topology.until("mac-1 ")
     join("--name", "mac-2", "--peer", listens)
-    topology.until("mac-2 ")
+    # With its API: nobody else could be asked when the first one goes.
+    topology.until("mac-2 .* http://")
     first.process.terminate()
     topology.until("^warning: ")
     # Its neighbour is asked now: it tells that the mesh has become smaller.

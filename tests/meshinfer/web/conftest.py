@@ -5,13 +5,11 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page
 
-from tests.browser import Heard, chromium
+from tests.browser import Heard, browsing, chromium
 from tests.meshinfer.web.meshes import NAMES, mesh_of, work_of
 from tests.meshinfer.web.stand import Stand
-
-expect.set_options(timeout=30_000)
 
 Open = Callable[..., Page]
 
@@ -37,7 +35,7 @@ def open_page(browser: Browser) -> Iterator[Open]:
     with ExitStack() as stack:
 
         def opened(stand: Stand, **context: Any) -> Page:
-            page = stack.enter_context(browser.new_context(**context)).new_page()
+            page = stack.enter_context(browsing(browser, **context)).new_page()
             heard.watch(page)
             page.goto(stand.url)
             return page
@@ -54,7 +52,7 @@ def page(stand: Stand, open_page: Open) -> Page:
 @pytest.fixture(scope="module")
 def modules(browser: Browser) -> Iterator[Page]:
     """A page in which modules can be imported and tried; nobody looks at it."""
-    with Stand(mesh_of(NAMES[:3])) as stand, browser.new_context() as context:
+    with Stand(mesh_of(NAMES[:3])) as stand, browsing(browser) as context:
         page = context.new_page()
         page.goto(stand.url)
         yield page

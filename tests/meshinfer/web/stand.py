@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import threading
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,7 +17,10 @@ from meshinfer.api.page_routes import page_routes
 
 Json = dict[str, Any]
 
-_PATIENCE_S = 30.0
+_PATIENCE_S = 150.0
+_HUSH_S = 5.0
+"""A page takes a peer for lost from which it hears nothing for 20 s."""
+
 _MEDIA = "text/event-stream"
 
 
@@ -78,23 +81,25 @@ class Stand:
 
     def fail(self, message: str) -> None:
         """End the answer with an error in its stream."""
-        self._put(sse.event({"error": {"message": message, "code": "stopping"}}))
-        self._put(None)
+        self._put(sse.event({"error": {"message": message, "code": "stopping"}}), None)
 
     def finish(self, tokens: int, reason: str = "stop") -> None:
         """End the answer as it should."""
         self._put(sse.event({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}))
         usage = {"prompt_tokens": 7, "completion_tokens": tokens, "total_tokens": 7 + tokens}
-        self._put(sse.event({"choices": [], "usage": usage}))
-        self._put(sse.DONE)
-        self._put(None)
+        self._put(sse.event({"choices": [], "usage": usage}), sse.DONE, None)
 
     def hang_up(self) -> None:
         """End the answer in the middle, without a word."""
         self._put(None)
 
-    def _put(self, part: bytes | None) -> None:
-        self._do(self._answer.put(part))
+    def _put(self, *parts: bytes | None) -> None:
+        """At once: a page that hangs up after one of them would leave the rest to its next question."""
+        self._do(self._go_on(parts))
+
+    async def _go_on(self, parts: Sequence[bytes | None]) -> None:
+        for part in parts:
+            self._answer.put_nowait(part)
 
     def _do(self, work: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(_PATIENCE_S)
@@ -134,7 +139,7 @@ class Stand:
         try:
             for event, value in self._latest.items():
                 yield _worded(event, value)
-            while (told := await mine.get()) is not None:
+            while (told := await _next(mine)) is not None:
                 yield told
         finally:
             self._readers.discard(mine)
@@ -149,6 +154,15 @@ class Stand:
     async def _answered(self) -> AsyncGenerator[bytes]:
         while (part := await self._answer.get()) is not None:
             yield part
+
+
+async def _next(told: "asyncio.Queue[bytes | None]") -> bytes | None:
+    """What comes next, or a comment after a while."""
+    try:
+        async with asyncio.timeout(_HUSH_S):
+            return await told.get()
+    except TimeoutError:
+        return sse.comment("still here")
 
 
 def _worded(event: str, value: Json) -> bytes:

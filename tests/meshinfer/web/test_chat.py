@@ -58,6 +58,8 @@ def test_shift_enter_is_a_new_line(stand: Stand, page: Page) -> None:
     page.keyboard.press("Enter")
     stand.finish(0)
     expect(page.get_by_role("article", name="Question")).to_have_text("one\ntwo")
+    # It is shown before it is asked.
+    expect(page.get_by_role("article", name="Answer")).to_contain_text("0 tokens")
     assert contents(stand) == [("user", "one\ntwo")]
 
 

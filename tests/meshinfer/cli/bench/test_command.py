@@ -2,7 +2,6 @@
 
 import json
 import signal
-import socket
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -24,14 +23,19 @@ def bench(start: Start, tiny: Path, tmp_path: Path) -> Start:
     return starting
 
 
+def peers_with(folder: Path) -> list[psutil.Process]:
+    """The peers whose cache is a folder: whoever began them may have ended, and them with it, by now."""
+    there = psutil.process_iter(["cmdline"])
+    return [each for each in there if {"join", str(folder)} <= set(each.info["cmdline"] or ())]
+
+
 def test_rings_of_several_sizes_are_formed_measured_and_gone(bench: Start, tmp_path: Path) -> None:
     json_file, svg_file = tmp_path / "out.json", tmp_path / "out.svg"
     files = ("--json", str(json_file), "--svg", str(svg_file))
     shown = bench("--peers", "1,2", "--readers", "1,3", *files)
-    shown.until(r"^ring live, epoch 1: bench-1 layers 0–3")
+    shown.until(r"^ring live, epoch \d+: bench-1 layers 0–3")
     shown.until(r"^1 peer, prompt 16, 1 reader: first token \d+\.\d\d s, then \S+ tok/s$")
-    shown.until(r"^ring live, epoch 1: bench-\d layers 0–1 → bench-\d layers 2–3")
-    children = psutil.Process(shown.process.pid).children()
+    shown.until(r"^ring live, epoch \d+: bench-\d layers 0–1 → bench-\d layers 2–3")
     shown.until(r"^2 peers, prompt 16, 3 readers: ")
     shown.until(
         "^prompt +readers +peers +first token s +prefill tok/s +decode tok/s +memory GB +watts +J per token"
@@ -41,8 +45,7 @@ def test_rings_of_several_sizes_are_formed_measured_and_gone(bench: Start, tmp_p
     shown.until("^2 peers: bench-. layers 0–1, .* MB → bench-. layers 2–3, .* MB$")
     shown.until("^watts: ")
     assert shown.ended() == 0
-    assert len(children) == 2
-    assert psutil.wait_procs(children, PATIENCE_S)[1] == []
+    assert psutil.wait_procs(peers_with(tmp_path), PATIENCE_S)[1] == []
     told = json.loads(json_file.read_text(encoding="utf-8"))
     assert (told["is_complete"], told["model"], [ring["peers"] for ring in told["rings"]]) == (
         True,
@@ -64,10 +67,11 @@ def test_a_mesh_that_runs_is_measured_as_it_is(start: Start) -> None:
 
 def test_an_interrupt_ends_the_peers_and_shows_what_was_measured(bench: Start, tmp_path: Path) -> None:
     json_file = tmp_path / "out.json"
-    # Sixty-four answers of a hundred tokens take a while.
-    shown = bench("--peers", "1", "--readers", "1,64", "--tokens", "100", "--json", str(json_file))
+    # Some dozens of answers of a hundred tokens take a while, and there are always more to come.
+    readers = ",".join(map(str, (1, *range(64, 48, -1))))
+    shown = bench("--peers", "1", "--readers", readers, "--tokens", "100", "--json", str(json_file))
     shown.until("^1 peer, prompt 16, 1 reader: ")
-    children = psutil.Process(shown.process.pid).children()
+    children = peers_with(tmp_path)
     shown.process.send_signal(signal.SIGINT)
     shown.until("^warning: this was measured until then:$")
     shown.until(r"^ +16 +1 +1 +\d")
@@ -76,14 +80,12 @@ def test_an_interrupt_ends_the_peers_and_shows_what_was_measured(bench: Start, t
     assert psutil.wait_procs(children, PATIENCE_S)[1] == []
     told = json.loads(json_file.read_text(encoding="utf-8"))
     assert not told["is_complete"]
-    assert [case["readers"] for case in told["rings"][0]["cases"]] == [1]
+    assert told["rings"][0]["cases"][0]["readers"] == 1
 
 
-def test_where_nobody_listens_it_says_so_and_ends_with_1(start: Start) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        url = f"http://127.0.0.1:{server.getsockname()[1]}"
-    shown = start("bench", "--url", url)
-    assert shown.until("^error: no peer answers at (.*): start one with `meshinfer join")[1] == url
+def test_where_nobody_listens_it_says_so_and_ends_with_1(start: Start, nobody: str) -> None:
+    shown = start("bench", "--url", nobody)
+    assert shown.until("^error: no peer answers at (.*): start one with `meshinfer join")[1] == nobody
     assert shown.ended() == 1
 
 

@@ -1,10 +1,15 @@
-"""What holds for all tests: they find no keys and caches of whoever runs them, and leave none."""
+"""What holds for all tests: they find no keys and caches of whoever runs them, leave none, may be slow."""
 
 import os
 import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A machine that stalls while an example is drawn or tried says nothing of either.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 _SCRATCH = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
 

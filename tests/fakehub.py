@@ -137,12 +137,13 @@ def fake_hub(directory: Path, refusal: str | None = None, habits: Habits | None 
                 self.send_body(body)
 
         def send_body(self, body: bytes) -> None:
-            # A client may have what it wants of a file that comes whole.
-            with suppress(BrokenPipeError, ConnectionResetError):
-                self.wfile.write(body)
+            # Before it goes out: who has it all may look at once.
             if _is_weight(urlsplit(self.path).path):
                 with ways.lock:
                     ways.sent_bytes += len(body)
+            # A client may have what it wants of a file that comes whole.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
             pass

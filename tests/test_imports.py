@@ -116,7 +116,7 @@ def test_cores_touch_neither_loop_nor_clock_nor_chance_nor_network(path: Path) -
 
 def run_python(code: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, cwd=ROOT
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=150, check=True, cwd=ROOT
     )
     return done.stdout
 

@@ -31,7 +31,7 @@ def test_no_input_does_what_none_may(target: Target) -> None:
         watch.attempt(next(drawn))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from(sorted(TARGETS)), st.binary(max_size=300))
 def test_no_noise_does_what_none_may(name: str, data: bytes) -> None:
     Watch(TARGETS[name]).attempt(data)

@@ -26,6 +26,8 @@ from tests.meshinfer.actors.mailbag import tapped_log
 
 MESH = "meshinfer"
 DATAGRAMS = 50
+PATIENT = replace(knobs.test(), suspicion_mult=40)
+"""As quick as they can be, but nobody is taken for dead as soon as the machine stalls."""
 
 
 def config(tmp_path: Path, name: str, *peers: str, invite: str | None = None) -> PeerConfig:
@@ -34,7 +36,7 @@ def config(tmp_path: Path, name: str, *peers: str, invite: str | None = None) ->
         is_mdns_on=False,
         peers=peers,
         invite=invite,
-        membership=knobs.test(),
+        membership=PATIENT,
         cache_dir=tmp_path / "cache",
         config_dir=tmp_path / name,
     )
@@ -55,7 +57,7 @@ def keyring(tmp_path: Path, name: str) -> Keyring:
 
 
 async def until(is_so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not is_so():  # noqa: ASYNC110 - no event tells of another peer's keys
             await asyncio.sleep(0.01)
 

@@ -104,7 +104,7 @@ async def say(peer: Peer, secret: PeerSecret, keyring: Keyring, told: wire.Messa
     try:
         await member.say(told)
         await member.say(m.AskTimes(m.SessionId("behind")))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not isinstance(await member.hear(), m.Times | m.Farewell):
                 pass
     except LinkError:

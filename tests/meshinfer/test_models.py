@@ -13,7 +13,7 @@ from meshinfer.topology.agreement import AgreementTiming
 from tests.reference import greedy_text
 from tests.tiny import make_tiny_model
 
-HASTE = AgreementTiming(settle_s=0.1, widen_s=0.1, improve_s=0.1, drain_s=10.0)
+HASTE = AgreementTiming(settle_s=0.1, widen_s=0.1, improve_s=0.1, drain_s=60.0)
 PROMPT = "Hello world, this"
 ROOM_FOR_TWO = 15_000_000
 
@@ -40,7 +40,7 @@ def config(paths: dict[str, Path], tmp_path: Path) -> PeerConfig:
 @asynccontextmanager
 async def peers_of(config: PeerConfig, *models: Path | None) -> AsyncIterator[list[Peer]]:
     """A peer for each of the models; all know the first one."""
-    async with AsyncExitStack() as stack, asyncio.timeout(60):
+    async with AsyncExitStack() as stack, asyncio.timeout(150):
         peers: list[Peer] = []
         for number, model in enumerate(models):
             seeds = (peers[0].address.removeprefix("tcp://"),) if peers else ()

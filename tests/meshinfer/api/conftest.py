@@ -74,6 +74,13 @@ class WatchedPeer(Peer):
                 self._ended.pop(0).set_result(is_whole)
 
 
+async def next_data(lines: AsyncIterator[str]) -> str:
+    """The next data of a stream of events; comments, which a busy machine makes it send, are passed over."""
+    while not (line := await anext(lines)).startswith("data: "):
+        pass
+    return line.removeprefix("data: ")
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def peer(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[WatchedPeer]:
     """One request runs at a time, one waits; any more is too much."""
@@ -86,7 +93,10 @@ async def peer(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Watche
         memory_bytes=1_000_000_000,
         cache_dir=path / "cache",
         agreement=AgreementTiming(settle_s=0.1, widen_s=0.1, improve_s=0.1),
-        requests=RequestLimits(max_running=1, max_waiting=1, default_max_tokens=16),
+        # No answer is begun again while its tokens are counted, though the machine stalls.
+        requests=RequestLimits(
+            max_running=1, max_waiting=1, default_max_tokens=16, stall_least_s=60.0, stall_most_s=60.0
+        ),
     )
     async with WatchedPeer(config) as peer:
         async with asyncio.timeout(60):

@@ -211,13 +211,16 @@ async def test_a_server_that_stops_says_so_in_the_stream() -> None:
 async def test_a_client_that_does_not_read_cannot_keep_a_stopping_server() -> None:
     wire, source, closing = Wire(), Source().more("a"), Closing()
 
+    patience = asyncio.timeout(None)
+
     async def stuck(message: Message) -> None:
         closing.ending.set()
+        # The server's patience is over.
+        patience.reschedule(asyncio.get_running_loop().time())
         await asyncio.Event().wait()
 
     with pytest.raises(TimeoutError):
-        # The server's patience.
-        async with asyncio.timeout(0.01):
+        async with patience:
             await response_to(source, closing=closing)({"type": "http"}, wire.receive, stuck)
     assert source.closed.is_set()
 

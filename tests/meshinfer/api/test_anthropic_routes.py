@@ -18,6 +18,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 HELLO: list[MessageParam] = [{"role": "user", "content": "hello"}]
 GREEDY = {"temperature": 0}
+PING = "event: ping"
+"""Comes whenever an answer keeps its reader waiting."""
 WEATHER: ToolParam = {
     "name": "weather",
     "description": "Tells the weather.",
@@ -185,9 +187,10 @@ async def test_what_claude_code_sends_is_answered(client: httpx2.AsyncClient) ->
     }
     answer = await client.post("/v1/messages?beta=true", json=CLAUDE_CODE, headers=headers)
     assert answer.status_code == 200, answer.text
-    names = [line for line in answer.text.splitlines() if line.startswith("event: ")]
+    names = [line for line in answer.text.splitlines() if line.startswith("event: ") and line != PING]
     assert (names[0], names[-1]) == ("event: message_start", "event: message_stop")
     told = [json.loads(line[6:]) for line in answer.text.splitlines() if line.startswith("data: ")]
+    told = [each for each in told if each["type"] != "ping"]
     assert told[-2]["context_management"] == {"applied_edits": []}
 
     counting = {
@@ -221,8 +224,9 @@ async def test_an_answer_that_fails_in_its_stream_ends_with_an_error_event(
 ) -> None:
     body = {"model": "tiny", "max_tokens": 8000, "stream": True, "messages": HELLO}
     late = await client.post("/v1/messages", json=body, headers={"X-Request-Timeout": "0.1"})
-    name, _, data = late.text.strip().split("\n\n")[-1].partition("\ndata: ")
-    assert name == "event: error"
+    name, _, data = late.text.strip().split("\n\n")[-1].rpartition("\ndata: ")
+    # Where the machine stalls, the time is over before the stream begins, and the error is the whole answer.
+    assert name == "event: error" if late.status_code == 200 else (late.status_code, name) == (504, "")
     assert json.loads(data)["error"]["type"] == "timeout_error"
     assert "message_stop" not in late.text
 

@@ -11,7 +11,7 @@ from starlette.routing import Mount
 from meshinfer import ApiConfig, Peer
 from meshinfer.api.answer import StreamTiming
 from meshinfer.api.app import create_app
-from tests.meshinfer.api.conftest import CONTEXT_TOKENS, WatchedPeer
+from tests.meshinfer.api.conftest import CONTEXT_TOKENS, WatchedPeer, next_data
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -116,7 +116,7 @@ async def test_a_prompt_beyond_the_context_has_the_code_that_clients_look_for(
 
 
 async def test_without_a_ring_requests_are_told_to_come_back(idle_peer: Peer) -> None:
-    async with httpx2.AsyncClient(base_url=idle_peer.api_url) as client:
+    async with httpx2.AsyncClient(base_url=idle_peer.api_url, timeout=60) as client:
         refused = await client.post(CHAT, json={"messages": HELLO, "stream": True})
     assert refused.status_code == 503
     assert int(refused.headers["retry-after"]) > 0
@@ -130,7 +130,7 @@ async def test_a_client_that_leaves_a_stream_cancels_its_answer(
     ended = peer.next_end()
     body = {"prompt": "hello", "max_tokens": 8000, "stream": True}
     async with client.stream("POST", COMPLETION, json=body) as response:
-        assert (await anext(response.aiter_lines())).startswith("data: ")
+        assert await next_data(response.aiter_lines())
     assert await ended is False
 
 

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 async def test_a_key_is_told_by_its_label(idle_peer: Peer) -> None:
     assert idle_peer.keys is not None
-    async with httpx2.AsyncClient(base_url=idle_peer.api_url) as client:
+    async with httpx2.AsyncClient(base_url=idle_peer.api_url, timeout=60) as client:
         told = (await client.get("/mesh/key")).json()
     who = {"mesh": idle_peer.config.mesh, "peer": idle_peer.snapshot().peer, "name": "idle"}
     state = {"former": "", "lacking": [], "put_out": [], "is_used": True, "left_s": 0}
@@ -31,7 +31,7 @@ async def test_a_key_is_told_by_its_label(idle_peer: Peer) -> None:
 async def test_what_cannot_be_done_is_refused_with_the_reason(
     idle_peer: Peer, body: dict[str, object], status: int, words: str
 ) -> None:
-    async with httpx2.AsyncClient(base_url=idle_peer.api_url) as client:
+    async with httpx2.AsyncClient(base_url=idle_peer.api_url, timeout=60) as client:
         refused = await client.post("/mesh/key", json=body)
     assert refused.status_code == status
     assert words in refused.json()["error"]["message"]
@@ -46,7 +46,7 @@ async def test_only_its_own_machine_may_have_a_peer_change_the_key(idle_peer: Pe
 
 
 async def test_no_answer_holds_a_key(idle_peer: Peer) -> None:
-    async with httpx2.AsyncClient(base_url=idle_peer.api_url) as client:
+    async with httpx2.AsyncClient(base_url=idle_peer.api_url, timeout=60) as client:
         begun = await client.post("/mesh/key", json={"action": "rotate"})
     assert begun.status_code == 202
     secrets = [key.secret for key in _keys(idle_peer)]

@@ -38,7 +38,7 @@ async def test_a_peer_of_a_live_ring_is_healthy(peer: WatchedPeer, client: httpx
 
 
 async def test_a_peer_without_a_ring_says_why(idle_peer: Peer) -> None:
-    async with httpx2.AsyncClient(base_url=idle_peer.api_url) as client:
+    async with httpx2.AsyncClient(base_url=idle_peer.api_url, timeout=60) as client:
         health = await client.get("/health")
     assert health.status_code == 503
     assert health.json()["status"] == "waiting"
@@ -108,7 +108,7 @@ async def test_a_peer_that_leaves_says_what_it_waits_for(peer: WatchedPeer) -> N
 
 @pytest.mark.parametrize("body", ["", "[]", "{}", '{"drain": 1}', '{"drain": true, "when": "now"}'])
 async def test_what_says_neither_to_drain_nor_not_to_is_refused(idle_peer: Peer, body: str) -> None:
-    async with httpx2.AsyncClient(base_url=idle_peer.api_url) as client:
+    async with httpx2.AsyncClient(base_url=idle_peer.api_url, timeout=60) as client:
         refused = await client.post("/mesh/drain", content=body)
     assert refused.status_code == 400
     assert (await post_drain(idle_peer, "192.168.1.4")).status_code == 403

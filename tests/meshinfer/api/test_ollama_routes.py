@@ -125,6 +125,6 @@ async def test_an_answer_that_fails_in_its_stream_ends_with_an_error(client: htt
 
 
 async def test_a_mesh_without_models_lists_none(idle_peer: Peer) -> None:
-    async with httpx2.AsyncClient(base_url=idle_peer.api_url) as client:
+    async with httpx2.AsyncClient(base_url=idle_peer.api_url, timeout=60) as client:
         assert (await client.get("/api/tags")).json() == {"models": []}
         assert (await client.get("/api/ps")).json() == {"models": []}

@@ -64,7 +64,7 @@ async def test_its_url_can_be_asked(peer: WatchedPeer, host: str, url: str) -> N
         pytest.skip("this machine has no IPv6")
     async with serving(peer, ApiConfig(host=host, api_key=KEY)) as server:
         assert server.url.startswith(url)
-        async with httpx2.AsyncClient() as client:
+        async with httpx2.AsyncClient(timeout=60) as client:
             assert (await client.get(f"{server.url}/mesh")).status_code == 401
             assert (await client.get(f"{server.url}/mesh", headers={"x-api-key": KEY})).status_code == 200
 
@@ -105,7 +105,7 @@ async def test_the_process_keeps_its_signals_and_its_logging(peer: WatchedPeer) 
         return [signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM), *setup]
 
     before = state()
-    async with serving(peer, ApiConfig()) as server, httpx2.AsyncClient() as client:
+    async with serving(peer, ApiConfig()) as server, httpx2.AsyncClient(timeout=60) as client:
         await client.get(f"{server.url}/health")
         assert state() == before
     assert state() == before
@@ -115,7 +115,7 @@ async def test_nothing_of_a_request_is_logged(peer: WatchedPeer, caplog: pytest.
     caplog.set_level(logging.DEBUG)
     logging.getLogger("httpx2").setLevel(logging.WARNING)
     logging.getLogger("httpcore2").setLevel(logging.WARNING)
-    async with serving(peer, ApiConfig()) as server, httpx2.AsyncClient() as client:
+    async with serving(peer, ApiConfig()) as server, httpx2.AsyncClient(timeout=60) as client:
         body = {"prompt": "tell-nobody", "max_tokens": 1}
         keyed = {"Idempotency-Key": "tell-nobody"}
         answer = await client.post(f"{server.url}/v1/completions?tell-nobody", json=body, headers=keyed)
@@ -157,14 +157,14 @@ async def test_a_server_that_finishes_lets_a_stream_come_to_its_end(peer: Watche
         assert first.choices
         assert rest[-1].choices[0].finish_reason == "length"
         # What is no question is answered on.
-        async with httpx2.AsyncClient() as client:
+        async with httpx2.AsyncClient(timeout=60) as client:
             assert (await client.get(f"{server.url}/mesh")).status_code == 200
     assert await ended is True
 
 
 async def test_an_answer_under_a_key_that_nobody_reads_ends_with_the_server(peer: WatchedPeer) -> None:
     ended = peer.next_end()
-    async with serving(peer, ApiConfig()) as server, httpx2.AsyncClient() as client:
+    async with serving(peer, ApiConfig()) as server, httpx2.AsyncClient(timeout=60) as client:
         body = {"prompt": "hello", "max_tokens": 8000, "stream": True}
         keyed = {"Idempotency-Key": "left"}
         async with client.stream("POST", f"{server.url}/v1/completions", json=body, headers=keyed) as left:

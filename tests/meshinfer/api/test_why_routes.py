@@ -25,7 +25,7 @@ async def test_a_model_that_is_not_run_is_named(client: httpx2.AsyncClient) -> N
 
 
 async def test_a_mesh_that_runs_nothing_has_nothing_to_explain(idle_peer: Peer) -> None:
-    async with httpx2.AsyncClient(base_url=idle_peer.api_url) as client:
+    async with httpx2.AsyncClient(base_url=idle_peer.api_url, timeout=60) as client:
         answer = await client.get("/mesh/why")
     assert "runs no model" in answer.json()["error"]["message"]
 

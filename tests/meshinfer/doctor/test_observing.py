@@ -42,4 +42,6 @@ async def test_nobody_is_waited_for_longer_than_is_configured() -> None:
         observed = await observe(request, Observed())
     told = [observed.peer_silence, *observed.silent]
     assert observed.peer is None
-    assert {f"what listens at {url} does not answer in 0.05 s", "the peer: no answer in 0.1 s"} & set(told)
+    # The time may be over while it is dialled, while it is asked, or for the look as a whole.
+    silences = {f"no peer answers at {url}", f"what listens at {url} does not answer in 0.05 s"}
+    assert (silences | {"the peer: no answer in 0.1 s"}) & set(told)

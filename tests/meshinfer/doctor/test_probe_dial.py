@@ -2,19 +2,19 @@ import errno
 import socket
 
 from meshinfer.doctor.probe_dial import dial, dial_all
+from tests.ports import deaf_port
 
 
 async def test_who_answers_is_reached_and_tells_how_large_packets_may_be() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        dialled = await dial("mac-2", "127.0.0.1", server.getsockname()[1], 30.0)
+        dialled = await dial("mac-2", "127.0.0.1", server.getsockname()[1], 60.0)
     assert (dialled.name, dialled.errno, dialled.reason, dialled.local) == ("mac-2", 0, "", "127.0.0.1")
     assert dialled.mss > 500
 
 
 async def test_who_refuses_is_told_with_the_reason() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    (dialled,) = await dial_all([("mac-2", "127.0.0.1", port)], 30.0)
+    with deaf_port() as port:
+        (dialled,) = await dial_all([("mac-2", "127.0.0.1", port)], 60.0)
     assert dialled.errno == errno.ECONNREFUSED
     assert "nothing listens on that port" in dialled.reason
 

@@ -1,10 +1,10 @@
-import socket
 from typing import Any
 
 import pytest
 
 from meshinfer.doctor.observed import ClockSeen, PeerSeen
 from meshinfer.doctor.probe_peer import ask_clocks, ask_peer, read_clock, read_peer
+from tests.ports import absent_server
 
 MEMBER = {
     "peer": "b",
@@ -54,9 +54,8 @@ def test_what_is_no_mesh_is_refused(mesh: Any) -> None:
 
 
 async def test_where_nobody_listens_nobody_is_asked() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        url = f"http://127.0.0.1:{server.getsockname()[1]}"
-    assert await ask_peer(url, 30.0) == f"no peer answers at {url}"
+    with absent_server() as url:
+        assert await ask_peer(url, 60.0) == f"no peer answers at {url}"
     peer = PeerSeen(url, "mac-1", "lab", True, "", ())
     assert await ask_clocks(peer.members, 30.0) == ()
 

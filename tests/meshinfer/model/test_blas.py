@@ -11,7 +11,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="macOS has its o
 def _blas_in_a_fresh_process(before: str) -> str:
     code = f"{before}\nfrom meshinfer.model.blas import preload_openblas as p\nprint(p())"
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=150
     )
     return done.stdout
 

@@ -118,7 +118,7 @@ def test_no_peer_sends_or_takes_a_huge_one(blueprint: Blueprint, monkeypatch: py
 
 
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_no_damage_does_worse_than_a_model_error(blueprint: Blueprint, data: Any) -> None:
     raw = bytearray(encode(blueprint))
     place = data.draw(st.integers(0, len(raw) - 1))

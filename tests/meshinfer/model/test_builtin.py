@@ -71,7 +71,7 @@ print(resolve_builtin({tiny!r}, cache_dir, is_download_allowed=True, progress=la
 """
     command = [sys.executable, "-c", code]
     asking = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    answers = [process.communicate(timeout=60)[0].strip() for process in asking]
+    answers = [process.communicate(timeout=150)[0].strip() for process in asking]
     assert answers == [str(tiny.directory(tmp_path / "cache"))] * 3
     left = sorted(file.name for file in (tmp_path / "cache" / "models").iterdir())
     assert left == [".llm-tiny.lock", "llm-tiny-1.0-q4-1"]

@@ -117,7 +117,7 @@ def test_a_ring_answers_token_for_token_as_the_whole_model_does(
         jsonschema.validate(json.loads(expected.text), PERSON)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(schemas, st.integers(0, 1 << 62))
 def test_answers_of_a_model_parse_and_are_valid(tiny: Speaking, of: dict[str, object], seed: int) -> None:
     ring = tiny.ring(2)

@@ -59,7 +59,7 @@ def test_a_tensor_counts_once_it_is_finished_and_right(
 
 
 @given(order=st.permutations(range(7)), again=st.lists(st.integers(0, 6), max_size=4))
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_pieces_may_come_in_any_order_and_twice(
     whole: Path, partial: Partial, filling: Filling, pieces: list[Piece], order: list[int], again: list[int]
 ) -> None:

@@ -177,7 +177,7 @@ def test_files_that_do_not_belong_together_are_told(tmp_path: Path) -> None:
     cut=st.integers(0, 20_000),
     flips=st.lists(st.tuples(st.integers(0, 5000), st.integers(1, 255)), max_size=4),
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_damage_does_no_worse_than_a_model_error(
     small: Path, tmp_path: Path, cut: int, flips: list[tuple[int, int]]
 ) -> None:

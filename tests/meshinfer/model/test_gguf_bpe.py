@@ -73,7 +73,7 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 @given(text=st.text(max_size=60))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_gives_the_original_tokenizers_tokens(pair: tuple[Any, Any], text: str) -> None:
     original, read = pair
     for given_text in (text, f"{TEXT}<|end|>{text}"):

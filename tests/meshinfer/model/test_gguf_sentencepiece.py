@@ -72,7 +72,7 @@ def read(original: Any, tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
     text=st.text(max_size=40)
     | st.lists(st.sampled_from(" ".join(TEXT).split(" ")), max_size=12).map(" ".join)
 )
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_gives_sentencepieces_own_tokens(original: Any, read: Tokenizer, text: str) -> None:
     # SentencePiece ends a text at a NUL, and what it writes for a bare ▁ is its secret.
     text = text.replace("\0", "").replace("▁", "")

@@ -66,7 +66,7 @@ def nested(inner: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[s
 schemas = st.recursive(scalars, nested, max_leaves=5)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(schemas, st.integers(0, 1 << 30))
 def test_whatever_is_drawn_under_a_schema_parses_and_is_valid(of: dict[str, Any], seed: int) -> None:
     matcher = GRAMMARS.matcher(schema(**of)).result()
@@ -74,7 +74,7 @@ def test_whatever_is_drawn_under_a_schema_parses_and_is_valid(of: dict[str, Any]
     jsonschema.validate(json.loads(text_of(answer)), of)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 1 << 30), st.data())
 def test_an_answer_that_goes_on_elsewhere_meets_the_same_masks(seed: int, data: st.DataObject) -> None:
     answer = drawn(GRAMMARS.matcher(PERSON).result(), seed)

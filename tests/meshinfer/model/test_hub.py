@@ -6,6 +6,7 @@ from meshinfer.errors import BrokenModel, DiskFull, MeshError, ModelError, Unkno
 from meshinfer.model.base import ModelFiles
 from meshinfer.model.hub import Repository, installed_repositories, parse_repository, resolve_repository
 from tests.fakehub import COMMIT, cache_tree, fake_hub
+from tests.ports import absent_server
 from tests.tiny import make_tiny_model
 
 TINY = Repository("org/tiny")
@@ -113,9 +114,7 @@ def test_what_the_hub_refuses_is_said_with_a_way_out(
 
 
 def test_a_hub_that_does_not_answer_is_said(tmp_path: Path) -> None:
-    with fake_hub(tmp_path) as endpoint:
-        pass
-    with pytest.raises(ModelError, match="check the network"):
+    with absent_server() as endpoint, pytest.raises(ModelError, match="check the network"):
         found(tmp_path / "hub", endpoint=endpoint)
 
 

@@ -7,6 +7,7 @@ from meshinfer.errors import MeshError, ModelError, UnknownModel
 from meshinfer.model.hub import Repository
 from meshinfer.model.ranges import HubFiles, Patience
 from tests.fakehub import Habits, fake_hub
+from tests.ports import absent_server
 
 FILE = "model.safetensors"
 CONTENT = os.urandom(3_000_000)
@@ -82,10 +83,8 @@ def test_bodies_that_bring_nothing_again_and_again_are_an_error(directory: Path)
         read(directory, Habits(torn=99), 10, 11)
 
 
-def test_a_hub_that_is_not_there_is_an_error_after_some_attempts(directory: Path) -> None:
-    with fake_hub(directory) as endpoint:
-        pass
-    with pytest.raises(ModelError, match=r"after 4 attempts \(ConnectError"):
+def test_a_hub_that_is_not_there_is_an_error_after_some_attempts() -> None:
+    with absent_server() as endpoint, pytest.raises(ModelError, match=r"after 4 attempts \(ConnectError"):
         HubFiles(Repository("org/tiny"), endpoint, PATIENCE).read(FILE, 0, 8)
 
 

@@ -12,6 +12,7 @@ from meshinfer.model.ranges import HubFiles, Patience
 from meshinfer.model.remote import fetch_from_hub, remote_blueprint
 from tests.fakehub import COMMIT, Habits, cache_tree, fake_hub
 from tests.meshinfer.model.parts import blueprint_from
+from tests.ports import absent_server
 from tests.tiny import make_tiny_model
 
 PATIENCE = Patience(attempts=3, first_wait_s=0.001, longest_wait_s=0.002)
@@ -167,7 +168,7 @@ def test_a_hub_that_is_gone_leaves_what_came(whole: Path, tmp_path: Path) -> Non
     with fake_hub(whole) as endpoint:
         partial = laid_out(endpoint, tmp_path)
         fetch(partial, endpoint, partial.needed(range(1, 2)))
-    with pytest.raises(ModelError, match="what came is kept"):
+    with absent_server() as endpoint, pytest.raises(ModelError, match="what came is kept"):
         fetch(partial, endpoint, frozenset(partial.tensors))
     assert Partial.open(partial.files.path).layers == (range(1, 2),)
 

@@ -87,7 +87,7 @@ def test_a_header_longer_than_the_file_is_not_read(tmp_path: Path) -> None:
 @given(
     cut=st.integers(0, 4000), flips=st.lists(st.tuples(st.integers(0, 3999), st.integers(1, 255)), max_size=4)
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_damage_does_worse_than_broken_model(
     tmp_path: Path, cut: int, flips: list[tuple[int, int]]
 ) -> None:

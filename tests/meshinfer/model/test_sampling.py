@@ -28,7 +28,7 @@ from meshinfer.model.sampling import (  # noqa: E402
 
 # Steps that float32 tells apart, also after a logsumexp was taken off.
 logit_lists = st.lists(st.integers(-128, 128).map(lambda step: step / 16), min_size=2, max_size=12)
-one_property = settings(max_examples=40, deadline=None)
+one_property = settings(max_examples=40)
 
 
 def choose(

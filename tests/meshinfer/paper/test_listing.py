@@ -1,7 +1,7 @@
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from meshinfer.paper.listing import MOST_MACHINES, WrongListing, read_machines
@@ -51,7 +51,6 @@ def test_a_listing_of_none_or_too_many_is_refused(texts: tuple[str, ...], words:
         read_machines(texts)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(1, 5), st.sampled_from(UNIQUE)), min_size=1, max_size=10),
     st.sampled_from(["+", " + ", ",", "; ", " and ", "\n"]),
@@ -66,7 +65,6 @@ def test_whatever_is_listed_is_read_back(
     assert read_machines([cased(text)]) == expected
 
 
-@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_any_text_lists_machines_or_is_refused(text: str) -> None:
     try:

@@ -2,7 +2,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from meshinfer.model.base import Sketch
@@ -146,7 +146,6 @@ def test_an_unmeasured_member_counts_as_fast_as_the_others() -> None:
     assert max(rates) == pytest.approx(min(rates))
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.integers(1, 40), min_size=1, max_size=5),
     st.integers(1, 12),

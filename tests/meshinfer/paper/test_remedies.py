@@ -76,7 +76,7 @@ def test_where_nobody_is_nobody_is_offered() -> None:
     assert (found.like, found.more_peers, found.context_tokens, found.coarser) == (None, None, None, None)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=4), st.integers(0, 3))
 def test_what_is_offered_fits_and_a_little_less_does_not(memory_gb: list[int], kv_mb: int) -> None:
     model = toy(layers=12, kv_bytes=kv_mb * MB)

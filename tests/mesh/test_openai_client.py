@@ -106,6 +106,7 @@ def test_a_call_that_is_required_comes_and_fits(client: OpenAI, model: str) -> N
     assert json.loads(call.function.arguments) == {"city": "Oslo", "days": 3}
 
 
+@pytest.mark.long
 def test_clients_that_hang_up_in_the_middle_of_an_answer_leave_room_for_others(
     client: OpenAI, model: str
 ) -> None:

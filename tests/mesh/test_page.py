@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.mesh, needs_chromium]
 
 SPEED = re.compile(r"[\d.,]+ tokens/s · first after [\d.]+\u2009s · \d+ tokens?")
 LONG_CONTEXT = 1 << 15
-LONG_ANSWER = 2000
+LONG_ANSWER = 1000
 """It goes on for some seconds, in which a peer is killed."""
 
 

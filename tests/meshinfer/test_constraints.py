@@ -123,6 +123,7 @@ async def _text(pieces: AsyncGenerator[Piece, None]) -> str:
 
 
 @pytest.mark.mesh
+@pytest.mark.long
 async def test_a_small_real_model_keeps_to_a_schema(config: PeerConfig) -> None:
     """To one of them; `python -m tests.bench.measure_schema` asks for all, a hundred times."""
     real = replace(config, model=str(smollm2("q4").path), memory_bytes=2_000_000_000)

@@ -472,10 +472,12 @@ async def test_while_a_plan_loads_another_one_computes(bench: Bench) -> None:
 async def test_a_load_that_is_given_up_ends_on_its_thread(bench: Bench) -> None:
     plan, other = bench.plan((A, 0, 4)), bench.plan((A, 0, 4), epoch=2)
     threads: list[str] = []
+    has_begun = threading.Event()
 
     def for_ever(*_: Any) -> Generator[StageCompute | None, None, None]:
         try:
             while True:
+                has_begun.set()
                 yield None
         finally:
             threads.append(threading.current_thread().name)
@@ -483,10 +485,11 @@ async def test_a_load_that_is_given_up_ends_on_its_thread(bench: Bench) -> None:
     async with Living(bench.stage):
         bench.load = for_ever
         await bench.stage.mailbox.tell(bench.order(plan))
+        assert await asyncio.to_thread(has_begun.wait, PATIENCE_S)
         await bench.stage.mailbox.tell(Retire(plan.target))
         bench.load = load_shard
         assert (await bench.install(other)).target == other.target
-    assert threads in ([], ["meshinfer-compute"])
+    assert threads == ["meshinfer-compute"]
 
 
 async def test_a_draining_plan_finishes_what_runs_and_begins_nothing(bench: Bench) -> None:

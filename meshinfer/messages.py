@@ -12,8 +12,16 @@ from typing import NewType
 from meshinfer.topology.ring import PeerId
 from meshinfer.topology.target import Target
 
+MAX_TOKEN = (1 << 31) - 1
+"""No vocabulary has a greater token id: what peers keep of them is packed."""
+
 SessionId = NewType("SessionId", str)
 """`<origin>-<run>-<count>`: unique over the life of the mesh. On the wire `.<attempt>` follows."""
+
+
+def _check_tokens(tokens: tuple[int, ...]) -> None:
+    if tokens and not 0 <= min(tokens) <= max(tokens) <= MAX_TOKEN:
+        raise ValueError(f"token ids from {min(tokens)} to {max(tokens)}: they lie from 0 to {MAX_TOKEN}")
 
 
 def request_of(session: SessionId) -> SessionId:
@@ -156,7 +164,7 @@ class Opening:
         not at all.
 
     Raises:
-        ValueError: more alternatives are asked for than there may be.
+        ValueError: more alternatives are asked for than there may be, or fewer than no tokens.
     """
 
     sampling: Sampling
@@ -169,6 +177,8 @@ class Opening:
     top_logprobs: int | None = None
 
     def __post_init__(self) -> None:
+        if min(self.prompt_tokens, self.max_tokens, self.answered_tokens) < 0:
+            raise ValueError("a session begins with no fewer than 0 tokens, and takes no fewer")
         if self.top_logprobs is not None and not 0 <= self.top_logprobs <= MAX_TOP_LOGPROBS:
             raise ValueError(f"top_logprobs is {self.top_logprobs}: 0 to {MAX_TOP_LOGPROBS} can be told")
 
@@ -327,6 +337,9 @@ class Submit:
     opening: Opening
     is_resumed: bool = False
 
+    def __post_init__(self) -> None:
+        _check_tokens(self.prompt)
+
 
 MAX_ROWS = 4096
 """Sessions in a lane."""
@@ -448,6 +461,9 @@ class Rebuild:
     opening: Opening
     fills: tuple[Fill, ...]
 
+    def __post_init__(self) -> None:
+        _check_tokens(self.tokens)
+
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
@@ -468,6 +484,10 @@ class Stepped:
     position: int
     token: int | None
     finish: Finish | None
+
+    def __post_init__(self) -> None:
+        if self.token is not None:
+            _check_tokens((self.token,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -522,6 +542,9 @@ class Token:
     token: int
     finish: Finish | None
     logprobs: TokenLogprobs | None = None
+
+    def __post_init__(self) -> None:
+        _check_tokens((self.token,))
 
 
 @dataclass(frozen=True, slots=True)

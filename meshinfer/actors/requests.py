@@ -291,6 +291,12 @@ class Requests(Actor[RequestsMessage]):
             )
             await self._unsubmit(session)
             return
+        if len(session.answer) >= session.begin.opening.max_tokens:
+            what = f"it wrote more than the {session.begin.opening.max_tokens} tokens that were asked for"
+            self._post.accuse(session.peers[-1], Offence.PROTOCOL, what)
+            await self._cancel(session)
+            self._end(session, StageFailed(f"the ring's last stage broke the rules: {what}"))
+            return
         now_s = self._now_s()
         if not session.is_reading:
             self._served(session.begin.fingerprint).patience.took(now_s - session.since_s)

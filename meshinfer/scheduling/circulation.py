@@ -219,25 +219,35 @@ class Circulation:
     # --- steps
 
     def came_home(self, done: StepDone, now_s: float) -> list[tuple[Running, bool]]:
-        """Take in a frame that went round; return whose it was, and whether the session has its end."""
-        found = [(self.running[step.session], step) for step in done.steps if step.session in self.running]
-        for running, step in found:
-            length = step.position - running.returned
+        """Take in a frame that went round; return whose it was, and whether the session has its end.
+
+        Whatever the tail says, nothing comes home that is not away, and no answer is longer than was asked for.
+        """
+        home: list[tuple[Running, bool]] = []
+        for step in done.steps:
+            running = self.running.get(step.session)
+            if running is None or not running.away:
+                continue
+            position = min(max(step.position, running.returned), running.fed)
+            length = position - running.returned
             turn_us = (now_s - running.departed_s) * 1e6
-            running.returned, running.away = step.position, running.away - 1
+            running.returned, running.away = position, running.away - 1
             self._lanes.came_home(step.session)
             if step.token is None:
+                home.append((running, step.finish is not None))
                 self._pacing.chunk_came_home(length, done.slowest_us)
                 continue
-            if running is found[0][0] and (running.is_decoding or not self._pacing.is_measured):
+            if not home and (running.is_decoding or not self._pacing.is_measured):
                 self._pacing.lane_came_home(turn_us, done.spent_us, done.slowest_us)
             running.tokens.append(step.token)
-            if step.finish is not None:
+            is_over = step.finish is not None or len(running.tokens) >= running.most_tokens
+            home.append((running, is_over))
+            if is_over:
                 self._lanes.leave(step.session)
             elif not running.is_decoding:
                 running.is_decoding = True
                 self._lanes.join(step.session, self._pacing.lanes)
-        return [(running, step.finish is not None) for running, step in found]
+        return home
 
     def departures(self, now_s: float) -> Iterator[tuple[Row, ...]]:
         """What goes into the ring now, frame by frame: lanes that are home, and then chunks of prompts."""

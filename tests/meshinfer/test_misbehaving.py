@@ -4,8 +4,10 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import pytest
@@ -29,6 +31,8 @@ from meshinfer.transports.registry import transport_for
 from tests.meshinfer.actors.member import ScriptedMember
 from tests.reference import greedy_text
 from tests.tiny import make_tiny_model
+
+T = TypeVar("T")
 
 OTHER = PeerId("f" * 32)
 MESH = "mesh"
@@ -65,9 +69,12 @@ def offences(peer: PeerId, bad: PeerId, target: Target) -> Iterator[wire.Message
     # What nobody can compute.
     yield m.Submit(session, target, peer, (1, 2, 3), OPENING)
     yield m.Submit(m.SessionId("a.1"), target, bad, (1,) * 100_000, OPENING)
-    yield m.Submit(m.SessionId("b.1"), target, bad, (-1, 1 << 60), replace(OPENING, max_tokens=4))
-    yield m.Submit(m.SessionId("c.1"), target, bad, (1, 2), replace(OPENING, max_tokens=-(1 << 60)))
-    yield m.Submit(m.SessionId(""), target, bad, (1, 2), replace(OPENING, max_tokens=2, prompt_tokens=-9))
+    submit = m.Submit(m.SessionId("b.1"), target, bad, (1, 2), replace(OPENING, max_tokens=4))
+    for prompt in ((-1, 2), (1, 1 << 60), (1, 1 << 63), (1, (1 << 64) - 1)):
+        yield forged(submit, prompt=prompt)
+    for field in ("max_tokens", "prompt_tokens", "answered_tokens"):
+        yield replace(submit, opening=forged(OPENING, **{field: -(1 << 60)}))
+    yield replace(submit, session=m.SessionId(""))
     yield m.Activation(target, (row,), 1 << 40, (PAYLOAD,))
     yield m.Activation(FOREIGN, (row,), -1, (PAYLOAD,) * 16, until_layer=-1)
     yield m.Recall(session, target, peer)
@@ -88,6 +95,14 @@ def offences(peer: PeerId, bad: PeerId, target: Target) -> Iterator[wire.Message
     yield freight.Held("f" * 32, ("a",), ("0" * 64,))
     yield freight.PieceOf("f" * 32, "a", -1, (PAYLOAD,))
     yield m.AskTimes(session)
+
+
+def forged(said: T, **fields: object) -> T:
+    """The same with fields that it would not take: who lies has no such scruples."""
+    made = copy(said)
+    for name, value in fields.items():
+        object.__setattr__(made, name, value)
+    return made
 
 
 def _desired(bad: PeerId, number: int) -> DesiredModel:

@@ -124,6 +124,20 @@ async def test_tokens_reach_the_reader_and_the_last_ends_the_session() -> None:
         assert await bench.read(3) == [10, 11, 0]
 
 
+async def test_a_ring_that_writes_more_than_was_asked_for_ends_the_answer_and_its_tail_is_accused() -> None:
+    bench = Bench()
+    async with Living(bench.requests):
+        await bench.serve(plan(1))
+        await bench.begin(max_tokens=2)
+        submit = await bench.submitted()
+        await bench.answer(submit, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21)
+        assert await bench.read(2) == [10, 11]
+        assert "more than the 2 tokens that were asked for" in await bench.failed_with(StageFailed)
+        accused = await next_of(bench.links, Misbehaved)
+        assert (accused.peer, accused.offence) == (C, Offence.PROTOCOL)
+        assert (await next_of(bench.links, Send)).message == Cancel(submit.session, submit.target)
+
+
 async def test_what_is_told_of_tokens_and_of_the_prompt_reaches_the_reader() -> None:
     bench, logprobs = Bench(), TokenLogprobs(-0.5, ((4, -0.5),))
     async with Living(bench.requests):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshinfer.config import RequestLimits
-from meshinfer.messages import Finish, Opening, Row, Sampling, SessionId, StepDone, Stepped, Submit
+from meshinfer.messages import MAX_TOKEN, Finish, Opening, Row, Sampling, SessionId, StepDone, Stepped, Submit
 from meshinfer.scheduling.circulation import Circulation
 from meshinfer.topology.ring import PeerId, Ring, Run, Stage
 from meshinfer.topology.target import Digest, Epoch, Target
@@ -171,6 +171,30 @@ def test_caches_that_cannot_be_cut_are_marked_before_the_answer() -> None:
     assert row.opening is not None
     assert row.opening.prefix is not None
     assert (row.opening.prefix.source, row.position) == ("s", 19)
+
+
+SAID = st.builds(
+    Stepped,
+    st.sampled_from([SessionId(name) for name in "abc"]),
+    st.integers(-(1 << 62), 1 << 62),
+    st.none() | st.integers(0, MAX_TOKEN),
+    st.sampled_from([None, *Finish]),
+)
+
+
+@given(st.lists(st.lists(SAID, min_size=1, max_size=3), max_size=40))
+def test_whatever_a_tail_says_no_answer_is_longer_than_was_asked_for(said: list[list[Stepped]]) -> None:
+    circulation = Circulation(RING, 100, LIMITS, is_trimmable=True)
+    for name in "abc":
+        circulation.begin(submit(name, (1, 2, 3)))
+    for steps in said:
+        list(circulation.departures(0.0))
+        for running, is_over in circulation.came_home(StepDone(TARGET, tuple(steps), 2, 1), 1.0):
+            assert len(running.tokens) <= running.most_tokens
+            assert running.returned <= running.fed
+            if is_over:
+                circulation.end(running.submit.session)
+                circulation.retain(running)
 
 
 def test_a_session_that_is_cancelled_on_its_way_leaves_its_lane() -> None:

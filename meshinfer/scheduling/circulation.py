@@ -221,7 +221,7 @@ class Circulation:
     def came_home(self, done: StepDone, now_s: float) -> list[tuple[Running, bool]]:
         """Take in a frame that went round; return whose it was, and whether the session has its end.
 
-        Whatever the tail says, nothing comes home that is not away, and no answer is longer than was asked for.
+        Whatever the tail says: nothing comes home that is not away, no answer is longer than was asked for.
         """
         home: list[tuple[Running, bool]] = []
         for step in done.steps:

@@ -29,7 +29,7 @@ def _member(member: MemberSeen, observed: Observed) -> list[Finding]:
     if member.fault:
         findings.append(bad(f"{member.name} holds no layers: {member.fault}"))
     if member.status == "suspect":
-        findings.append(warning(f"{member.name} does not answer", f"run meshinfer doctor on {member.name}"))
+        findings.append(warning(f"{member.name} does not answer", "run meshinfer doctor on that machine"))
     if member.release and member.release != observed.release:
         findings.append(
             warning(
@@ -42,7 +42,7 @@ def _member(member: MemberSeen, observed: Observed) -> list[Finding]:
         findings.append(
             warning(
                 f"{member.name} has no link to {others}: others pass on what they say, and slowly",
-                f"run meshinfer doctor on {member.name}, and look at cable and firewall between the two",
+                "run meshinfer doctor on that machine, and look at cable and firewall between the two",
             )
         )
     return findings

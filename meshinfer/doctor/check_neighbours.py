@@ -7,6 +7,12 @@ from .observed import Observed
 
 _MOST = 8
 
+_INVITATION = (
+    "to be in theirs: `meshinfer key show --mesh` and its name on a machine of that mesh prints a line to "
+    "paste here, behind meshinfer join --invite"
+)
+_OPEN_MESH = "to be in theirs, which has no key: meshinfer join --open --mesh and its name"
+
 
 def check_neighbours(observed: Observed) -> list[Finding]:
     """Name those who are seen but cannot take part, and why."""
@@ -80,16 +86,18 @@ def _same_release(observed: Observed) -> str:
 
 
 def _other_meshes(others: list[Announcement], observed: Observed) -> list[Finding]:
-    meshes: dict[str, list[str]] = {}
+    meshes: dict[str, list[Announcement]] = {}
     for who in others:
         if who.mesh != observed.mesh:
-            meshes.setdefault(who.mesh, []).append(who.name)
+            meshes.setdefault(who.mesh, []).append(who)
     return [
         warning(
-            f"in another mesh, {mesh}: {_listed(names)}; this machine is in {observed.mesh}",
-            f"to be in theirs: meshinfer join --mesh {mesh}",
+            f"in another mesh, {mesh}: {_listed([who.name for who in there])}; this machine is in "
+            f"{observed.mesh}",
+            # Anybody can announce any name: none of it goes where a shell would read it.
+            _OPEN_MESH if all(who.key == OPEN for who in there) else _INVITATION,
         )
-        for mesh, names in list(meshes.items())[:_MOST]
+        for mesh, there in list(meshes.items())[:_MOST]
     ]
 
 

@@ -16,6 +16,6 @@ def check_reach(observed: Observed) -> list[Finding]:
         else:
             ways = "; ".join(f"{each.host}:{each.port}: {each.reason}" for each in tried[:3])
             findings.append(
-                bad(f"{name} cannot be reached: {ways}", f"run meshinfer doctor on {name} as well")
+                bad(f"{name} cannot be reached: {ways}", "run meshinfer doctor on that machine as well")
             )
     return findings

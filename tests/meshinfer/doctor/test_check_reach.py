@@ -18,6 +18,7 @@ def test_a_peer_that_does_not_answer_is_told_with_the_reasons() -> None:
     refused, silent = check_reach(Observed(dialled=(REFUSED, SILENT)))
     assert (refused.mark, silent.mark) == (Mark.BAD, Mark.BAD)
     assert "192.168.1.2:52414: nothing listens on that port" in refused.text
+    assert refused.remedies == ("run meshinfer doctor on that machine as well",)
     assert silent.text.startswith("10.0.0.9 cannot be reached: 10.0.0.9:52414: no answer in 5 s")
 
 

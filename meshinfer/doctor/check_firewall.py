@@ -1,5 +1,7 @@
 """Whether this machine's firewall lets peers in."""
 
+import shlex
+
 from .finding import Finding, bad, good, note, warning
 from .firewall_state import Verdict
 from .observed import Observed
@@ -13,7 +15,9 @@ def check_firewall(observed: Observed) -> list[Finding]:
     if not state.name:
         return [good("no firewall is on")]
     if state.unread:
-        return [note(f"{state.name}: {state.unread}", "sudo meshinfer doctor")]
+        # root's PATH leads to no virtual environment, and its environment to no key: both are spelled out.
+        command = f"sudo {shlex.quote(observed.python)} -m meshinfer doctor --listen 0.0.0.0:{observed.port}"
+        return [note(f"{state.name}: {state.unread}", command)]
     verdicts = {"TCP": state.tcp, "UDP": state.udp}
     dropped = [name for name, each in verdicts.items() if each is Verdict.DROP]
     if dropped:

@@ -1,6 +1,7 @@
 """What `socketfilterfw` tells of the firewall of macOS."""
 
 import re
+import shlex
 
 from .firewall_state import FirewallState, Verdict
 
@@ -30,7 +31,8 @@ def judge_macos(state: str, block_all: str, app: str, program: str) -> FirewallS
     if _ON.search(block_all) and not _OFF.search(block_all):
         unblock = f"sudo {TOOL} --setblockall off"
         return FirewallState(f"{name} (it blocks all)", Verdict.DROP, Verdict.DROP, (unblock,))
-    opening = (f"sudo {TOOL} --add {program}", f"sudo {TOOL} --unblockapp {program}")
+    path = shlex.quote(program)
+    opening = (f"sudo {TOOL} --add {path}", f"sudo {TOOL} --unblockapp {path}")
     if _BLOCKED.search(app):
         return FirewallState(name, Verdict.DROP, Verdict.DROP, opening)
     if _PERMITTED.search(app):

@@ -127,6 +127,7 @@ class Observed:
     heard: tuple[Heard, ...] | None = None
     dialled: tuple[Dialled, ...] = ()
     sightings: tuple[Sighting, ...] | None = None
+    python: str = sys.executable
     no_sightings: str = ""
     ports: tuple[PortTried, ...] = ()
     disks: tuple[DiskSeen, ...] = ()

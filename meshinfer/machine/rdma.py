@@ -6,10 +6,11 @@ in Recovery on both computers.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from zlib import crc32
 
 from .ibverbs import ACTIVE
 from .netkinds import InterfaceFacts, Kind, NetworkFacts, cables_of
-from .thunderbolt import TB5_BIT_S
+from .thunderbolt import TB5_BIT_S, ThunderboltPort, cable_name
 
 FIRST_MACOS = (26, 2)
 
@@ -148,7 +149,7 @@ def _obstacle(socket: InterfaceFacts, observed: RdmaObserved, network: NetworkFa
     if state != ACTIVE:
         return f"its port is {state}", _wake(socket.name, network)
     if not any(":" not in address for address in socket.addresses):
-        return "its interface has no IPv4 address", _give_address(socket.name)
+        return "its interface has no IPv4 address", _give_address(socket.name, port)
     return "", ""
 
 
@@ -156,9 +157,18 @@ def _wake(name: str, network: NetworkFacts) -> str:
     """A port that is in a bridge stays down; else it may have missed the cable."""
     for bridge in network.interfaces:
         if name in bridge.members:
-            return f"take {name} out of {bridge.name}: meshinfer doctor shows how under 'Thunderbolt bridge'"
+            return f"take {name} out of {bridge.name}: meshinfer doctor shows how under 'bridge'"
     return "unplug the cable and plug it in again"
 
 
-def _give_address(name: str) -> str:
-    return f"sudo ifconfig {name} inet 169.254.0.1 netmask 255.255.0.0 alias"
+def _give_address(name: str, port: ThunderboltPort) -> str:
+    """Two addresses for the ends of one cable, and for no other: both computers come to the same ones."""
+    far = next(end for end in port.far_ends if not end.is_via_hub)
+    # Any net of four addresses in 10.52/16 but the first, which doctor advises where 169.254 leads elsewhere.
+    number = 1 + crc32(cable_name(port.domain, far.domain).encode()) % (2**14 - 1)
+    first, second = (f"10.52.{number >> 6}.{(number & 63) * 4 + end}/30" for end in (1, 2))
+    here, there = (first, second) if port.domain.upper() < far.domain.upper() else (second, first)
+    return (
+        f"give the cable a network of its own, here: sudo ifconfig {name} inet {here} alias, and {there} at "
+        "the other end"
+    )

@@ -37,5 +37,12 @@ OPEN = ("sudo ufw allow 52414",)
 def test_what_a_firewall_does_is_told(state: FirewallState | None, mark: Mark, text: str) -> None:
     finding = only(check_firewall(Observed(port=52414, firewall=state)), mark)
     assert finding.text == text
+    assert not any("sudo meshinfer" in remedy for remedy in finding.remedies)
     if mark in (Mark.BAD, Mark.WARNING):
         assert finding.remedies == OPEN
+
+
+def test_root_is_told_which_python_to_run_and_at_which_port_to_look() -> None:
+    unread = FirewallState("ufw", unread="only root may")
+    finding = only(check_firewall(Observed(port=4242, python="/my venv/python", firewall=unread)), Mark.NOTE)
+    assert finding.remedies == ("sudo '/my venv/python' -m meshinfer doctor --listen 0.0.0.0:4242",)

@@ -27,8 +27,11 @@ def test_what_it_does_with_connections_to_python(
 
 
 def test_a_program_is_let_in_by_its_path() -> None:
-    judged = judge_macos(ON, NOT_ALL, "blocked", "/opt/python")
-    assert judged.opening == (f"sudo {TOOL} --add /opt/python", f"sudo {TOOL} --unblockapp /opt/python")
+    judged = judge_macos(ON, NOT_ALL, "blocked", "/my disk/python")
+    assert judged.opening == (
+        f"sudo {TOOL} --add '/my disk/python'",
+        f"sudo {TOOL} --unblockapp '/my disk/python'",
+    )
     assert app_command("/opt/python")[-1] == "/opt/python"
 
 

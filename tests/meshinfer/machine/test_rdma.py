@@ -1,4 +1,6 @@
+import re
 from dataclasses import replace
+from ipaddress import IPv4Interface, IPv4Network
 
 import pytest
 
@@ -107,7 +109,37 @@ def test_a_port_in_a_bridge_is_to_leave_it() -> None:
     bridge = InterfaceFacts("bridge0", Kind.BRIDGE, members=("en5",))
     observed = replace(ALL_WELL, states={"en5": "PORT_DOWN"})
     first = judge_rdma(observed, NetworkFacts((CABLED, IDLE_5, bridge))).ports[0]
-    assert first.remedy.startswith("take en5 out of bridge0")
+    assert first.remedy == "take en5 out of bridge0: meshinfer doctor shows how under 'bridge'"
+
+
+def advised(name: str, own: str, far: str) -> tuple[str, str]:
+    """The addresses for this end of a cable without addresses and for the other one."""
+    port = replace(PORT, domain=own, far_ends=(FarEnd(far, has_rdma=True),))
+    socket = replace(CABLED, name=name, port=port, addresses=())
+    observed = replace(ALL_WELL, devices=(name,), states={name: "PORT_ACTIVE"})
+    (judged,) = judge_rdma(observed, NetworkFacts((socket,))).ports
+    found = re.fullmatch(
+        rf"give the cable a network of its own, here: sudo ifconfig {name} inet (\S+) alias, and (\S+) at "
+        "the other end",
+        judged.remedy,
+    )
+    assert found is not None, judged.remedy
+    return found[1], found[2]
+
+
+def test_both_ends_of_a_cable_are_told_the_same_two_addresses_of_one_net() -> None:
+    here, there = advised("en5", "A", "B")
+    assert advised("en3", "B", "A") == (there, here)
+    assert here != there
+    first, second = IPv4Interface(here), IPv4Interface(there)
+    assert first.network == second.network
+    assert {first.ip, second.ip} == set(first.network.hosts())
+    assert first.network.subnet_of(IPv4Network("10.52.0.0/16"))
+
+
+def test_each_cable_is_told_a_net_of_its_own() -> None:
+    nets = {IPv4Interface(advised("en5", "A", far)[0]).network for far in "BCDEFG"}
+    assert len(nets) == 6
 
 
 def test_without_a_cable_that_is_all_there_is_to_say() -> None:

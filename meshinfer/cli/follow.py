@@ -11,6 +11,7 @@ from typing import Any
 import httpx2
 
 from .client import CONNECT_TIMEOUT_S, ClientError, error_text, named_errors
+from .credentials import key_headers
 
 _SILENCE_S = 10.0
 """A peer tells something every second or so: silence of this length is a peer that hangs."""
@@ -52,6 +53,7 @@ News = Mesh | Doing | Lost
 class Follower:
     """Asks `url` first, then whichever peers of the mesh have an API.
 
+    `url` alone is shown the user's key: where the others are, gossip told.
     transport: how requests travel, None for the network. pause: waits so many seconds.
     """
 
@@ -63,7 +65,7 @@ class Follower:
         pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
         random: Random | None = None,
     ) -> None:
-        self._urls = [url]
+        self._named, self._urls = url, [url]
         self._transport = transport
         self._pause = pause
         self._random = random or Random()
@@ -101,7 +103,11 @@ class Follower:
         timeout = httpx2.Timeout(_SILENCE_S, connect=CONNECT_TIMEOUT_S)
         # Peers are near: a proxy that leads to the world would not find them.
         async with httpx2.AsyncClient(
-            base_url=url, timeout=timeout, trust_env=False, transport=self._transport
+            base_url=url,
+            headers=key_headers() if url == self._named else {},
+            timeout=timeout,
+            trust_env=False,
+            transport=self._transport,
         ) as http:
             async with _events(http, url) as events:
                 if events is not None:

@@ -8,6 +8,7 @@ import httpx2
 import pytest
 
 from meshinfer.cli.client import ClientError, Unreachable
+from meshinfer.cli.credentials import ADMIN_KEY, API_KEY
 from meshinfer.cli.follow import Doing, Follower, Lost, Mesh, News
 
 A, B = "http://a:1", "http://b:2"
@@ -25,10 +26,12 @@ class Mesh3:
     def __init__(self, **answers: list[Callable[[], httpx2.Response]]) -> None:
         self._answers = answers
         self.asked: list[str] = []
+        self.keys: list[tuple[str, str | None]] = []
         self.pauses: list[float] = []
 
     def handle(self, request: httpx2.Request) -> httpx2.Response:
         self.asked.append(f"{request.url.host} {request.url.path}")
+        self.keys.append((request.url.host, request.headers.get("authorization")))
         left = self._answers.get(request.url.host, [])
         if not left:
             raise httpx2.ConnectError("refused")
@@ -62,6 +65,16 @@ async def test_when_the_asked_peer_goes_away_another_one_tells() -> None:
     assert isinstance(lost, Lost)
     assert "tells no more" in lost.reason
     assert mesh.pauses == []
+
+
+async def test_the_key_is_shown_to_the_peer_that_the_user_named_and_to_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(ADMIN_KEY, raising=False)
+    monkeypatch.setenv(API_KEY, "secret")
+    mesh = Mesh3(a=[lambda: events(("mesh", BODY))], b=[lambda: events(("mesh", BODY))])
+    await mesh.first(3)
+    assert mesh.keys == [("a", "Bearer secret"), ("b", None)]
 
 
 async def test_while_nobody_answers_it_is_waited_longer_and_longer() -> None:

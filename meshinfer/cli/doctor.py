@@ -12,6 +12,7 @@ import typer
 from meshinfer.config import DoctorLimits, default_cache_dir, parse_host_port
 from meshinfer.errors import ConfigError
 
+from .credentials import key_headers
 from .greeting import USUAL_API_PORT, USUAL_LISTEN_PORT
 from .leaving import INTERRUPTED
 from .peer_url import USUAL_URL, UrlOption
@@ -19,6 +20,8 @@ from .terminal import Terminal, visible
 
 if TYPE_CHECKING:
     from meshinfer.doctor.checks import Checked
+
+USUAL_LISTEN = f"0.0.0.0:{USUAL_LISTEN_PORT}"
 
 EXAMPLES = """\b
 Examples:
@@ -47,8 +50,13 @@ def doctor(
         str, typer.Option(help="The mesh to be in, where no peer runs here that knows.")
     ] = "meshinfer",
     listen: Annotated[
-        str, typer.Option(metavar="HOST:PORT", help="Where a peer of this machine takes links.")
-    ] = f"0.0.0.0:{USUAL_LISTEN_PORT}",
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Where a peer of this machine takes links.",
+            show_default=f"as the peer that runs here, or {USUAL_LISTEN}",
+        ),
+    ] = None,
     cache_dir: Annotated[
         Path | None,
         typer.Option(help="As given to join.", show_default="~/.cache/meshinfer"),
@@ -76,10 +84,12 @@ def doctor(
             url=url,
             peers=tuple(parse_host_port(each, "--peer") for each in peer or ()),
             mesh=mesh,
-            listen=parse_host_port(listen, "--listen"),
+            listen=parse_host_port(listen or USUAL_LISTEN, "--listen"),
             api_port=USUAL_API_PORT,
             folders=_folders(cache_dir),
             limits=DoctorLimits(listen_s=listen_for),
+            headers=key_headers(),
+            is_listen_given=listen is not None,
         )
     except ConfigError as error:
         raise typer.BadParameter(str(error)) from error

@@ -1,6 +1,6 @@
 """Whether the ports that a peer wants are free."""
 
-from .finding import Finding, good, warning
+from .finding import Finding, good, note, warning
 from .observed import Observed
 
 
@@ -16,6 +16,9 @@ def check_ports(observed: Observed) -> list[Finding]:
         taken = [each for each in taken if each.port not in own]
         if not taken:
             return [good("the peer that runs here has its ports")]
+    if observed.peer_wants_key:
+        ports = ", ".join(f"{each.port} ({each.purpose}) by {each.holder}" for each in taken)
+        return [note(f"taken: {ports}; a peer may run here, which wants a key to tell its ports")]
     return [
         warning(
             f"port {each.port} ({each.purpose}) is taken by {each.holder}",
@@ -32,6 +35,6 @@ def _addresses(observed: Observed) -> list[str]:
     """Where the running peer listens, by links and by HTTP."""
     if observed.peer is None:
         return []
-    own = [each for each in observed.peer.members if each.name == observed.peer.name]
-    found = [observed.peer.url, *(address for each in own for address in (*each.addresses, each.api))]
+    apis = [each.api for each in observed.peer.members if each.name == observed.peer.name]
+    found = [observed.peer.url, *observed.peer.addresses, *apis]
     return [each for each in found if each.rpartition(":")[2].isdigit()]

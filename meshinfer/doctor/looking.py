@@ -2,7 +2,7 @@
 
 import logging
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -36,7 +36,9 @@ class Request:
 
     url: the API of this machine's peer. peers: each host and port that should be reached. mesh: the name of
     the mesh to be in, where no peer runs that knows. listen: host and port on which a peer takes links, and
-    api_port that of its API. folders: where models go, and what for. limits: how long to wait.
+    api_port that of its API; is_listen_given: these are meant, also where the peer that runs here has others.
+    folders: where models go, and what for. limits: how long to wait. headers: go to `url` and to nobody else:
+    they carry the user's key.
     """
 
     url: str
@@ -46,6 +48,8 @@ class Request:
     api_port: int
     folders: tuple[tuple[Path, str], ...]
     limits: DoctorLimits = field(default_factory=DoctorLimits)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    is_listen_given: bool = True
 
 
 Change = Callable[[Observed], Observed]
@@ -135,6 +139,10 @@ LOOKS: dict[str, Look] = {
     "BLAS": _blas,
     "power": _power,
 }
+
+
+AT_PORTS = frozenset({"the firewall", "ports"})
+"""Those that look at ports: which, is known once the peer that runs here has been asked."""
 
 
 def _told_on_mac(command: tuple[str, ...], request: Request) -> str:

@@ -92,6 +92,19 @@ class PeerSeen:
     fabrics: tuple[tuple[str, str], ...] = ()
     fabric_failures: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where it takes links, by what its mesh says of it."""
+        return tuple(address for each in self.members if each.name == self.name for address in each.addresses)
+
+
+@dataclass(frozen=True, slots=True)
+class NoPeerSeen:
+    """Nobody who tells. reason: why; wants_key: something answers there, but not without the right key."""
+
+    reason: str
+    wants_key: bool = False
+
 
 @dataclass(frozen=True, slots=True)
 class ClockSeen:
@@ -106,13 +119,15 @@ class ClockSeen:
 class Observed:
     """Everything. None and empty mean that it was not looked at, or could not be.
 
-    mesh: the name of the mesh that this machine is to be in. peer_silence: why no peer was asked.
+    python: the program that runs this one. mesh: the name of the mesh that this machine is to be in.
+    peer_silence: why no peer was asked; peer_wants_key: something answers, but not without the right key.
     link_local_route: the interface to which 169.254/16 leads without a scope. wired_limit_mb: as
     `iogpu.wired_limit_mb` says, 0 for the system's choice. blas_advice: what would make floats faster; empty
     where nothing would. power: what is measured; no_power: why it is not. silent: who did not tell.
     """
 
     platform: str = sys.platform
+    python: str = sys.executable
     release: str = RELEASE
     wire_version: int = PROTOCOL_VERSION
     mesh: str = "meshinfer"
@@ -127,12 +142,12 @@ class Observed:
     heard: tuple[Heard, ...] | None = None
     dialled: tuple[Dialled, ...] = ()
     sightings: tuple[Sighting, ...] | None = None
-    python: str = sys.executable
     no_sightings: str = ""
     ports: tuple[PortTried, ...] = ()
     disks: tuple[DiskSeen, ...] = ()
     peer: PeerSeen | None = None
     peer_silence: str = ""
+    peer_wants_key: bool = False
     clocks: tuple[ClockSeen, ...] = ()
     blas_advice: str | None = None
     power: str = ""

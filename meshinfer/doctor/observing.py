@@ -1,15 +1,17 @@
 """Looks at this machine, its network and its peers, all at once, each for so long at most."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from dataclasses import replace
 from functools import partial
+from urllib.parse import urlsplit
 
+from meshinfer.config import is_loopback
 from meshinfer.machine.off_loop import off_loop
 from meshinfer.transports.address import parse_address
 from meshinfer.transports.errors import BadAddress
 
-from .looking import LOOKS, Change, Request
+from .looking import AT_PORTS, LOOKS, Change, Request
 from .observed import Observed, PeerSeen
 from .probe_dial import dial_all
 from .probe_neighbours import listen_for_peers
@@ -20,16 +22,35 @@ _MOST_DIALLED = 32
 
 async def observe(request: Request, observed: Observed) -> Observed:
     """Add to `observed` all that can be seen. What takes too long is left out and named in `silent`."""
-    looks: dict[str, Awaitable[Change]] = {
-        name: off_loop(partial(look, request), f"doctor {name}") for name, look in LOOKS.items()
-    }
+    looks = _looks((name for name in LOOKS if name not in AT_PORTS), request)
     looks["the peer"] = _peer(request)
     looks["mDNS"] = _neighbours(request)
     observed = await _all(looks, request, observed)
-    # Whom to try is known only now.
-    return await _all(
-        {"peers": _dials(request, observed), "clocks": _clocks(request, observed)}, request, observed
-    )
+    # Whom to try, and at which ports, is known only now.
+    request = at_own_ports(request, observed.peer)
+    observed = replace(observed, port=request.listen[1])
+    looks = _looks((name for name in LOOKS if name in AT_PORTS), request)
+    looks["peers"] = _dials(request, observed)
+    looks["clocks"] = _clocks(request, observed)
+    return await _all(looks, request, observed)
+
+
+def at_own_ports(request: Request, peer: PeerSeen | None) -> Request:
+    """The same request, at the ports of the peer that runs on this machine, unless others are meant."""
+    if peer is None or request.is_listen_given:
+        return request
+    url = urlsplit(peer.url)
+    if not is_loopback(url.hostname or ""):
+        # It may as well run on another machine.
+        return request
+    listen = [(host, port) for _, host, port in _addresses(peer.name, peer.addresses)]
+    if not listen:
+        return request
+    return replace(request, listen=(request.listen[0], listen[0][1]), api_port=url.port or request.api_port)
+
+
+def _looks(names: Iterable[str], request: Request) -> dict[str, Awaitable[Change]]:
+    return {name: off_loop(partial(LOOKS[name], request), f"doctor {name}") for name in names}
 
 
 async def _all(looks: dict[str, Awaitable[Change]], request: Request, observed: Observed) -> Observed:
@@ -55,10 +76,10 @@ def _silent(text: str) -> Change:
 
 
 async def _peer(request: Request) -> Change:
-    told = await ask_peer(request.url, request.limits.timeout_s)
+    told = await ask_peer(request.url, request.limits.timeout_s, request.headers)
     if isinstance(told, PeerSeen):
         return lambda seen: replace(seen, peer=told, mesh=told.mesh)
-    return lambda seen: replace(seen, peer_silence=told)
+    return lambda seen: replace(seen, peer_silence=told.reason, peer_wants_key=told.wants_key)
 
 
 async def _neighbours(request: Request) -> Change:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -11,27 +11,41 @@ import httpx2
 
 from meshinfer.fabric import JACCL, RING
 
-from .observed import ClockSeen, MemberSeen, PeerSeen
+from .observed import ClockSeen, MemberSeen, NoPeerSeen, PeerSeen
 
 _MOST = 256
+_KEY_WANTED = 401
 _CLOCK_STEP_S = 1.0
 """The header tells whole seconds."""
 
 
-async def ask_peer(url: str, timeout_s: float) -> PeerSeen | str:
-    """The peer at `url`; why there is none to ask, where there is none."""
+async def ask_peer(
+    url: str,
+    timeout_s: float,
+    headers: Mapping[str, str],
+    *,
+    transport: httpx2.AsyncBaseTransport | None = None,
+) -> PeerSeen | NoPeerSeen:
+    """The peer at `url`; why there is none to ask, where there is none.
+
+    headers: carry the user's key, if any. transport: how requests travel, None for the network.
+    """
+    client = httpx2.AsyncClient(headers=headers, timeout=timeout_s, trust_env=False, transport=transport)
     try:
-        async with httpx2.AsyncClient(timeout=timeout_s, trust_env=False) as http:
+        async with client as http:
             health, mesh = await asyncio.gather(http.get(f"{url}/health"), http.get(f"{url}/mesh"))
+            if mesh.status_code == _KEY_WANTED:
+                wants = "refuses the key it was shown" if headers else "asks for a key"
+                return NoPeerSeen(f"what answers at {url} {wants}", wants_key=True)
             return read_peer(url, health.json(), mesh.json())
     except (httpx2.ConnectError, httpx2.ConnectTimeout):
-        return f"no peer answers at {url}"
+        return NoPeerSeen(f"no peer answers at {url}")
     except httpx2.TimeoutException:
-        return f"what listens at {url} does not answer in {timeout_s:g} s"
+        return NoPeerSeen(f"what listens at {url} does not answer in {timeout_s:g} s")
     except httpx2.HTTPError as error:
-        return f"what listens at {url} does not answer: {str(error) or type(error).__name__}"
+        return NoPeerSeen(f"what listens at {url} does not answer: {str(error) or type(error).__name__}")
     except (ValueError, KeyError, TypeError):
-        return f"what answers at {url} is no meshinfer peer, or of another release"
+        return NoPeerSeen(f"what answers at {url} is no meshinfer peer, or of another release")
 
 
 def read_peer(url: str, health: Any, mesh: Any) -> PeerSeen:
@@ -75,9 +89,14 @@ def _member(body: Any, names: dict[str, str]) -> MemberSeen:
     )
 
 
-async def ask_clocks(members: Sequence[MemberSeen], timeout_s: float) -> tuple[ClockSeen, ...]:
-    """What time it is at those whose API can be reached from here."""
-    async with httpx2.AsyncClient(timeout=timeout_s, trust_env=False) as http:
+async def ask_clocks(
+    members: Sequence[MemberSeen], timeout_s: float, *, transport: httpx2.AsyncBaseTransport | None = None
+) -> tuple[ClockSeen, ...]:
+    """What time it is at those whose API can be reached from here.
+
+    Gossip told where they are, so no key is shown to them; `/health` needs none.
+    """
+    async with httpx2.AsyncClient(timeout=timeout_s, trust_env=False, transport=transport) as http:
         told = await asyncio.gather(*(_clock(http, each) for each in members if each.api))
     return tuple(each for each in told if each is not None)
 

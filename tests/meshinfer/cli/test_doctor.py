@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from meshinfer.cli.credentials import ADMIN_KEY, API_KEY
 from tests.mesh.chaos.network import why_no_network
 from tests.mesh.processes import until
 
@@ -36,24 +38,53 @@ def test_without_a_peer_it_looks_at_this_machine(start: Start, tmp_path: Path, n
     assert doctor.ended() in (0, 1)
 
 
+def is_late(report: dict[str, Any]) -> bool:
+    """Whether the peer, or this machine, took too long to tell something."""
+    late = ("does not answer in", "no answer in")
+    return any(text in each["text"] for each in report["findings"] for text in late)
+
+
 def test_a_running_peer_is_asked_and_has_its_ports(join: Start, start: Start) -> None:
     peer = join("--name", "mac-1", "--mesh", "lab")
-    listens = peer.until(r"listens on (\S+)")[1]
     url = peer.until(r"^API on (\S+)/v1")[1]
 
     def told() -> dict[str, str] | None:
         """What was found; None where the peer took too long to answer."""
-        doctor = start("doctor", "--url", url, "--listen", listens, "--listen-for", "0", "--json")
+        doctor = start("doctor", "--url", url, "--listen-for", "0", "--json")
         assert doctor.ended() in (0, 1)
         doctor.until_end()
         report = json.loads("\n".join(doctor.lines))
-        texts = {each["check"]: each["text"] for each in report["findings"]}
-        return None if "does not answer in" in texts["mesh"] else {"name": report["mesh"], **texts}
+        texts: dict[str, str] = {}
+        for each in report["findings"]:
+            texts.setdefault(each["check"], each["text"])
+        return None if is_late(report) else {"name": report["mesh"], **texts}
 
     texts = until(told, "a doctor who has asked the peer", PATIENCE_S)
     assert texts["name"] == "lab"
     assert texts["mesh"].startswith("mac-1 runs here, mesh lab (1 member) serves nothing: ")
-    assert "taken" not in texts["ports"]
+    assert texts["ports"] == "the peer that runs here has its ports"
+
+
+def test_a_peer_with_a_key_is_asked_with_the_one_of_the_environment(
+    join: Start, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(ADMIN_KEY, raising=False)
+    monkeypatch.delenv(API_KEY, raising=False)
+    peer = join("--name", "mac-1", "--mesh", "lab", "--api-key", "a-key-of-the-test-long-enough")
+    url = peer.until(r"^API on (\S+)/v1")[1]
+
+    def mesh_text() -> str | None:
+        """What is said of the mesh; None where the peer took too long to answer."""
+        doctor = start("doctor", "--url", url, "--listen-for", "0", "--json")
+        doctor.until_end()
+        report = json.loads("\n".join(doctor.lines))
+        text = str(next(each["text"] for each in report["findings"] if each["check"] == "mesh"))
+        return None if is_late(report) else text
+
+    without = until(mesh_text, "a doctor without a key", PATIENCE_S)
+    assert without == f"what answers at {url} asks for a key: its mesh was not looked at"
+    monkeypatch.setenv(API_KEY, "a-key-of-the-test-long-enough")
+    assert until(mesh_text, "a doctor with the key", PATIENCE_S).startswith("mac-1 runs here, mesh lab ")
 
 
 def test_a_port_that_another_program_has_is_told(start: Start) -> None:

@@ -28,5 +28,12 @@ def test_the_peer_that_runs_here_may_have_its_own() -> None:
     only(check_ports(Observed(ports=(other, api), peer=peer)), Mark.WARNING)
 
 
+def test_ports_of_a_peer_that_wants_a_key_are_not_taken_for_a_stranger_s() -> None:
+    taken = PortTried(52414, "links", "python (process 7)")
+    finding = only(check_ports(Observed(ports=(taken, API), peer_wants_key=True)), Mark.NOTE)
+    assert finding.text.startswith("taken: 52414 (links) by python (process 7); a peer may run here")
+    assert finding.remedies == ()
+
+
 def test_what_was_not_tried_is_not_told() -> None:
     assert check_ports(Observed()) == []

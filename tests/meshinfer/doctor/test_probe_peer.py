@@ -1,8 +1,9 @@
 from typing import Any
 
+import httpx2
 import pytest
 
-from meshinfer.doctor.observed import ClockSeen, PeerSeen
+from meshinfer.doctor.observed import ClockSeen, MemberSeen, NoPeerSeen, PeerSeen
 from meshinfer.doctor.probe_peer import ask_clocks, ask_peer, read_clock, read_peer
 from tests.ports import absent_server
 
@@ -55,9 +56,50 @@ def test_what_is_no_mesh_is_refused(mesh: Any) -> None:
 
 async def test_where_nobody_listens_nobody_is_asked() -> None:
     with absent_server() as url:
-        assert await ask_peer(url, 60.0) == f"no peer answers at {url}"
+        assert await ask_peer(url, 60.0, {}) == NoPeerSeen(f"no peer answers at {url}")
     peer = PeerSeen(url, "mac-1", "lab", True, "", ())
     assert await ask_clocks(peer.members, 30.0) == ()
+
+
+KEY = {"Authorization": "Bearer secret"}
+
+
+def guarded(request: httpx2.Request) -> httpx2.Response:
+    """A peer with an API key, `secret`."""
+    if request.url.path == "/health":
+        return httpx2.Response(200, json={"name": "mac-1"})
+    if request.headers.get("authorization") != KEY["Authorization"]:
+        return httpx2.Response(401, json={"error": {"message": "this API needs a key"}})
+    return httpx2.Response(200, json=MESH)
+
+
+@pytest.mark.parametrize(
+    ("headers", "reason"),
+    [
+        ({}, "what answers at http://a:1 asks for a key"),
+        ({"Authorization": "Bearer x"}, "what answers at http://a:1 refuses the key it was shown"),
+    ],
+)
+async def test_a_peer_that_asks_for_a_key_is_no_stranger(headers: dict[str, str], reason: str) -> None:
+    told = await ask_peer("http://a:1", 60.0, headers, transport=httpx2.MockTransport(guarded))
+    assert told == NoPeerSeen(reason, wants_key=True)
+
+
+async def test_a_peer_is_asked_with_the_key_of_the_user() -> None:
+    told = await ask_peer("http://a:1", 60.0, KEY, transport=httpx2.MockTransport(guarded))
+    assert isinstance(told, PeerSeen)
+
+
+async def test_no_key_goes_to_whom_gossip_names() -> None:
+    asked: list[httpx2.Request] = []
+
+    def handle(request: httpx2.Request) -> httpx2.Response:
+        asked.append(request)
+        return httpx2.Response(200)
+
+    member = MemberSeen("mac-2", "alive", "0.1.0", api="http://b:2")
+    await ask_clocks([member], 60.0, transport=httpx2.MockTransport(handle))
+    assert [(request.url.host, request.headers.get("authorization")) for request in asked] == [("b", None)]
 
 
 def test_a_clock_is_compared_within_what_its_answer_took() -> None:

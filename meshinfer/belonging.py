@@ -61,6 +61,11 @@ def belong(config: PeerConfig) -> Belonging:
     known = store.read(invitation.mesh)
     if known is not None and invitation.key in known.accepted:
         return Belonging(config, known)
-    keyring = Keyring(invitation.key)
-    store.write(invitation.mesh, keyring)
+    # A peer that runs may be changing this mesh's key at this moment.
+    with store.locked(invitation.mesh):
+        known = store.read(invitation.mesh)
+        if known is not None and invitation.key in known.accepted:
+            return Belonging(config, known)
+        keyring = Keyring(invitation.key)
+        store.write(invitation.mesh, keyring)
     return Belonging(config, keyring, former=known.newest.label if known else "")

@@ -94,7 +94,7 @@ def new(
     ] = False,
     config_dir: _ConfigDir = None,
 ) -> None:
-    """Make a new key for a mesh; peers that run now keep the one they began with.
+    """Make a new key for a mesh; peers that run now keep the former one until they are restarted.
 
     A machine with another key is none of the mesh any more: all others need an invitation again.
     """
@@ -104,17 +104,25 @@ def new(
     terminal = Terminal()
     try:
         store = KeyStore(_folder(config_dir))
-        if store.path(mesh).exists() and not force:
-            raise ConfigError(
-                f"there is a key of the mesh {mesh} already, in {store.path(mesh)}: --force forgets it, and "
-                "all machines need an invitation again"
-            )
         made = MeshKey.draw()
-        store.write(mesh, Keyring(made))
+        with store.locked(mesh):
+            is_replaced = store.path(mesh).exists()
+            if is_replaced and not force:
+                raise ConfigError(
+                    f"there is a key of the mesh {mesh} already, in {store.path(mesh)}: --force forgets it, "
+                    "and all machines need an invitation again"
+                )
+            store.write(mesh, Keyring(made))
     except ConfigError as error:
         terminal.say(str(error), Tone.ERROR)
         raise typer.Exit(1) from error
     terminal.say(f"the mesh {mesh} has a new key (label {made.label}): `meshinfer key show` invites others")
+    if is_replaced:
+        terminal.say(
+            f"peers of the mesh {mesh} that run now keep the former key until they are restarted, on this "
+            "machine too: stop them all if others know it",
+            Tone.WARNING,
+        )
 
 
 app.command()(rotate)

@@ -15,7 +15,7 @@ from .keyring import Keyring, KeyStore
 from .mesh_key import MeshKey
 from .sealing import DatagramSeal
 from .security import MeshSecurity
-from .succession import begun, finished, is_better, lacking, moved_on
+from .succession import begun, finished, is_better, is_later, lacking, moved_on
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,10 @@ class KeyKeeper:
     """Outlives the actor that works with it: what it knows is as true after a restart.
 
     What decides returns the keyring that is to be; `keep` writes it, then `use` has links and datagrams
-    follow it. So a peer never uses what it would not know after a power cut.
+    follow it. So a peer never uses what it would not know after a power cut, unless its owner has put
+    another key on the disk: that one stays there, for the peer's next start.
+
+    keyring: as the store has it now.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class KeyKeeper:
         self._own = own
         self._mesh = mesh
         self._store = store
+        self._written = keyring
         self._security = security
         self._seal = seal
         self._grace_ms = round(1000 * grace_s)
@@ -173,7 +177,7 @@ class KeyKeeper:
         Raises:
             ConfigError: it cannot be written; nothing has changed then.
         """
-        self._store.write(self._mesh, keyring)
+        self._write(keyring)
         try:
             self._security.change_to(keyring)
         except OSError as error:
@@ -198,6 +202,24 @@ class KeyKeeper:
         if self._entitled:
             having.intersection_update(self._entitled)
         return [peer for peer in linked if peer not in having and self._security.proved(peer) != label]
+
+    def _write(self, keyring: Keyring) -> None:
+        """Write a keyring, unless that would undo what others have written: its user, or a peer beside it."""
+        with self._store.locked(self._mesh):
+            found = self._store.found(self._mesh)
+            if found is None or found == self._written or is_later(keyring, found):
+                self._store.write(self._mesh, keyring)
+                self._written = keyring
+                return
+        # Another peer of this machine may be further in the same change.
+        if not is_later(found, keyring):
+            logger.warning(
+                "the key of the mesh %s on this disk was replaced (label %s) while this peer runs with "
+                "another (label %s): it is left as it is; restart this peer to use it, or stop this peer",
+                self._mesh,
+                found.newest.label,
+                keyring.newest.label,
+            )
 
     @property
     def _others(self) -> tuple[Member, ...]:

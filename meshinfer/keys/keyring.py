@@ -7,6 +7,8 @@ import re
 import secrets
 import stat
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -100,8 +102,50 @@ class KeyStore:
             raise ConfigError(f"the mesh's key in {path} cannot be read: {error}") from error
         return _decoded(path, content)
 
+    def found(self, mesh: str) -> Keyring | None:
+        """What a write would take the place of; None where that is nothing, or torn, so that nothing is lost.
+
+        Raises:
+            ConfigError: it cannot be read.
+        """
+        path = self.path(mesh)
+        try:
+            with path.open("rb") as stream:
+                content = stream.read(_MOST_BYTES)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ConfigError(f"the mesh's key cannot be kept in {path}: {error}") from error
+        try:
+            return _decoded(path, content)
+        except ConfigError:
+            return None
+
+    @contextmanager
+    def locked(self, mesh: str) -> Iterator[None]:
+        """Keep others that lock from the keys of a mesh meanwhile: for who reads, and writes what follows.
+
+        Blocking, for 10 s at most. Whoever has it must not take it again.
+
+        Raises:
+            ConfigError: somebody else has it all the time, or the directory cannot be written.
+        """
+        path = self.path(mesh)
+        lock = FileLock(self._folder / f".{mesh}.lock", timeout=_LOCK_TIMEOUT_S)
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock.acquire()
+        except OSError as error:
+            raise ConfigError(f"the mesh's key cannot be kept in {path}: {error}") from error
+        try:
+            yield
+        finally:
+            lock.release()
+
     def write(self, mesh: str, keyring: Keyring) -> None:
-        """Keep the keys of a mesh. The file appears whole, with mode 0600, or not at all.
+        """Keep the keys of a mesh, whatever there is: see `locked`.
+
+        The file appears whole, with mode 0600, or not at all.
 
         Raises:
             ConfigError: it cannot be written.
@@ -124,13 +168,12 @@ class KeyStore:
         """The keys of a mesh, and whether they were made just now because there were none.
 
         Raises:
-            ConfigError: as `read` and `write`.
+            ConfigError: as `read`, `locked` and `write`.
         """
         if (known := self.read(mesh)) is not None:
             return known, False
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Two processes that start at once must not each make one.
-        with FileLock(self._folder / f".{mesh}.lock", timeout=_LOCK_TIMEOUT_S):
+        with self.locked(mesh):
             if (known := self.read(mesh)) is not None:
                 return known, False
             made = Keyring(MeshKey.draw())

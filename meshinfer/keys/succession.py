@@ -110,6 +110,18 @@ def finished(keyring: Keyring) -> Keyring:
     return keyring if keyring.change is None else Keyring(keyring.newest, None, keyring.change.former.label)
 
 
+def is_later(keyring: Keyring, than: Keyring) -> bool:
+    """Whether another keyring of the same mesh becomes this one as the key changes, at most one key further.
+
+    The same is as late; of two keys that follow the same one that is later which is used, or the greater one.
+    """
+    here, before = keyring.word, than.word
+    if here.former == before.newest:
+        return True
+    is_same_step = here.newest == before.newest or (here.former != "" and here.former == before.former)
+    return is_same_step and _progress(keyring) >= _progress(than)
+
+
 def proof_of(former: MeshKey, key: MeshKey, entitled: tuple[PeerId, ...]) -> bytes:
     """What only somebody who has `former` can make: that `key` takes its place, for these peers."""
     said = key.secret + "".join(entitled).encode()
@@ -119,6 +131,11 @@ def proof_of(former: MeshKey, key: MeshKey, entitled: tuple[PeerId, ...]) -> byt
 def _turned(keyring: Keyring, change: Change, now_ms: int) -> tuple[Keyring, Change]:
     turned = replace(change, turned_ms=max(1, now_ms))
     return replace(keyring, change=turned), turned
+
+
+def _progress(keyring: Keyring) -> tuple[bool, bool, str]:
+    change = keyring.change
+    return change is None, change is not None and change.turned_ms > 0, keyring.newest.label
 
 
 def _is_over_elsewhere(keyring: Keyring, members: tuple[Member, ...]) -> bool:

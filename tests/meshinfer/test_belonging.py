@@ -5,9 +5,12 @@ import pytest
 from meshinfer.belonging import belong
 from meshinfer.config import PeerConfig
 from meshinfer.errors import ConfigError
+from meshinfer.guard import Guard
+from meshinfer.keys.certificates import PeerSecret
 from meshinfer.keys.invitation import Invitation
 from meshinfer.keys.keyring import Change, Keyring, KeyStore
 from meshinfer.keys.mesh_key import MeshKey
+from meshinfer.keys.succession import finished
 from meshinfer.transports.base import Address
 
 KEY, OTHER = MeshKey(b"k" * 32), MeshKey(b"o" * 32)
@@ -63,3 +66,22 @@ def test_what_is_pasted_on_the_next_machine_leads_here(tmp_path: Path) -> None:
 def test_a_key_and_none_at_once_are_refused() -> None:
     with pytest.raises(ConfigError, match="--open runs without a key, and --invite brings one"):
         PeerConfig(is_open=True, invite=INVITE)
+
+
+def test_an_invitation_to_a_namesake_outlasts_the_peer_that_runs_beside(tmp_path: Path) -> None:
+    running = Guard(PeerConfig(config_dir=tmp_path, mesh="home"), PeerSecret.draw()).keeper
+    assert running is not None
+    begun = running.begun(())
+    running.keep(begun)
+    running.use(begun)
+    invited = belong(PeerConfig(config_dir=tmp_path, invite=INVITE))
+    assert (invited.keyring, invited.former) == (Keyring(KEY), begun.newest.label)
+
+    running.keep(finished(begun))
+    assert belong(PeerConfig(config_dir=tmp_path, mesh="home")).keyring == Keyring(KEY)
+    # And the mesh that was joined changes its key as any other.
+    joined = Guard(PeerConfig(config_dir=tmp_path, mesh="home"), PeerSecret.draw()).keeper
+    assert joined is not None
+    begun = joined.begun(())
+    joined.keep(begun)
+    assert KeyStore(tmp_path).read("home") == begun

@@ -18,6 +18,7 @@ from meshinfer.keys.mesh_key import MeshKey
 from meshinfer.keys.sealing import DatagramSeal
 from meshinfer.keys.security import MeshSecurity
 from meshinfer.topology import knobs
+from meshinfer.topology.record import KeyWord
 from meshinfer.transports.base import Address, DatagramLimits
 from meshinfer.transports.errors import TransportError
 from meshinfer.transports.tcp import TcpTransport
@@ -231,6 +232,36 @@ async def test_two_that_change_it_at_once_have_one_key_in_the_end(tmp_path: Path
             one, other = await asyncio.gather(desk.rotate_key(), mini.rotate_key())
             await until_used(max(one.label, other.label), desk, mini, shelf)
             assert len({keyring(tmp_path, peer.name).newest for peer in (desk, mini, shelf)}) == 1
+
+
+async def test_a_key_that_was_put_on_the_disk_meanwhile_is_there_at_the_next_start(tmp_path: Path) -> None:
+    replaced = Keyring(MeshKey.draw())
+    async with Peer(config(tmp_path, "desk")) as desk:
+        await until_met(desk)
+        begun = await desk.rotate_key()
+        await until_used(begun.label, desk)
+        KeyStore(tmp_path / "desk").write(MESH, replaced)
+        with tapped_log() as log:
+            assert (await desk.finish_key()).label == begun.label
+            await log.line_with(f"was replaced (label {replaced.newest.label})")
+        await until_over(desk)
+    async with Peer(config(tmp_path, "desk")) as desk:
+        assert desk.belonging.keyring == replaced
+
+
+async def test_two_peers_of_one_machine_change_the_key_that_they_share(tmp_path: Path) -> None:
+    async with (
+        Peer(config(tmp_path, "desk")) as desk,
+        Peer(replace(config(tmp_path, "second", seed(desk)), config_dir=tmp_path / "desk")) as second,
+    ):
+        await until_met(desk, second)
+        for one in (desk, second):
+            begun = await one.rotate_key()
+            await until_used(begun.label, desk, second)
+            assert keyring(tmp_path, "desk").newest.label == begun.label
+            await one.finish_key()
+            await until_over(desk, second)
+            assert keyring(tmp_path, "desk").word == KeyWord(begun.label, begun.former, is_over=True)
 
 
 async def test_what_cannot_be_changed_says_what_to_do(tmp_path: Path) -> None:

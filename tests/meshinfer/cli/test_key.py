@@ -5,9 +5,13 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from meshinfer.cli.app import app
+from meshinfer.config import PeerConfig
+from meshinfer.guard import Guard
+from meshinfer.keys.certificates import PeerSecret
 from meshinfer.keys.invitation import Invitation
 from meshinfer.keys.keyring import Change, Keyring, KeyStore
 from meshinfer.keys.mesh_key import MeshKey
+from meshinfer.keys.succession import finished
 
 KEY = MeshKey(b"k" * 32)
 NOBODY = "http://127.0.0.1:1"
@@ -49,6 +53,7 @@ def test_a_key_is_forgotten_only_by_force(tmp_path: Path, is_forced: bool) -> No
     assert again.exit_code == (0 if is_forced else 1)
     assert is_forced or "--force forgets it" in again.stderr
     assert (KeyStore(tmp_path).read("meshinfer") == Keyring(KEY)) is not is_forced
+    assert ("that run now keep the former key" in again.stderr) is is_forced
 
 
 def test_an_invitation_of_a_mesh_that_changes_its_key_holds_the_new_one(tmp_path: Path) -> None:
@@ -57,3 +62,18 @@ def test_an_invitation_of_a_mesh_that_changes_its_key_holds_the_new_one(tmp_path
     shown = run(tmp_path, "show", "--mesh", "home", "--url", NOBODY)
     assert Invitation.from_text(shown.stdout).key == new
     assert f"the mesh is changing its key: this line holds the new one (label {new.label})" in shown.stderr
+
+
+def test_a_key_that_was_made_by_force_outlasts_the_peers_that_run(tmp_path: Path) -> None:
+    store = KeyStore(tmp_path)
+    running = Guard(PeerConfig(config_dir=tmp_path), PeerSecret.draw()).keeper
+    assert running is not None
+    begun = running.begun(())
+    running.keep(begun)
+    running.use(begun)
+    assert run(tmp_path, "new", "--force").exit_code == 0
+    made = store.read("meshinfer")
+    assert made not in (None, begun)
+
+    running.keep(finished(begun))
+    assert store.read("meshinfer") == made

@@ -1,3 +1,5 @@
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,8 +18,10 @@ from meshinfer.topology.ring import PeerId, Run
 
 SECRET = PeerSecret(b"a" * 32)
 A, B, C = SECRET.peer, PeerId("b" * 32), PeerId("c" * 32)
-OLD, NEW = MeshKey(b"o" * 32), MeshKey(b"n" * 32)
+OLD, NEW, STRANGE = MeshKey(b"o" * 32), MeshKey(b"n" * 32), MeshKey(b"s" * 32)
 CHANGING = begun(Keyring(OLD), lambda: NEW)
+assert CHANGING.change is not None
+USED = replace(CHANGING, change=replace(CHANGING.change, turned_ms=1))
 
 
 def keeper(tmp_path: Path, keyring: Keyring = Keyring(OLD), peer: PeerId = A) -> KeyKeeper:  # noqa: B008
@@ -148,3 +152,73 @@ def test_how_a_change_is_is_told_by_labels_and_names(tmp_path: Path) -> None:
     change_to(used, used.moved_on(now_ms=1000))
     state = used.state(now_ms=601_000)
     assert (state.is_used, state.left_s, state.lacking) == (True, 3000, ())
+
+
+@pytest.mark.parametrize("replaced", [Keyring(STRANGE), begun(Keyring(STRANGE), MeshKey.draw)])
+def test_a_key_that_the_user_put_in_its_place_stays_on_the_disk(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, replaced: Keyring
+) -> None:
+    store, here = KeyStore(tmp_path), keeper(tmp_path)
+    change_to(here, CHANGING)
+    change_to(here, USED)
+    store.write("home", replaced)
+    for keyring in (finished(USED), begun(finished(USED), MeshKey.draw)):
+        change_to(here, keyring)
+        # It goes on with what it has, until it is restarted.
+        assert (here.keyring, store.read("home")) == (keyring, replaced)
+        (warning,) = caplog.messages
+        assert f"was replaced (label {replaced.newest.label})" in warning
+        assert "restart this peer to use it, or stop this peer" in warning
+        assert repr(replaced.newest.secret) not in warning
+        caplog.clear()
+
+
+@pytest.mark.parametrize("leaders", [(0, 0, 0, 0), (1, 1, 1, 1), (0, 1, 0, 1), (1, 0, 1, 0)])
+def test_two_peers_of_one_machine_change_one_file_whichever_is_ahead(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, leaders: tuple[int, ...]
+) -> None:
+    peers = keeper(tmp_path), keeper(tmp_path, peer=B)
+    once_more = begun(finished(USED), MeshKey.draw)
+    steps = [CHANGING, USED, finished(USED), once_more]
+    for earlier, later, leader in zip([Keyring(OLD), *steps], steps, leaders, strict=False):
+        change_to(peers[leader], later)
+        # The other one comes a step behind.
+        change_to(peers[1 - leader], earlier)
+        assert KeyStore(tmp_path).read("home") == later
+    for peer in peers:
+        change_to(peer, once_more)
+    assert KeyStore(tmp_path).read("home") == once_more
+    assert caplog.messages == []
+
+
+def test_two_peers_of_one_machine_that_begin_at_once_keep_the_greater_key(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    less, greater = sorted((NEW, STRANGE), key=lambda key: key.label)
+    to_less, to_greater = (begun(Keyring(OLD), partial(MeshKey, key.secret)) for key in (less, greater))
+    for order in ((to_less, to_greater), (to_greater, to_less)):
+        KeyStore(tmp_path).write("home", Keyring(OLD))
+        for peer, keyring in zip((keeper(tmp_path), keeper(tmp_path, peer=B)), order, strict=True):
+            change_to(peer, keyring)
+        assert KeyStore(tmp_path).read("home") == to_greater
+    assert caplog.messages == []
+
+
+def test_a_peer_takes_back_what_it_wrote_and_could_not_use(tmp_path: Path) -> None:
+    here = keeper(tmp_path)
+    rival = begun(Keyring(OLD), lambda: STRANGE)
+    less, greater = sorted((CHANGING, rival), key=lambda keyring: keyring.newest.label)
+    for keyring in (less, greater, less):
+        here.keep(keyring)
+    assert KeyStore(tmp_path).read("home") == less
+
+
+def test_a_torn_file_and_none_are_written_anew(tmp_path: Path) -> None:
+    store, here = KeyStore(tmp_path), keeper(tmp_path)
+    change_to(here, CHANGING)
+    store.path("home").write_bytes(b"torn")
+    change_to(here, USED)
+    assert store.read("home") == USED
+    store.path("home").unlink()
+    change_to(here, finished(USED))
+    assert store.read("home") == finished(USED)

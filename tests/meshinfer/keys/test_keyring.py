@@ -1,5 +1,7 @@
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import Queue
 
 import pytest
 
@@ -9,6 +11,7 @@ from meshinfer.keys.keyring import Change, Keyring, KeyStore
 from meshinfer.keys.mesh_key import MeshKey
 from meshinfer.topology.record import KeyWord
 from meshinfer.topology.ring import PeerId
+from tests.transports.patience import PATIENCE_S
 
 OLD, NEW = MeshKey(b"o" * 32), MeshKey(b"n" * 32)
 
@@ -83,3 +86,30 @@ def test_the_directory_is_the_users_own(monkeypatch: pytest.MonkeyPatch) -> None
     assert default_config_dir() == Path("/there/meshinfer")
     monkeypatch.setenv("XDG_CONFIG_HOME", "relative")
     assert default_config_dir() == Path.home() / ".config" / "meshinfer"
+
+
+def test_who_holds_the_lock_keeps_others_that_take_it_out(tmp_path: Path) -> None:
+    store, order = KeyStore(tmp_path), Queue[str]()
+
+    def make() -> None:
+        order.put("waits")
+        store.read_or_make("home")
+        order.put("done")
+
+    with ThreadPoolExecutor(1) as pool:
+        with store.locked("home"):
+            made = pool.submit(make)
+            assert order.get(timeout=PATIENCE_S) == "waits"
+            store.write("home", Keyring(OLD))
+            assert store.found("home") == Keyring(OLD)
+        made.result(PATIENCE_S)
+    assert store.read("home") == Keyring(OLD)
+
+
+def test_keys_that_cannot_be_locked_are_told_with_their_place(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("no directory")
+    with (
+        pytest.raises(ConfigError, match=r"cannot be kept in .*home\.json"),
+        KeyStore(tmp_path).locked("home"),
+    ):
+        pass

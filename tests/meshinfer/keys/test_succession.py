@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from meshinfer.errors import ConfigError
 from meshinfer.keys.keyring import MAX_ENTITLED, Change, Keyring
 from meshinfer.keys.mesh_key import MeshKey
-from meshinfer.keys.succession import begun, finished, is_better, lacking, moved_on, proof_of, taken
+from meshinfer.keys.succession import begun, finished, is_better, is_later, lacking, moved_on, proof_of, taken
 from meshinfer.topology.member import Member, Status
 from meshinfer.topology.record import KeyWord, PeerRecord, Version
 from meshinfer.topology.ring import PeerId, Run
@@ -186,3 +186,36 @@ def test_members_that_talk_long_enough_have_one_key(
     members = [member(PeerId(f"{place:032x}"), ring) for place, ring in enumerate(rings)]
     used = {moved_on(ring, members, 1, HOUR_MS) for ring in rings}
     assert {ring.current for ring in used} == {rings[0].newest}
+
+
+def used(keyring: Keyring) -> Keyring:
+    assert keyring.change is not None
+    return replace(keyring, change=replace(keyring.change, turned_ms=1))
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        (Keyring(OLD), TO_LOW),
+        (TO_LOW, used(TO_LOW)),
+        (used(TO_LOW), finished(TO_LOW)),
+        (Keyring(OLD), finished(TO_LOW)),
+        (finished(TO_LOW), change(LOW, NEXT)),
+        (used(TO_LOW), change(LOW, NEXT)),
+        (TO_LOW, TO_HIGH),
+        (TO_HIGH, used(TO_LOW)),
+        (TO_HIGH, finished(TO_LOW)),
+    ],
+    ids=["begun", "used", "over", "known", "next", "early", "greater", "used rival", "rival over"],
+)
+def test_of_two_keyrings_of_a_mesh_one_is_later(earlier: Keyring, later: Keyring) -> None:
+    assert is_later(later, earlier)
+    assert not is_later(earlier, later)
+    assert is_later(later, later)
+
+
+@pytest.mark.parametrize("strange", [Keyring(NEXT), change(NEXT, HIGH), finished(change(NEXT, HIGH))])
+@pytest.mark.parametrize("here", [Keyring(OLD), TO_LOW, used(TO_LOW), finished(TO_LOW)])
+def test_a_keyring_of_another_mesh_is_neither_earlier_nor_later(here: Keyring, strange: Keyring) -> None:
+    assert not is_later(here, strange)
+    assert not is_later(strange, here)

@@ -12,7 +12,7 @@ import httpx2
 
 from meshinfer.key_state import KeyState
 
-from .credentials import key_headers
+from .credentials import key_advice, key_headers
 
 CONNECT_TIMEOUT_S = 5.0
 # A peer gives up an answer without progress after 120 s and says so: it must be heard.
@@ -355,7 +355,8 @@ def error_text(response: httpx2.Response) -> str:
     except ValueError:
         body = None
     match body:
-        case {"error": {"message": str() as message}}:
-            return message
+        case {"error": {"message": str() as message, **more}}:
+            advice = key_advice(more.get("code"))
+            return f"{message}; {advice}" if advice else message
         case _:
             return f"{response.url} answered {response.status_code}: is it a meshinfer peer?"

@@ -26,25 +26,33 @@ def models(
     url: UrlOption = USUAL_URL,
     cache_dir: Annotated[
         Path | None,
-        typer.Option(help="Where built-in models are kept.", show_default="~/.cache/meshinfer"),
+        typer.Option(
+            help="List this machine's own models, the built-in ones out of this directory, whatever the mesh "
+            "has.",
+            show_default="~/.cache/meshinfer where no peer answers",
+        ),
     ] = None,
 ) -> None:
     """List the models of the mesh, and who has loaded them.
 
-    Where no peer answers, those on this machine: of the cache directory, of the Hugging Face cache, and of
-    other programs.
+    Where no peer answers, and with --cache-dir, those on this machine: of the cache directory, of the Hugging
+    Face cache, and of other programs.
     """
     from meshinfer.errors import ModelError
 
-    from .client import ClientError, PeerClient
+    from .client import ClientError, PeerClient, Unreachable
 
-    terminal = Terminal()
-    with PeerClient(url) as client:
+    terminal, is_refused = Terminal(), False
+    if cache_dir is None:
         try:
-            _list_mesh(terminal, client)
-        except ClientError:
-            # Nobody is there, or another release: this machine's own list needs no peer.
+            with PeerClient(url) as client:
+                _list_mesh(terminal, client)
+        except Unreachable:
+            # Told below: this machine's own list needs no peer.
             pass
+        except ClientError as error:
+            terminal.say(f"{error}; these are this machine's own models:", Tone.WARNING)
+            is_refused = True
         else:
             _tell_served(terminal, url)
             return
@@ -53,8 +61,9 @@ def models(
     except ModelError as error:
         terminal.say(str(error), Tone.ERROR)
         raise typer.Exit(1) from error
-    terminal.say("")
-    _tell_served(terminal, url)
+    if not is_refused:
+        terminal.say("")
+        _tell_served(terminal, url)
 
 
 def _list_mesh(terminal: Terminal, client: "PeerClient") -> None:

@@ -62,7 +62,7 @@ def generate_question(body: bytes) -> Asked | IsLoaded:
     asked = validated(GenerateBody, kept_body(json_object(body), GenerateBody))
     if not asked.prompt:
         return IsLoaded(bare_name(asked.model), is_chat=False)
-    prompt = asked.prompt if asked.raw else _asked_once(asked, asked.prompt)
+    prompt = _raw(asked, asked.prompt) if asked.raw else _asked_once(asked, asked.prompt)
     return Asked(_question(asked, prompt), OllamaTextWording, asked.stream is not False)
 
 
@@ -104,6 +104,13 @@ def _question(asked: OllamaChatBody | GenerateBody, prompt: Prompt, tools: tuple
         constraint=_constraint(asked),
         tools=tools,
     )
+
+
+def _raw(asked: GenerateBody, prompt: str) -> str:
+    for name, value in (("system", asked.system), ("think", asked.think)):
+        if value:
+            raise invalid(f"{name} goes into a chat template, and raw leaves that out: leave out one of them", name)
+    return prompt
 
 
 def _asked_once(asked: GenerateBody, prompt: str) -> Conversation:

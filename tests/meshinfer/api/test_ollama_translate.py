@@ -136,7 +136,7 @@ def test_thinking_is_for_the_template(
 def test_a_prompt_goes_into_the_template_or_is_raw() -> None:
     system = {"role": "system", "content": "Be kind."}
     assert generate(system="Be kind.").prompt == Conversation((system, HELLO))
-    assert generate(raw=True).prompt == "hi"
+    assert generate(raw=True, system="", think=False).prompt == "hi"
 
 
 def test_nothing_to_answer_asks_whether_the_model_is_loaded() -> None:
@@ -163,6 +163,9 @@ def test_names_have_a_tag_for_ollamas_clients_alone() -> None:
         ({"format": "xml"}, "format", "json"),
         ({"model": ""}, "model", "at least 1"),
         ({"raw": 1}, "raw", "true or false"),
+        ({"raw": True, "system": "Be kind."}, "system", "raw leaves that out"),
+        ({"raw": True, "think": True}, "think", "raw leaves that out"),
+        ({"raw": True, "think": "low"}, "think", "raw leaves that out"),
     ],
 )
 def test_what_cannot_be_done_is_refused_by_name(fields: dict[str, Any], param: str, text: str) -> None:

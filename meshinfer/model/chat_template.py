@@ -10,6 +10,9 @@ from meshinfer.errors import RequestError
 
 _BLOCKS = re.compile(r"\{[{%].*?[%}]\}", re.DOTALL)
 
+_GENERATION = re.compile(r"\{%[-+]?\s*(?:end)?generation\s*[-+]?%\}")
+_WORD = re.compile(r"\w+")
+
 _OWN = {
     "add_generation_prompt",
     "chat_template",
@@ -35,11 +38,11 @@ class ChatTemplate:
 
     def __init__(self, wrapper: Any) -> None:
         self._wrapper = wrapper
-        self._code = _code_of(wrapper)
+        self._names = _names_of(wrapper)
 
     def knows(self, option: str) -> bool:
         """Whether the template looks at an option, such as `enable_thinking` or `tools`."""
-        return re.search(rf"\b{re.escape(option)}\b", self._code) is not None
+        return option in self._names
 
     def encode(
         self,
@@ -71,7 +74,9 @@ class ChatTemplate:
             raise RequestError("this model's chat template knows no tools", "tools")
         for option in options:
             if option in _OWN or not self.knows(option):
-                raise RequestError(f"this model's chat template knows no option {option!r}", option)
+                raise RequestError(
+                    f"this model's chat template knows no option {option!r}: leave it out", option
+                )
 
     def _apply(
         self,
@@ -96,15 +101,31 @@ class ChatTemplate:
             return tokens(messages)
 
 
-def _code_of(wrapper: Any) -> str:
-    """The parts of a template that are a program."""
+def _names_of(wrapper: Any) -> frozenset[str]:
+    """The names that a template looks up from outside; of one in Python, all words of its code."""
     in_python = getattr(wrapper, "_chat_template", None)
     if in_python is not None:
-        return inspect.getsource(inspect.getmodule(in_python) or in_python)
+        return _words(inspect.getsource(inspect.getmodule(in_python) or in_python))
     written = getattr(wrapper, "chat_template", None) or ""
     # Some models have several, by name.
     texts = written.values() if isinstance(written, dict) else [written]
-    return "\n".join(block for text in texts for block in _BLOCKS.findall(text))
+    return frozenset[str]().union(*map(_variables, texts))
+
+
+def _variables(template: str) -> frozenset[str]:
+    """What a Jinja template takes from outside; all words of its blocks, where Jinja itself cannot read it."""
+    from jinja2 import Environment, TemplateError, meta
+
+    # As transformers reads them; a generation's bounds are for training alone.
+    environment = Environment(extensions=["jinja2.ext.loopcontrols"])
+    try:
+        return frozenset(meta.find_undeclared_variables(environment.parse(_GENERATION.sub("", template))))
+    except (TemplateError, RecursionError):
+        return _words("\n".join(_BLOCKS.findall(template)))
+
+
+def _words(code: str) -> frozenset[str]:
+    return frozenset(_WORD.findall(code))
 
 
 def _with_arguments_spread(message: Mapping[str, object]) -> Mapping[str, object]:

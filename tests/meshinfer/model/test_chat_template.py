@@ -18,6 +18,12 @@ ALL_AT_ONCE = (
     "{% for key, value in call.function.arguments.items() %}({{ key }}={{ value }}){% endfor %}{% endfor %} "
     "{% endfor %}{% if enable_thinking is defined and not enable_thinking %}no thinking{% endif %}"
 )
+SETS_ITS_OWN = (
+    "{% if more is defined %}{% set tools = more %}{% endif %}{% if not tools is defined %}"
+    "{% set tools = none %}{% endif %}{% set enable_thinking = enable_thinking | default(true) %}"
+    "{% set thinking = false %}{{ thinking }}{{ enable_thinking }}{{ tools }}"
+)
+"""As Llama 3.1 and others begin: `thinking` is the template's own."""
 AS_TEXT = "{% for call in messages[0].tool_calls %}{{ 'calls ' + call.function.arguments }}{% endfor %}"
 CALL = {"type": "function", "id": "1", "function": {"name": "add", "arguments": '{"a": 1, "b": "x"}'}}
 ASSISTANT: dict[str, object] = {"role": "assistant", "content": "", "tool_calls": [CALL]}
@@ -72,6 +78,10 @@ def test_a_call_in_another_shape_is_the_templates_matter(tmp_path: Path, call: o
     [
         (ALL_AT_ONCE, {"tools", "enable_thinking"}),
         ("{{ messages }} tools {{ thinking }} enable_thinking", {"thinking"}),
+        ("{{ 'thinking' }}{% for tools in messages %}{{ tools.enable_thinking }}{% endfor %}", set()),
+        (SETS_ITS_OWN, {"tools", "enable_thinking"}),
+        ("{% generation %}{{ 'tools' }}{{ thinking }}{%- endgeneration -%}", {"thinking"}),
+        ("{% another %}{{ thinking }}{% endanother %}", {"thinking"}),
         (TWO, {"tools", "thinking"}),
         (None, set()),
     ],
@@ -90,5 +100,5 @@ def test_what_the_template_does_not_know_is_refused_by_name(tmp_path: Path) -> N
         tokenizer.encode_chat([USER], [TOOL])
     assert refused.value.param == "tools"
     for option in ("reasoning_effort", "tokenize", "chat_template"):
-        with pytest.raises(RequestError, match=f"no option '{option}'"):
+        with pytest.raises(RequestError, match=f"no option '{option}': leave it out"):
             tokenizer.encode_chat([USER], options={option: "high"})

@@ -10,6 +10,7 @@ from meshinfer.messages import Constraint
 from meshinfer.model.language import Tokenizer
 
 from .call_format import CallFormat, CallShape, call_format, read_mark, template_tool
+from .field_names import as_sent
 from .forcing import MOST_CALLS, Calls, Thinking, constraint_of
 from .hermes import as_plain_chat
 from .question import Question
@@ -42,8 +43,15 @@ def approach_to(question: Question, model: LocalModel) -> Approach:
     """Put a question to a model. Blocking: a long prompt takes a while.
 
     Raises:
-        RequestError: it asks for what this model cannot do.
+        RequestError: it asks for what this model cannot do; with the name of the field as the client sent it.
     """
+    try:
+        return _approach(question, model)
+    except RequestError as error:
+        raise as_sent(error, question.dialect) from error
+
+
+def _approach(question: Question, model: LocalModel) -> Approach:
     prompts: Sequence[Prompt] = (question.prompt, *question.other_prompts)
     if not isinstance(question.prompt, Conversation):
         return _bare(question, model, prompts)

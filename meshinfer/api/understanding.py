@@ -14,6 +14,7 @@ from meshinfer.messages import Constraint, ConstraintKind, Sampling
 from .approach import Approach, approach_to
 from .choice import ChoiceReader
 from .delta import Delta, Text
+from .field_names import as_sent
 from .merging import merged
 from .question import Question
 
@@ -38,8 +39,11 @@ async def answer(
     numbers = range(len(approach.prompts) * question.choices)
     choices = [_choice(peer, question, approach, number, deadline_s, token) for number in numbers]
     async with aclosing(merged(choices)) as deltas:
-        while (delta := await deadline.bound(partial(anext, deltas, None))) is not None:
-            yield delta
+        try:
+            while (delta := await deadline.bound(partial(anext, deltas, None))) is not None:
+                yield delta
+        except RequestError as error:
+            raise as_sent(error, question.dialect) from error
 
 
 async def _choice(
@@ -96,4 +100,6 @@ async def _check_tools(peer: "Peer", question: Question, constraint: Constraint)
         own = await peer.grammar_fault(question.model, Constraint(ConstraintKind.SCHEMA, tool.schema))
         if own:
             raise RequestError(f"calls of {tool.name} cannot be forced: {own}", f"tools[{number}]")
-    raise RequestError(fault, "response_format" if question.constraint else "tools")
+    raise as_sent(
+        RequestError(fault, "response_format" if question.constraint else "tools"), question.dialect
+    )

@@ -132,6 +132,13 @@ def test_no_effort_at_all_switches_thinking_off(qwen: LocalModel) -> None:
         approach_to(asked(reasoning_effort="low"), qwen)
 
 
+def test_what_a_template_does_not_know_has_the_name_that_the_client_gave_it(plain: LocalModel) -> None:
+    prompt = Conversation((USER,), options={"enable_thinking": True})
+    with pytest.raises(RequestError, match="leave think out") as refused:
+        approach_to(replace(ASKED, dialect="ollama-chat", prompt=prompt), plain)
+    assert refused.value.param == "think"
+
+
 def test_earlier_calls_are_written_out_where_the_template_knows_none(plain: LocalModel) -> None:
     call = {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     messages = (

@@ -121,6 +121,20 @@ async def test_log_probabilities_come_with_the_text(ai: openai.AsyncOpenAI) -> N
     assert "".join(token.token for token in part.logprobs) == part.text
 
 
+async def test_what_a_model_cannot_do_is_refused_by_the_name_that_was_sent(ai: openai.AsyncOpenAI) -> None:
+    schema = {"type": "object", "properties": {"a": {"not": {"type": "string"}}}}
+    with pytest.raises(openai.BadRequestError, match="cannot be held to this JSON schema") as refused:
+        await ai.responses.create(
+            model="tiny",
+            input="hello",
+            text={"format": {"type": "json_schema", "name": "s", "schema": schema}},
+        )
+    assert refused.value.param == "text.format"
+    with pytest.raises(openai.BadRequestError, match=r"leave reasoning\.effort out") as refused:
+        await ai.responses.create(model="tiny", input="hello", reasoning={"effort": "low"})
+    assert refused.value.param == "reasoning.effort"
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [("store", True), ("previous_response_id", "resp_1"), ("background", True), ("truncation", "auto")],

@@ -152,9 +152,12 @@ def _read(body: bytes, known: set[str]) -> _Asked:
         if isinstance(stages, bool) or not isinstance(stages, str | int):
             raise invalid("stages is neither auto, nor all, nor a number of peers", "stages")
         parse_stages(stages)
-    return _Asked(
-        asked["model"], stages, _flag(asked, "wait", usually=True), _flag(asked, "stream", usually=False)
-    )
+    is_waiting, is_streamed = _flag(asked, "wait", usually=True), _flag(asked, "stream", usually=False)
+    if is_streamed and not is_waiting:
+        raise invalid(
+            "wait is false, and a stream tells of the load until it ends: leave out one of them", "wait"
+        )
+    return _Asked(asked["model"], stages, is_waiting, is_streamed)
 
 
 def _flag(asked: dict[str, Any], name: str, *, usually: bool) -> bool:

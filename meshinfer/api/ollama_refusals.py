@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from .ollama_request import GenerateBody, OllamaChatBody, OllamaMessage, Options
+from .ollama_request import GenerateBody, OllamaChatBody, OllamaMessage, Options, ShowBody
 from .refusals import Refusals, kept_fields
 
 HARMLESS = frozenset({"keep_alive"})
@@ -22,6 +22,10 @@ REFUSED_OF_TEXTS: Refusals = {
     "template": ("",),
     "width": (0,),
 }
+
+REFUSED_OF_SHOWN: Refusals = {"verbose": (False,)}
+
+_REFUSED_OF: dict[type[BaseModel], Refusals] = {GenerateBody: REFUSED_OF_TEXTS, ShowBody: REFUSED_OF_SHOWN}
 
 OPTIONS_HARMLESS = frozenset(
     {
@@ -61,8 +65,7 @@ def kept_body(body: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
     Raises:
         ApiError: a field is not supported, or unknown; the text names it.
     """
-    refused = REFUSED_OF_TEXTS if model is GenerateBody else REFUSED
-    kept = kept_fields(body, model.model_fields, refused, harmless=HARMLESS)
+    kept = kept_fields(body, model.model_fields, _REFUSED_OF.get(model, REFUSED), harmless=HARMLESS)
     if isinstance(options := kept.get("options"), dict):
         kept["options"] = kept_fields(
             options, Options.model_fields, OPTIONS, "options.", harmless=OPTIONS_HARMLESS

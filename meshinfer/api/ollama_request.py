@@ -111,4 +111,3 @@ class ShowBody(Body):
 
     model: str | None = None
     name: str | None = None
-    verbose: bool | None = None

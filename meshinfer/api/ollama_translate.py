@@ -109,7 +109,9 @@ def _question(asked: OllamaChatBody | GenerateBody, prompt: Prompt, tools: tuple
 def _raw(asked: GenerateBody, prompt: str) -> str:
     for name, value in (("system", asked.system), ("think", asked.think)):
         if value:
-            raise invalid(f"{name} goes into a chat template, and raw leaves that out: leave out one of them", name)
+            raise invalid(
+                f"{name} is for the chat template, which raw leaves out: leave out one of them", name
+            )
     return prompt
 
 

@@ -27,6 +27,7 @@ BESIDES: dict[type[BaseModel], tuple[Refusals, frozenset[str]]] = {
     CountBody: (anthropic_refusals.REFUSED, anthropic_refusals.HARMLESS),
     OllamaChatBody: (ollama_refusals.REFUSED, ollama_refusals.HARMLESS),
     GenerateBody: (ollama_refusals.REFUSED_OF_TEXTS, ollama_refusals.HARMLESS),
+    ShowBody: (ollama_refusals.REFUSED_OF_SHOWN, ollama_refusals.HARMLESS),
     Options: (ollama_refusals.OPTIONS, ollama_refusals.OPTIONS_HARMLESS),
     TokenizeBody: (tokenize_request.REFUSED, frozenset()),
 }

@@ -113,7 +113,7 @@ def _names_of(wrapper: Any) -> frozenset[str]:
 
 
 def _variables(template: str) -> frozenset[str]:
-    """What a Jinja template takes from outside; all words of its blocks, where Jinja itself cannot read it."""
+    """What a Jinja template takes from outside; all words of its blocks where Jinja cannot read it."""
     from jinja2 import Environment, TemplateError, meta
 
     # As transformers reads them; a generation's bounds are for training alone.

@@ -39,6 +39,7 @@ async def test_only_its_own_machine_may_have_a_peer_load_and_unload(idle_peer: P
         ("load", {"model": "tiny", "stages": True}, "stages is neither auto, nor all"),
         ("load", {"model": "tiny", "stages": "many"}, "--stages 'many': give auto, all"),
         ("load", {"model": "tiny", "wait": 1}, "wait is neither true nor false"),
+        ("load", {"model": "tiny", "wait": False, "stream": True}, "wait is false, and a stream tells"),
         ("load", {"model": "tiny", "stage": 2}, "stage is not a known field"),
         ("unload", {"model": "tiny", "stages": 2}, "stages is not a known field: give model"),
     ],

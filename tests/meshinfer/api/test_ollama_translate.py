@@ -150,6 +150,13 @@ def test_names_have_a_tag_for_ollamas_clients_alone() -> None:
     assert shown_model(b'{"model": "tiny:latest"}') == shown_model(b'{"name": "tiny"}') == "tiny"
 
 
+def test_more_of_a_model_than_is_known_is_refused_by_name() -> None:
+    assert shown_model(body({"verbose": False})) == "tiny"
+    with pytest.raises(ApiError, match="verbose is not supported") as refused:
+        shown_model(body({"verbose": True}))
+    assert refused.value.param == "verbose"
+
+
 @pytest.mark.parametrize(
     ("fields", "param", "text"),
     [
@@ -163,9 +170,9 @@ def test_names_have_a_tag_for_ollamas_clients_alone() -> None:
         ({"format": "xml"}, "format", "json"),
         ({"model": ""}, "model", "at least 1"),
         ({"raw": 1}, "raw", "true or false"),
-        ({"raw": True, "system": "Be kind."}, "system", "raw leaves that out"),
-        ({"raw": True, "think": True}, "think", "raw leaves that out"),
-        ({"raw": True, "think": "low"}, "think", "raw leaves that out"),
+        ({"raw": True, "system": "Be kind."}, "system", "which raw leaves out"),
+        ({"raw": True, "think": True}, "think", "which raw leaves out"),
+        ({"raw": True, "think": "low"}, "think", "which raw leaves out"),
     ],
 )
 def test_what_cannot_be_done_is_refused_by_name(fields: dict[str, Any], param: str, text: str) -> None:

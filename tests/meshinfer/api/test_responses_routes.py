@@ -122,7 +122,7 @@ async def test_log_probabilities_come_with_the_text(ai: openai.AsyncOpenAI) -> N
 
 
 async def test_what_a_model_cannot_do_is_refused_by_the_name_that_was_sent(ai: openai.AsyncOpenAI) -> None:
-    schema = {"type": "object", "properties": {"a": {"not": {"type": "string"}}}}
+    schema: Any = {"type": "object", "properties": {"a": {"not": {"type": "string"}}}}
     with pytest.raises(openai.BadRequestError, match="cannot be held to this JSON schema") as refused:
         await ai.responses.create(
             model="tiny",

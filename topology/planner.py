@@ -18,7 +18,7 @@ approached by `Growth`, out of a shortlist of SHORTLIST peers or as many as ther
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 
@@ -79,23 +79,6 @@ def plan_ring(question: Question) -> Answer | Infeasible:
 
 
 PLANNERS: dict[str, Planner] = {"ring": plan_ring}
-
-
-def plan_models(questions: Sequence[Question]) -> tuple[Answer | Infeasible, ...]:
-    """Plan several models at once: each with the memory that those before it leave."""
-    taken: dict[PeerId, int] = {}
-    answers: list[Answer | Infeasible] = []
-    for question in questions:
-        left = tuple(
-            replace(c, memory_bytes=max(0, c.memory_bytes - taken.get(c.peer, 0)))
-            for c in question.candidates
-        )
-        answer = plan_ring(replace(question, candidates=left))
-        answers.append(answer)
-        for stage in answer.ring.stages if isinstance(answer, Answer) else ():
-            used = question.footprint.stage_bytes(stage.first_layer, stage.end_layer)
-            taken[stage.peer] = taken.get(stage.peer, 0) + used
-    return tuple(answers)
 
 
 def cost_of(question: Question, ring: Ring) -> Cost:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from meshinfer.topology.desire import SPREAD_ALL, SPREAD_AUTO
 from meshinfer.topology.footprint import Footprint
-from meshinfer.topology.planner import PLANNERS, cost_of, plan_models, plan_ring
+from meshinfer.topology.planner import PLANNERS, cost_of, plan_ring
 from meshinfer.topology.question import Answer, Candidate, Infeasible, Question
 from meshinfer.topology.record import LinkMeasure
 from meshinfer.topology.ring import Ring, Run
@@ -254,33 +254,6 @@ def test_costs_are_those_of_stages_hops_and_disks() -> None:
     # Four tokens of a prompt cross the hop for each one of an answer.
     assert cost.step_ns == 20_000 + 30_000 + (150_000 + 5 * 20_000) + 150_000
     assert (cost.moved_bytes, cost.load_ns) == (4 * size, size * 10)
-
-
-def test_models_share_memory_in_the_order_in_which_they_were_asked_for() -> None:
-    first = Question("first", even(6), SPREAD_AUTO, peers(70, 50))
-    second = Question("second", even(4), SPREAD_AUTO, peers(70, 50))
-    third = Question("third", even(4), SPREAD_AUTO, peers(70, 50))
-    one, two, three = plan_models([first, second, third])
-    assert isinstance(one, Answer)
-    assert isinstance(two, Answer)
-    assert (ranges(one.ring), ranges(two.ring)) == ([(0, 0, 6)], [(1, 0, 4)])
-    assert isinstance(three, Infeasible)
-    assert "third needs 40 MB with its KV cache; 2 peers offer 20 MB" in three.reason
-
-
-@settings(max_examples=20)
-@given(st.lists(questions(most_peers=3, most_layers=4), min_size=2, max_size=3))
-def test_each_model_is_planned_with_what_the_earlier_ones_left(asked: list[Question]) -> None:
-    taken: dict[str, int] = {}
-    for question, answer in zip(asked, plan_models(asked), strict=True):
-        left = [
-            replace(c, memory_bytes=max(0, c.memory_bytes - taken.get(c.peer, 0)))
-            for c in question.candidates
-        ]
-        assert answer == plan_ring(replace(question, candidates=tuple(left)))
-        for stage in answer.ring.stages if isinstance(answer, Answer) else ():
-            size_bytes = question.footprint.stage_bytes(stage.first_layer, stage.end_layer)
-            taken[stage.peer] = taken.get(stage.peer, 0) + size_bytes
 
 
 @pytest.mark.parametrize("spread", [SPREAD_AUTO, SPREAD_ALL, 12])

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from meshinfer.errors import BrokenModel, MeshError, ModelError, UnknownModel
+from meshinfer.errors import BrokenModel, MeshError, ModelError, UnknownModel, UnsupportedModel
 from meshinfer.model.catalogue import catalogue_names, find_entry
 from meshinfer.model.configs import FoundConfig, find_config
 from meshinfer.model.hub import Repository, fetch_config
 from meshinfer.model.precision import PRECISIONS
+from meshinfer.model.sketch import sketch
 from tests.fakehub import cache_tree, fake_hub
 from tests.tiny import make_tiny_model
 
@@ -36,6 +37,23 @@ def test_the_catalogue_needs_no_network_even_where_downloading_is_allowed(name: 
         config = find_config(spelling, is_download_allowed=True, hub_cache=tmp_path)
         assert config == FoundConfig(name, entry.original, entry.config, entry.precision, entry.repository)
     assert entry.precision in PRECISIONS.values()
+
+
+@pytest.mark.usefixtures("no_network")
+def test_a_gguf_file_of_any_name_is_no_config(tmp_path: Path) -> None:
+    (tmp_path / "sha256-1").write_bytes(b"GGUF\x03\x00\x00\x00")
+    with pytest.raises(UnsupportedModel, match="GGUF file has none"):
+        found(str(tmp_path / "sha256-1"), tmp_path)
+
+
+def test_built_in_models_are_planned_in_the_precision_that_they_have(tmp_path: Path) -> None:
+    entry = find_entry("smollm2")
+    assert entry is not None
+    for name, size_mb in (("smollm2-q4", 115), ("smollm2-float32", 538)):
+        planned = found(name, tmp_path)
+        assert (planned.name, planned.origin, planned.precision) == (name, entry.original, None)
+        # As the converted files are large.
+        assert round(sketch(name, planned.config).card.total_bytes / 1e6) == size_mb
 
 
 def test_a_directory_and_its_config_are_the_same_model(tmp_path: Path) -> None:
@@ -88,6 +106,11 @@ def test_what_the_hub_refuses_is_said(
         ("./nowhere", BrokenModel, r"nowhere is missing|config\.json is missing"),
         ("a/b/c", UnknownModel, "unknown model 'a/b/c'"),
         ("", UnknownModel, "unknown model ''"),
+        ("ollama:llama3.2:1b", UnsupportedModel, "GGUF file has none: give the repository of the original"),
+        ("org/name:Q4_0", UnsupportedModel, "GGUF file has none"),
+        ("./absent.gguf", UnsupportedModel, "GGUF file has none"),
+        ("ms:org/name", UnsupportedModel, "not from ModelScope: give the repository"),
+        ("org/name?kv_bits=8", UnsupportedModel, "question mark: plan org/name$"),
     ],
 )
 def test_what_is_nowhere_says_where_it_could_be(

@@ -101,7 +101,8 @@ def join(
         typer.Option(
             envvar="MESHINFER_ADMIN_KEY",
             metavar="KEY",
-            help="With it, other machines may load, unload and drain; without, this one alone.",
+            help="With it, other machines may load, unload and drain, and this one needs it too; without, this "
+            "one alone may.",
             show_envvar=True,
         ),
     ] = None,
@@ -119,7 +120,7 @@ def join(
         str,
         typer.Option(
             metavar="auto|all|N",
-            help="Over how many peers the model is spread: as few as are needed, all, or a number.",
+            help="With --model: over how many peers it is spread: as few as are needed, all, or a number.",
         ),
     ] = "auto",
     cache_dir: Annotated[
@@ -221,6 +222,9 @@ def join(
     from .life import run_peer
 
     show_logs(terminal, verbose)
+    if stages != "auto" and model is None:
+        told = f"--stages {stages} has no effect without --model"
+        terminal.say(f"{told}: the mesh spreads each model as was asked with it", Tone.WARNING)
     raise typer.Exit(run_peer(config, terminal, exits_with_parent=exit_with_parent))
 
 

@@ -152,3 +152,7 @@ def test_memory_is_given_in_gigabytes() -> None:
     assert memory_bytes(0.5) == 500_000_000
     with pytest.raises(ConfigError, match="--memory -1"):
         memory_bytes(-1)
+
+
+def test_a_number_of_stages_without_a_model_is_told_to_have_no_effect(join: Start) -> None:
+    join("--stages", "3").until("^warning: --stages 3 has no effect without --model: ")

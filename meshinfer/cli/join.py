@@ -101,8 +101,8 @@ def join(
         typer.Option(
             envvar="MESHINFER_ADMIN_KEY",
             metavar="KEY",
-            help="With it, other machines may load, unload and drain, and this one needs it too; without, this "
-            "one alone may.",
+            help="With it, other machines may load, unload and drain, and this one needs it too; without, "
+            "this one alone may.",
             show_envvar=True,
         ),
     ] = None,

@@ -14,6 +14,7 @@ from meshinfer.topology.planner import PLANNERS
 from meshinfer.topology.question import Planner
 from meshinfer.transports.base import LinkLimits
 from meshinfer.transports.fabric import FabricTiming
+from meshinfer.transports.sighting import NAME
 from meshinfer.transports.trunk import TrunkLimits
 
 from .errors import ConfigError, UnsupportedModel
@@ -22,8 +23,6 @@ from .model.variant import Variant
 from .scheduling.haul import HaulTiming
 
 _LEAST_KEY = 16
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,9 +280,9 @@ class PeerConfig:
     machine: MachineLimits = field(default_factory=MachineLimits)
 
     def __post_init__(self) -> None:
-        if self.name is not None and not _NAME.fullmatch(self.name):
+        if self.name is not None and not NAME.fullmatch(self.name):
             raise ConfigError(f"the peer's name {self.name!r} takes 1 to 63 letters, digits, '.', '_' or '-'")
-        if not _NAME.fullmatch(self.mesh):
+        if not NAME.fullmatch(self.mesh):
             raise ConfigError(f"the mesh name {self.mesh!r} takes 1 to 63 letters, digits, '.', '_' or '-'")
         if self.is_open and self.invite is not None:
             raise ConfigError("--open runs without a key, and --invite brings one: give one of them")

@@ -13,6 +13,9 @@ SERVICE = "_meshinfer._tcp.local."
 OPEN = "open"
 """What stands for a key's label where a mesh has no key."""
 
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+"""What a peer and a mesh may be called."""
+
 _AND = "+"
 
 _PEER = re.compile(r"[0-9A-Za-z_-]{1,63}", re.ASCII)  # 63 bytes: a label of DNS
@@ -38,7 +41,10 @@ class Announcement:
     def __post_init__(self) -> None:
         if _PEER.fullmatch(self.peer_id) is None:
             raise ValueError(f"peer id {self.peer_id!r}: expected 1 to 63 of 0-9, A-Z, a-z, _ and -")
-        for text in (self.name, self.mesh, self.release, self.key):
+        for name in (self.name, self.mesh):
+            if NAME.fullmatch(name) is None:
+                raise ValueError(f"{name[:40]!r}: expected 1 to 63 letters, digits, '.', '_' or '-'")
+        for text in (self.release, self.key):
             if len(text.encode()) > _MAX_TEXT_BYTES or not text.isprintable():
                 raise ValueError(f"{text[:40]!r}: expected at most {_MAX_TEXT_BYTES} printable bytes")
         if not 0 <= self.wire_version <= 0xFFFF:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from meshinfer.transports.hail import MAX_HAIL_BYTES, Call, Hail, decode_hail, encode_hail
 from meshinfer.transports.sighting import Announcement
 
-WHO = Announcement("0123456789abcdef" * 2, "Büro", "home", "0.1.0", 2, "1a2b3c4d")
+WHO = Announcement("0123456789abcdef" * 2, "studio", "home", "0.1.0", 2, "1a2b3c4d")
 HAIL = Hail(Call.HAIL, WHO, b"12345678", 52414)
 
 
@@ -21,12 +21,17 @@ def test_other_versions_and_meshes_are_read_so_that_they_can_be_named() -> None:
     assert decode_hail(encode_hail(stranger)) == stranger
 
 
+@pytest.mark.parametrize("told", [b"\x06bu ro!", b"\x06.udio!", b"\x00"])
+def test_a_name_that_no_peer_can_have_is_no_call(told: bytes) -> None:
+    data = encode_hail(HAIL)
+    assert data.count(b"\x06studio") == 1
+    assert decode_hail(data.replace(b"\x06studio", told)) is None
+
+
 def test_the_longest_texts_fit() -> None:
-    longest = replace(
-        HAIL, who=replace(WHO, name="n" * 128, mesh="m" * 128, release="r" * 128, key="k" * 128)
-    )
+    longest = replace(HAIL, who=replace(WHO, name="n" * 63, mesh="m" * 63, release="r" * 128, key="k" * 128))
     data = encode_hail(longest)
-    assert len(data) == MAX_HAIL_BYTES
+    assert len(data) <= MAX_HAIL_BYTES
     assert decode_hail(data) == longest
 
 

@@ -18,7 +18,7 @@ HERE = Address("tcp://127.0.0.1:52414")
 
 
 async def test_a_peer_on_loopback_is_seen_there_and_vanishes() -> None:
-    who = Announcement("a-peer-of-test-mdns", "Büro", "home", "0.1.0", 1, "open")
+    who = Announcement("a-peer-of-test-mdns", "studio", "home", "0.1.0", 1, "open")
     async with Discovery(HERE, LOOPBACK) as watching, aclosing(watching.browse()) as seen:
         async with Discovery(HERE, LOOPBACK) as announcing, asyncio.TaskGroup() as tasks:
             tasks.create_task(announcing.announce(who))

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from meshinfer.transports.sighting import Announcement, Sighting, peer_of, read_sighting
 
-STUDIO = Announcement("a1b2", "Büro Studio", "home", "0.1.0", 1, "1a2b3c4d")
+STUDIO = Announcement("a1b2", "studio.home", "home", "0.1.0", 1, "1a2b3c4d")
 TXT: dict[bytes, bytes | None] = {key.encode(): value.encode() for key, value in STUDIO.to_txt().items()}
 
 
@@ -19,6 +19,15 @@ def test_what_a_peer_says_is_what_others_see() -> None:
         (b"peer", b"other"),
         (b"name", b"x" * 200),
         (b"name", b"\x1b[2J"),
+        (b"name", b""),
+        (b"name", b".hidden"),
+        (b"name", "Büro".encode()),
+        (b"name", b"a name with spaces"),
+        (b"name", b"x" * 64),
+        (b"name", b"studio\n"),
+        (b"mesh", b"home, and run `curl evil`"),
+        (b"release", b"x" * 200),
+        (b"key", b"\x1b[2J"),
         (b"mesh", b"\xff"),
         (b"wire", b"one"),
     ],

@@ -49,7 +49,9 @@ class ApiConfig:
     max_choices: answers that one request may ask for. api_key: what every request must carry; beyond
     loopback there must be one. admin_key: what those must carry that load, unload, drain or end something;
     without one, only this machine may. names: under which the API may be asked, besides the machine's own and
-    numbers. max_requests: served at once; further ones are refused.
+    numbers. max_requests: served at once; further ones are refused. max_connections: open at once, whether or
+    not anything was asked on them; further ones are closed. Never more than half of the files that this
+    process may have open: links and weights need some too.
 
     Raises:
         ConfigError: it listens beyond loopback without a key, or a key is too short.
@@ -61,6 +63,7 @@ class ApiConfig:
     admin_key: str | None = field(default=None, repr=False)
     names: tuple[str, ...] = ()
     max_requests: int = 1024
+    max_connections: int = 512
     max_body_bytes: int = 8 << 20
     read_timeout_s: float = 30.0
     write_timeout_s: float = 30.0

@@ -5,13 +5,14 @@ import asyncio
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
-def http_protocol(read_timeout_s: float, write_timeout_s: float) -> type[H11Protocol]:
-    """A protocol class that closes connections whose client does nothing.
+def http_protocol(read_timeout_s: float, write_timeout_s: float, max_connections: int) -> type[H11Protocol]:
+    """A protocol class that closes connections whose client does nothing, and those that are too many.
 
     read_timeout_s: within it a request has to begin and head. The bodies' time is limited elsewhere
     (`body.py`). write_timeout_s: a client that takes not a byte of what waits for it in that time is cut off,
     and the application is told that it went away. No more than uvicorn's 64 KiB and a part wait for it: past
-    that, sending waits.
+    that, sending waits. max_connections: while so many are open, further ones are closed at once, unread:
+    whoever may not ask could else keep all files that this process may open.
 
     No access log: paths and their queries are nobody's business, and uvicorn's own switch for it changes
     loggers of the whole process.
@@ -21,8 +22,13 @@ def http_protocol(read_timeout_s: float, write_timeout_s: float) -> type[H11Prot
         _patience: asyncio.TimerHandle | None = None
         _stall: asyncio.TimerHandle | None = None
         _left_bytes = 0
+        _is_served = False
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            if len(self.connections) >= max_connections:
+                transport.abort()
+                return
+            self._is_served = True
             super().connection_made(transport)
             self.access_log = False
             self._wait_for_head()
@@ -32,6 +38,8 @@ def http_protocol(read_timeout_s: float, write_timeout_s: float) -> type[H11Prot
             self._wait_for_head()
 
         def connection_lost(self, exc: Exception | None) -> None:
+            if not self._is_served:
+                return
             self._stop_waiting()
             if self._stall is not None:
                 self._stall.cancel()

@@ -5,6 +5,7 @@ import contextlib
 import errno
 import ipaddress
 import logging
+import resource
 import socket
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
@@ -56,7 +57,7 @@ class ApiServer:
         self._server = _Server(
             uvicorn.Config(
                 AccessGuard(create_app(peer, config, closing=self._closing, kept=self._kept), config),
-                http=http_protocol(config.read_timeout_s, config.write_timeout_s),
+                http=http_protocol(config.read_timeout_s, config.write_timeout_s, _most_connections(config)),
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -116,6 +117,14 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave signals to whoever owns the process."""
         yield
+
+
+def _most_connections(config: ApiConfig) -> int:
+    """How many connections may be open at once: as configured, and so that files are left for the rest."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return config.max_connections
+    return min(config.max_connections, soft // 2)
 
 
 def _listening_socket(host: str, port: int) -> socket.socket:

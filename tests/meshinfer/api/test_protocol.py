@@ -51,6 +51,38 @@ async def test_a_second_question_may_be_asked_on_the_same_connection(peer: Watch
     await writer.wait_closed()
 
 
+async def test_of_too_many_connections_the_last_is_closed_until_another_one_goes(peer: WatchedPeer) -> None:
+    async with AsyncExitStack() as stack, asyncio.timeout(120):
+        server = ApiServer(peer, ApiConfig(max_connections=2, read_timeout_s=600))
+        await server.start(stack)
+        host, port = server.url.removeprefix("http://").split(":")
+        idle = [await asyncio.open_connection(host, int(port)) for _ in range(2)]
+        reader, writer = await asyncio.open_connection(host, int(port))
+        assert await _first_line(reader) == b""
+        writer.close()
+        # Those before it are served on.
+        idle[0][1].write(HEALTH)
+        assert await _first_line(idle[0][0]) == b"HTTP/1.1 200 OK\r\n"
+        idle[0][1].close()
+        answer = b""
+        # The server may see only later that the one is gone.
+        while not answer:
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(HEALTH)
+            answer = await _first_line(reader)
+            writer.close()
+        assert answer == b"HTTP/1.1 200 OK\r\n"
+        idle[1][1].close()
+
+
+async def _first_line(reader: asyncio.StreamReader) -> bytes:
+    """What a server says first; nothing where it has closed the connection."""
+    try:
+        return await reader.readline()
+    except ConnectionError:
+        return b""
+
+
 @pytest_asyncio.fixture(loop_scope="session")
 async def server(
     peer: WatchedPeer, tmp_path_factory: pytest.TempPathFactory
@@ -131,7 +163,7 @@ class Narrow(asyncio.Transport):
 
 async def test_a_reader_is_waited_for_as_long_as_it_takes_something() -> None:
     config = uvicorn.Config(Starlette(), log_config=None)
-    protocol = http_protocol(read_timeout_s=60, write_timeout_s=0.001)(config, ServerState(), {})
+    protocol = http_protocol(60, 0.001, max_connections=1)(config, ServerState(), {})
     # Each pair: what is left when it begins to wait, and when it looks again.
     narrow = Narrow(70_000, 69_999, 69_999, 69_000, 69_000, 69_000)
     protocol.connection_made(narrow)

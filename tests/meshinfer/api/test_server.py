@@ -1,6 +1,7 @@
 import asyncio
 import errno
 import logging
+import resource
 import signal
 import socket
 from collections.abc import AsyncIterator
@@ -11,7 +12,7 @@ import openai
 import pytest
 
 from meshinfer import ApiConfig, ConfigError, Peer
-from meshinfer.api.server import ApiServer, _why_not_bound
+from meshinfer.api.server import ApiServer, _most_connections, _why_not_bound
 from tests.meshinfer.api.conftest import WatchedPeer
 
 KEY = "needed-beyond-loopback"
@@ -47,6 +48,13 @@ async def test_an_address_that_is_not_ours_is_refused(peer: WatchedPeer, host: s
 async def test_a_reserved_port_is_named_as_such() -> None:
     text = _why_not_bound("::1", 80, PermissionError(errno.EACCES, "denied"))
     assert "[::1]:80: ports below 1024 are reserved" in text
+
+
+async def test_connections_leave_files_for_links_and_weights() -> None:
+    assert _most_connections(ApiConfig(max_connections=1)) == 1
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = 1 << 40
+    assert _most_connections(ApiConfig(max_connections=most)) in (soft // 2, most)
 
 
 @pytest.mark.parametrize(

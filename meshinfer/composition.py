@@ -209,7 +209,7 @@ def compose(ground: Ground, make_mailbox: MakeMailbox = Mailbox) -> Composition:
     if (keeper := ground.keeper) is not None:
         factories["rotation"] = lambda: _rotation(ground, boxes, keeper, lasting.lines, clock_ms)
     if (discovery := ground.discovery) is not None:
-        factories["discovery"] = lambda: _discovery(ground, boxes, discovery)
+        factories["discovery"] = lambda: _discovery(ground, boxes, lasting.lines, discovery)
     return Composition(
         Supervisor(factories, ground.config.actors),
         boxes.links,
@@ -317,7 +317,9 @@ def _members(ground: Ground, boxes: _Mailboxes, post: Post, lasting: _Lasting) -
     )
 
 
-def _discovery(ground: Ground, boxes: _Mailboxes, make: "type[DiscoveryActor]") -> "DiscoveryActor":
+def _discovery(
+    ground: Ground, boxes: _Mailboxes, lines: Lines, make: "type[DiscoveryActor]"
+) -> "DiscoveryActor":
     assert ground.watch_interfaces is not None, "who looks for others has interfaces"
     return make(
         Mailbox("discovery", 1),
@@ -326,6 +328,9 @@ def _discovery(ground: Ground, boxes: _Mailboxes, make: "type[DiscoveryActor]") 
         watch=ground.watch_interfaces,
         strangers=ground.strangers,
         labels=ground.labels,
+        is_linked=lines.__contains__,
+        sighting_s=ground.config.actors.sighting_s,
+        random=ground.random,
     )
 
 

@@ -147,6 +147,10 @@ class ActorLimits:
     seed_retry_s: the longest pause between two attempts to reach a `--peer`.
     hello_timeout_s: a link whose other end has not introduced itself by then is closed.
     stagger_s: of several addresses of one peer each is dialled so long after the one before.
+    sighted_dials: peers dialled at once that are merely announced on the network, as anybody may announce
+    any; `--peer`s and members do not count. Where nobody answers, each takes up to 20 sockets.
+    sighting_s: who called out on a cable is forgotten where it does not call again for so long; peers call
+    every 16 s at least.
     greetings: links that are greeted at once; further ones wait in the listener. max_frames_per_s: who sends
     more is a flood, and its line is ended: a core can read some 45,000, and a busy ring says a few thousand.
     refused_pause_s: for so long nobody else is greeted in the place of who was refused: handshakes cost, and
@@ -162,6 +166,8 @@ class ActorLimits:
     seed_retry_s: float = 5.0
     hello_timeout_s: float = 5.0
     stagger_s: float = 0.25
+    sighted_dials: int = 4
+    sighting_s: float = 60.0
     greetings: int = 32
     max_frames_per_s: int = 20_000
     refused_pause_s: float = 1.0

@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+import math
 import secrets
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from random import Random
 from typing import Never
 
 from meshinfer.messages import Hello
@@ -22,22 +24,20 @@ from meshinfer.transports.sighting import OPEN, Announcement, Sighting, Vanished
 from .actor import Actor, Mailbox, Tells
 from .cables import WatchInterfaces
 from .mail import Reach
+from .sightings import MAX_PEERS, Sightings
 from .stranger import Stranger
 from .watch import Watch
 
 logger = logging.getLogger(__name__)
-
-MAX_SIGHTINGS = 256
-"""Peers that are remembered; whoever announces more on this network is up to no good."""
-
-_MAX_ADDRESSES = 16
 
 
 class DiscoveryActor(Actor[Never]):
     """Takes no messages. What cannot be used here it says once, and the peer lives without.
 
     watch: this machine's interfaces, now and after each change. strangers: shows who else is there.
-    labels: of the keys that members show, the own one first.
+    labels: of the keys that members show, the own one first. is_linked: whether a line leads to a peer.
+    sighting_s: who was called out on a cable is forgotten so long after its last call. random: in which order
+    those that were seen are tried.
     """
 
     tick_s = 5.0
@@ -51,6 +51,9 @@ class DiscoveryActor(Actor[Never]):
         watch: WatchInterfaces,
         strangers: Watch[tuple[Stranger, ...]],
         labels: Callable[[], tuple[str, ...]],
+        is_linked: Callable[[PeerId], bool],
+        sighting_s: float,
+        random: Random,
     ) -> None:
         super().__init__(mailbox)
         self._hello = hello
@@ -58,7 +61,10 @@ class DiscoveryActor(Actor[Never]):
         self._watch = watch
         self._shown = strangers
         self._labels = labels
-        self._sightings: dict[str, Reach] = {}
+        self._random = random
+        # Apart, so that neither drives out what the other tells.
+        self._announced_peers = Sightings(math.inf, is_linked)
+        self._calling_peers = Sightings(sighting_s, is_linked)
         self._strangers: dict[str, Stranger] = {}
         self._complaints: set[str] = set()
         self._announced = self._who
@@ -82,8 +88,12 @@ class DiscoveryActor(Actor[Never]):
                 task.cancel()
             await asyncio.wait(self._looking)
             await self.begin()
-        for reach in self._sightings.values():
-            self._links.offer(reach)
+        self._calling_peers.forget_old(asyncio.get_running_loop().time())
+        seen = list(dict.fromkeys((*self._calling_peers, *self._announced_peers)))
+        # Links dials a few of them at a time: so each has its turn, whoever else is announced.
+        self._random.shuffle(seen)
+        for peer in seen:
+            self._offer(peer)
 
     @property
     def _who(self) -> Announcement:
@@ -116,9 +126,9 @@ class DiscoveryActor(Actor[Never]):
                     async for sighting in sightings:
                         match sighting:
                             case Sighting():
-                                self._sighted(sighting)
+                                self._sighted(sighting, self._announced_peers)
                             case Vanished(peer_id):
-                                self._sightings.pop(peer_id, None)
+                                self._announced_peers.vanished(PeerId(peer_id))
         except DiscoveryFailed as error:
             self._complain(f"peers are not looked for by mDNS: {error}; name them with --peer HOST:PORT")
 
@@ -142,11 +152,11 @@ class DiscoveryActor(Actor[Never]):
     async def _listen(self, beacon: Beacon) -> None:
         async with aclosing(beacon.sightings()) as sightings:
             async for sighting in sightings:
-                self._sighted(sighting)
+                self._sighted(sighting, self._calling_peers)
 
     # --- who was seen
 
-    def _sighted(self, sighting: Sighting) -> None:
+    def _sighted(self, sighting: Sighting, seen: Sightings) -> None:
         who = sighting.who
         if who.peer_id == self._hello.peer:
             return
@@ -156,17 +166,17 @@ class DiscoveryActor(Actor[Never]):
             return
         if self._strangers.pop(who.peer_id, None) is not None:
             self._shown.set(tuple(self._strangers.values()))
-        if who.peer_id in self._sightings or len(self._sightings) < MAX_SIGHTINGS:
-            before = self._sightings.get(who.peer_id)
-            known = (*sighting.addresses, *(before.addresses if before else ()))
-            addresses = tuple(dict.fromkeys(known))[:_MAX_ADDRESSES]
-            if before is None or set(addresses) != set(before.addresses):
-                reach = self._sightings[who.peer_id] = Reach(addresses, PeerId(who.peer_id))
-                self._links.offer(reach)
+        peer = PeerId(who.peer_id)
+        if seen.saw(peer, sighting.addresses, asyncio.get_running_loop().time()):
+            self._offer(peer)
+
+    def _offer(self, peer: PeerId) -> None:
+        addresses = (*self._calling_peers.addresses(peer), *self._announced_peers.addresses(peer))
+        self._links.offer(Reach(tuple(dict.fromkeys(addresses)), peer, is_sighted=True))
 
     def _meet(self, sighting: Sighting) -> None:
         who = sighting.who
-        if who.peer_id in self._strangers or len(self._strangers) >= MAX_SIGHTINGS:
+        if who.peer_id in self._strangers or len(self._strangers) >= MAX_PEERS:
             return
         met = Stranger(who.name, who.mesh, who.key, who.release, who.wire_version, sighting.addresses[0])
         self._strangers[who.peer_id] = met

@@ -168,6 +168,7 @@ class Links(Actor[LinksMessage]):
             events=events,
             backoff=backoff,
             stagger_s=limits.stagger_s,
+            sighted_dials=limits.sighted_dials,
             tasks=self.tasks,
         )
         self._reception = Reception(

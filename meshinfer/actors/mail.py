@@ -58,10 +58,15 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Try once to link with a peer that is known or was sighted, at any of its addresses."""
+    """Try once to link with a peer that is known or was sighted, at any of its addresses.
+
+    is_sighted: no member tells of it, somebody on the network does: it is passed over while many such are
+    dialled.
+    """
 
     addresses: tuple[Address, ...]
     peer: PeerId | None = None
+    is_sighted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,8 @@ class Seeker:
     """Makes the first link to a peer.
 
     events: told of peers whose process is gone. backoff: makes a fresh one for each seed and each attempt.
-    stagger_s: between dials of several ways to one peer. tasks: the attempts run there.
+    stagger_s: between dials of several ways to one peer. sighted_dials: how many peers are dialled at once
+    that are merely announced. tasks: the attempts run there.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Seeker:
         events: Tells[Refusing],
         backoff: Callable[[], Backoff],
         stagger_s: float,
+        sighted_dials: int,
         tasks: asyncio.TaskGroup,
     ) -> None:
         self._transport = transport
@@ -47,8 +49,10 @@ class Seeker:
         self._events = events
         self._backoff = backoff
         self._stagger_s = stagger_s
+        self._sighted_dials = sighted_dials
         self._tasks = tasks
         self._dialling: set[PeerId | Address] = set()
+        self._sighted: set[PeerId | Address] = set()
 
     async def seek(self, seed: Address) -> None:
         """Keep a link to a seed: dial with back-off, and again when it ends, for ever."""
@@ -74,12 +78,21 @@ class Seeker:
             await asyncio.sleep(backoff.next_delay_s())
 
     def reach(self, wanted: Reach) -> None:
-        """Begin to dial a peer, unless a line leads there, or that goes on already."""
-        if wanted.peer is not None:
+        """Begin to dial a peer, unless a line leads there, or that goes on already.
+
+        Of those that are merely announced no more are dialled at once than may be: the others are passed
+        over, and whoever sighted them says so again.
+        """
+        # Not of everybody who is announced: that may be any number.
+        if wanted.peer is not None and (wanted.peer in self._lines or not wanted.is_sighted):
             self._cables.sighted(wanted.peer, wanted.addresses)
         key = wanted.peer or (wanted.addresses[0] if wanted.addresses else None)
         if key is None or key in self._dialling or wanted.peer in self._lines:
             return
+        if wanted.is_sighted:
+            if len(self._sighted) >= self._sighted_dials:
+                return
+            self._sighted.add(key)
         self._dialling.add(key)
         self._tasks.create_task(self._try(wanted, key), name=f"dial {key}")
 
@@ -104,7 +117,10 @@ class Seeker:
                     self._complaints.about(way.address, str(error))
                     waiting.remove(way)
                 else:
+                    if wanted.peer is not None:
+                        self._cables.sighted(wanted.peer, wanted.addresses)
                     return
             await asyncio.sleep(self._backoff().next_delay_s())
         finally:
             self._dialling.discard(key)
+            self._sighted.discard(key)

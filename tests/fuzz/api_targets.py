@@ -161,7 +161,7 @@ API_TARGETS = (
     _target("count_tokens", count_question, _COUNTED),
     _target("ollama_chat", ollama_chat_question, _OLLAMA_CHAT),
     _target("ollama_generate", generate_question, _GENERATE),
-    _target("ollama_show", shown_model, {"model": "tiny", "verbose": True}),
+    _target("ollama_show", shown_model, {"model": "tiny", "verbose": False}),
     _target("tokenize", to_tokenize, {"model": "tiny", "messages": _TALK}, {"prompt": "a"}),
     _target("detokenize", to_detokenize, {"model": "tiny", "tokens": [1, 2]}),
     _target("plan", lambda data: read_plan(data, RequestLimits()), _PLAN),

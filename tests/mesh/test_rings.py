@@ -18,7 +18,12 @@ pytestmark = pytest.mark.mesh
 SIZES = {"tiny": (1, 4), "float32": (3,)}
 """How many peers share each model; a real one takes its time, and is cut in two where it is quantised."""
 
-RINGS = [(model, size) for model, sizes in SIZES.items() for size in sizes]
+LONG = {"float32": [pytest.mark.long]}
+"""A ring of two of it is held against mlx-lm by OpenAI's client."""
+
+RINGS = [
+    pytest.param(model, size, marks=LONG.get(model, [])) for model, sizes in SIZES.items() for size in sizes
+]
 SEEDED = {"temperature": 0.8, "top_p": 0.95, "seed": 20_240}
 
 
@@ -113,7 +118,7 @@ def test_every_peer_shows_the_same_mesh_with_every_layer_held_once(hear: Hear, m
     assert held == list(range(mesh["plan"]["layer_count"]))
 
 
-@pytest.mark.parametrize("model", SIZES)
+@pytest.mark.parametrize("model", [pytest.param(model, marks=LONG.get(model, [])) for model in SIZES])
 def test_a_seeded_draw_is_the_same_in_rings_of_any_size_and_from_either_end(
     hear: Hear, cases: dict[str, Case], model: str
 ) -> None:

@@ -61,6 +61,7 @@ def load(peer: PeerProcess, path: Path) -> None:
     assert (response.status_code, json_of(response)["status"]) == (200, "live"), response.text
 
 
+@pytest.mark.long
 def test_two_models_over_three_peers_are_answered_by_each_and_one_is_unloaded(
     mesh: ProcessMesh, paths: dict[str, Path]
 ) -> None:
@@ -117,6 +118,7 @@ def test_a_third_model_is_loaded_on_use_and_the_one_that_was_used_longest_ago_go
     assert "ask for model b or a; on disk: c" in refused.json()["error"]["message"]
 
 
+@pytest.mark.long
 def test_a_peer_is_killed_while_two_models_answer(mesh: ProcessMesh, paths: dict[str, Path]) -> None:
     first = mesh.start("p0", paths["a"])
     peers = [first, mesh.start("p1", paths["b"], seeds=[first]), mesh.start("p2", paths["a"], seeds=[first])]

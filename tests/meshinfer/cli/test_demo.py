@@ -68,7 +68,12 @@ def test_a_chat_goes_on_until_its_input_ends(demo: Start) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)]
+    ("number", "status"),
+    [
+        pytest.param(signal.SIGTERM, 143, marks=pytest.mark.long),
+        (signal.SIGINT, 130),
+        (signal.SIGKILL, -signal.SIGKILL),
+    ],
 )
 def test_its_peers_end_however_it_ends(demo: Start, number: signal.Signals, status: int) -> None:
     shown = demo()

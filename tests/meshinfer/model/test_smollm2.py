@@ -127,7 +127,7 @@ def test_both_precisions_compute_the_same_but_for_rounding() -> None:
     assert np.abs(q4 - float32).max() < 5e-4 < 1e-4 * np.abs(float32).max()
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("precision", ["q4", pytest.param("float32", marks=pytest.mark.long)])
 def test_it_knows_the_capital_of_france(precision: str) -> None:
     from mlx_lm.generate import generate_step
 

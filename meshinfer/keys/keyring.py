@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-import re
 import secrets
 import stat
 import sys
@@ -18,10 +17,10 @@ from filelock import FileLock
 from meshinfer.errors import ConfigError
 from meshinfer.topology.record import KeyWord
 from meshinfer.topology.ring import PeerId
+from meshinfer.transports.sighting import NAME
 
 from .mesh_key import MeshKey
 
-_MESH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _LOCK_TIMEOUT_S = 10.0
 _MOST_BYTES = 64 << 10
 
@@ -81,7 +80,7 @@ class KeyStore:
 
     def path(self, mesh: str) -> Path:
         """Where the keys of a mesh lie."""
-        if not _MESH.fullmatch(mesh):
+        if not NAME.fullmatch(mesh):
             raise ConfigError(f"the mesh name {mesh!r} takes 1 to 63 letters, digits, '.', '_' or '-'")
         return self._folder / f"{mesh}.json"
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.mesh.cables.hosts import PATIENCE_S, PORT, hosts
+from tests.mesh.cables.hosts import PORT, hosts
 from tests.mesh.cables.pulling import PROMPT, TOKENS, pull
 from tests.mesh.cables.wiring import chain, local_only, pairs, why_no_wiring
-from tests.mesh.processes import until
+from tests.mesh.processes import PATIENCE_S, until
 from tests.reference import greedy_text
 from tests.tiny import make_tiny_model
 

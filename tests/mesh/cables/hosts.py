@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.mesh.cables.wiring import Cable, Wiring
-from tests.mesh.processes import API_KEY, PeerProcess, ProcessMesh, json_of, until, wait_for_ring
+from tests.mesh.processes import API_KEY, PATIENCE_S, PeerProcess, ProcessMesh, json_of, until, wait_for_ring
 
 PORT = 52414
-PATIENCE_S = 150.0
 
 
 @dataclass(frozen=True, slots=True)

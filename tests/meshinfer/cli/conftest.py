@@ -12,11 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.mesh.processes import PATIENCE_S
 from tests.ports import absent_server
 from tests.tiny import make_tiny_model
-
-PATIENCE_S = 150.0
-"""How long a line may take on a busy machine; a test that fails waits for it."""
 
 
 class Running:

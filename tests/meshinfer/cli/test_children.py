@@ -6,8 +6,7 @@ import psutil
 import pytest
 
 from meshinfer.cli.children import ChildLine, ChildPeers
-
-from .conftest import PATIENCE_S
+from tests.mesh.processes import PATIENCE_S
 
 
 @pytest.fixture

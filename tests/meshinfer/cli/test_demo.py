@@ -5,7 +5,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from .conftest import PATIENCE_S, Running, Start
+from tests.mesh.processes import PATIENCE_S
+
+from .conftest import Running, Start
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ from meshinfer.cli.join import memory_bytes, usual_or_any
 from meshinfer.cli.terminal import Terminal
 from meshinfer.errors import ConfigError
 from tests.adapters import make_adapter
-from tests.mesh.processes import until
+from tests.mesh.processes import PATIENCE_S, until
 from tests.ports import deaf_port
 
-from .conftest import PATIENCE_S, Running, Start
+from .conftest import Running, Start
 
 LISTENS = r"^peer (\S+) listens on (\S+) \(this machine only\)$"
 LIVE = r"^ring live, epoch \d+: "

@@ -23,8 +23,7 @@ from meshinfer.model.ferry import (
     ring_environment,
     unpack,
 )
-
-PATIENCE_S = 60.0
+from tests.transports.patience import PATIENCE_S
 
 
 def test_a_slot_is_taken_apart_as_it_was_packed() -> None:

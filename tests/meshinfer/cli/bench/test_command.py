@@ -8,7 +8,8 @@ from xml.etree import ElementTree
 import psutil
 import pytest
 
-from tests.meshinfer.cli.conftest import PATIENCE_S, Running, Start
+from tests.mesh.processes import PATIENCE_S
+from tests.meshinfer.cli.conftest import Running, Start
 
 from .stand_in import StandIn
 
